@@ -1,0 +1,146 @@
+// event.hpp — everything that can happen to the scheduler. Plain data; facts that core cannot know
+// (rows of finished runs, instants computed from a clock) travel inside the event: core asks
+// nobody.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/instant.hpp"
+#include "model/attempt.hpp"
+#include "model/dag.hpp"
+#include "model/run.hpp"
+#include "model/turn.hpp"
+
+namespace sluice::core {
+
+/// Who asked, kept with the command's audit row.
+struct Actor {
+    std::string user;        // "" = the scheduler itself
+    std::string source;      // address of the caller
+    std::string request_id;  // of the HTTP request
+    TriggeredBy by{TriggeredBy::rest_api};
+};
+
+/// A new or changed definition became current; `dag->version` is already stored.
+struct DagLoaded {
+    DagPtr dag;
+    bool paused_at_creation{true};  // the server's default, used when the DAG says nothing
+};
+/// Its file is gone: no new runs, open runs finish.
+struct DagGone {
+    std::string dag_id;
+};
+
+struct TriggerRun {
+    RequestId request;
+    Actor actor;
+    std::string dag_id;
+    std::optional<std::string> run_id;
+    std::optional<Instant> logical_date;
+    std::optional<Interval> data_interval;  // none: inferred from the schedule
+    std::optional<Instant> run_after;
+    std::string conf{"{}"};
+    std::string note;
+    bool run_id_taken{false};  // a stored run has this id (or the one that would be generated)
+    bool logical_date_taken{false};  // a stored run of the DAG has this logical date
+};
+
+/// The runs that the range would touch, computed by `plan_backfill` (backfill.hpp) outside.
+struct CreateBackfill {
+    RequestId request;
+    Actor actor;
+    Backfill backfill;                // id is given by core
+    std::vector<StoredRun> existing;  // latest stored run of each logical date in range
+};
+struct PatchBackfill {
+    RequestId request;
+    Actor actor;
+    BackfillId backfill;
+    enum class Action { pause, unpause, cancel } action{Action::pause};
+};
+
+/// Clears the named instances (all of the run's when `tasks` is empty).
+struct ClearTasks {
+    RequestId request;
+    Actor actor;
+    RunKey run;
+    std::vector<TaskKey> tasks;
+    bool only_failed{false};
+    bool only_running{false};
+    bool upstream{false};
+    bool downstream{false};
+    bool reset_dag_runs{true};
+    bool dry_run{false};
+    std::optional<StoredRun> stored;  // the run, if it is not open
+};
+
+/// Sets a run to success or failed (a cancel is `failed`), or back to queued (clears it).
+struct SetRunState {
+    RequestId request;
+    Actor actor;
+    RunKey run;
+    RunState state{RunState::failed};
+    std::optional<StoredRun> stored;
+};
+struct SetRunNote {
+    RequestId request;
+    Actor actor;
+    RunKey run;
+    std::string note;
+    std::optional<StoredRun> stored;
+};
+/// Marks instances success, failed or skipped.
+struct SetTaskState {
+    RequestId request;
+    Actor actor;
+    std::vector<TaskKey> tasks;  // of one run
+    TaskState state{TaskState::success};
+    std::optional<StoredRun> stored;
+};
+
+struct PauseDag {
+    RequestId request;
+    Actor actor;
+    std::string dag_id;
+    bool paused{true};
+};
+struct PutPool {
+    RequestId request;
+    Actor actor;
+    Pool pool;
+};
+struct RemovePool {
+    RequestId request;
+    Actor actor;
+    std::string name;
+};
+
+/// An attempt ended; delivered at least once, the second time ignored.
+struct AttemptEnded {
+    AttemptResult result;
+};
+
+/// Time passed: due schedules, retries, timeouts.
+struct Tick {};
+
+using Event = std::variant<
+    DagLoaded,
+    DagGone,
+    TriggerRun,
+    CreateBackfill,
+    PatchBackfill,
+    ClearTasks,
+    SetRunState,
+    SetRunNote,
+    SetTaskState,
+    PauseDag,
+    PutPool,
+    RemovePool,
+    AttemptEnded,
+    Tick>;
+
+}  // namespace sluice::core

@@ -1,0 +1,37 @@
+// executor.hpp — the Executor seam: carries out attempts and reports how they ended.
+// `start` and `cancel` are called by the runtime loop and return at once.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "model/attempt.hpp"
+#include "model/turn.hpp"
+
+namespace sluice::executor {
+
+class Executor {
+public:
+    /// Called from any thread, exactly once an attempt; the runtime posts it to its queue.
+    using Report = std::function<void(AttemptResult)>;
+
+    Executor() = default;
+    Executor(const Executor&) = delete;
+    Executor& operator=(const Executor&) = delete;
+    virtual ~Executor() = default;
+
+    /// Starts attempts, all of one turn in one push.
+    virtual void start(std::vector<AttemptOrder> orders) = 0;
+    /// Ends a running attempt; its report says `failed` (timeout), or what it became before.
+    virtual void cancel(const CancelOrder& order) = 0;
+    /// Attempts that were started and whose report was not yet acknowledged by `acknowledge`.
+    [[nodiscard]] virtual std::vector<AttemptKey> alive() const = 0;
+    /// The loop has committed the attempt's end (or dropped it): forget its result.
+    virtual void acknowledge(const AttemptKey& key) = 0;
+    /// Reports again every ended, unacknowledged attempt (after a reload).
+    virtual void repost() = 0;
+    /// Ends everything: attempts are reported lost. Returns when no child process is left.
+    virtual void stop() = 0;
+};
+
+}  // namespace sluice::executor

@@ -1,0 +1,74 @@
+// attempt.hpp — what the scheduler hands to the executor, and what comes back.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/instant.hpp"
+#include "model/dag.hpp"
+#include "model/run.hpp"
+
+namespace sluice {
+
+/// An order to start one attempt; given out after the commit that made it durable.
+struct AttemptOrder {
+    AttemptKey key;
+    DagPtr dag;
+    std::shared_ptr<const DagRun> run;
+    int try_number{1};
+    int max_tries{0};
+    Instant start_date;
+    std::optional<Instant> deadline;  // start_date + execution_timeout
+};
+
+enum class CancelReason : std::uint8_t {
+    user,         // cleared, marked, run cancelled or set by hand
+    timeout,      // execution_timeout
+    run_timeout,  // dagrun_timeout
+    shutdown,     // the daemon stops: the attempt is lost, not failed
+};
+std::string_view name(CancelReason reason);
+
+enum class OutcomeKind : std::uint8_t { success, skipped, failed, lost };
+
+struct Outcome {
+    OutcomeKind kind{OutcomeKind::success};
+    ErrorClass error_class{ErrorClass::none};
+    std::string message;                  // error or skip reason, <= 4 KiB, redacted
+    std::optional<Duration> retry_after;  // rate_limited: the server's wish
+    bool unchanged{false};                // `reuse`: nothing was written
+};
+
+struct XcomValue {
+    std::string key;
+    std::string value;  // JSON text
+};
+
+/// A lake slice that the attempt wrote, to be made live in the commit of its success.
+struct OutputCommit {
+    std::string dataset;
+    std::string partition;
+    std::string slice;
+    std::int64_t generation{};
+    std::int64_t rows{};
+    std::int64_t bytes{};
+    std::string content_hash;  // 32 hex digits: sum of row hashes mod 2^128
+    std::string files;         // JSON array of {path, rows, bytes}
+    std::string input;         // JSON array of {dataset, partition, slice, generation}
+    std::string code_hash;     // hex
+};
+
+struct AttemptResult {
+    AttemptKey key;
+    Instant end_date;
+    Outcome outcome;
+    std::vector<XcomValue> xcoms;
+    std::vector<OutputCommit> outputs;
+    std::string rendered;  // JSON object of the rendered parameters, secrets masked; "" = none
+};
+
+}  // namespace sluice

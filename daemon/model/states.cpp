@@ -1,0 +1,182 @@
+#include "model/states.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "base/check.hpp"
+
+namespace sluice {
+namespace {
+
+struct TaskStateRow {
+    TaskState state;
+    std::string_view name;
+    char letter;
+};
+
+constexpr std::array<TaskStateRow, task_state_count> task_states{{
+    {TaskState::none, "none", 'n'},
+    {TaskState::scheduled, "scheduled", 'c'},
+    {TaskState::queued, "queued", 'q'},
+    {TaskState::running, "running", 'r'},
+    {TaskState::success, "success", 's'},
+    {TaskState::failed, "failed", 'f'},
+    {TaskState::skipped, "skipped", 'k'},
+    {TaskState::upstream_failed, "upstream_failed", 'u'},
+    {TaskState::up_for_retry, "up_for_retry", 'y'},
+    {TaskState::up_for_reschedule, "up_for_reschedule", 'z'},
+    {TaskState::deferred, "deferred", 'd'},
+    {TaskState::restarting, "restarting", 'g'},
+    {TaskState::removed, "removed", 'x'},
+    {TaskState::awaiting_input, "awaiting_input", 'w'},
+}};
+
+using T = TaskState;
+constexpr std::pair<T, T> task_transitions[] = {
+    // towards running
+    {T::none, T::scheduled},
+    {T::none, T::running},
+    {T::scheduled, T::queued},
+    {T::scheduled, T::running},
+    {T::queued, T::running},
+    {T::queued, T::scheduled},
+    {T::up_for_retry, T::scheduled},
+    {T::up_for_retry, T::running},
+    {T::up_for_reschedule, T::scheduled},
+    {T::up_for_reschedule, T::running},
+    {T::deferred, T::scheduled},
+    {T::deferred, T::running},
+    // out of running
+    {T::running, T::success},
+    {T::running, T::failed},
+    {T::running, T::skipped},
+    {T::running, T::up_for_retry},
+    {T::running, T::up_for_reschedule},
+    {T::running, T::deferred},
+    {T::running, T::awaiting_input},
+    {T::running, T::restarting},
+    {T::running, T::scheduled},  // the attempt was lost: re-queued, no retry used
+    {T::restarting, T::scheduled},
+    {T::restarting, T::none},
+    {T::restarting, T::failed},
+    {T::restarting, T::success},
+    {T::restarting, T::skipped},
+    {T::awaiting_input, T::success},
+    {T::awaiting_input, T::failed},
+    {T::awaiting_input, T::skipped},
+    {T::deferred, T::failed},
+    {T::up_for_reschedule, T::failed},
+    // decided without running
+    {T::none, T::skipped},
+    {T::none, T::upstream_failed},
+    {T::none, T::removed},
+    {T::scheduled, T::skipped},
+    {T::scheduled, T::upstream_failed},
+    {T::scheduled, T::removed},
+    {T::scheduled, T::failed},
+    {T::up_for_retry, T::skipped},
+    {T::up_for_retry, T::failed},
+    {T::up_for_reschedule, T::skipped},
+    {T::deferred, T::skipped},
+    {T::queued, T::skipped},
+    {T::queued, T::failed},
+    // by a user: mark and clear
+    {T::none, T::success},
+    {T::none, T::failed},
+    {T::scheduled, T::success},
+    {T::up_for_retry, T::success},
+    {T::success, T::none},
+    {T::failed, T::none},
+    {T::skipped, T::none},
+    {T::upstream_failed, T::none},
+    {T::removed, T::none},
+    {T::scheduled, T::none},
+    {T::up_for_retry, T::none},
+    {T::up_for_reschedule, T::none},
+    {T::deferred, T::none},
+    {T::success, T::failed},
+    {T::success, T::skipped},
+    {T::failed, T::success},
+    {T::failed, T::skipped},
+    {T::skipped, T::success},
+    {T::skipped, T::failed},
+    {T::upstream_failed, T::success},
+    {T::upstream_failed, T::failed},
+    {T::upstream_failed, T::skipped},
+};
+
+using R = RunState;
+constexpr std::pair<R, R> run_transitions[] = {
+    {R::queued, R::running},
+    {R::queued, R::success},
+    {R::queued, R::failed},
+    {R::running, R::success},
+    {R::running, R::failed},
+    {R::success, R::queued},
+    {R::failed, R::queued},
+    {R::success, R::failed},
+    {R::failed, R::success},
+};
+
+}  // namespace
+
+std::string_view name(RunState state) {
+    switch (state) {
+        case RunState::queued:
+            return "queued";
+        case RunState::running:
+            return "running";
+        case RunState::success:
+            return "success";
+        case RunState::failed:
+            return "failed";
+    }
+    unreachable();
+}
+
+std::string_view name(TaskState state) { return task_states[static_cast<std::size_t>(state)].name; }
+
+char letter(TaskState state) { return task_states[static_cast<std::size_t>(state)].letter; }
+
+char letter(RunState state) { return name(state).front(); }
+
+std::optional<RunState> run_state_of(std::string_view text) {
+    for (const auto state : {R::queued, R::running, R::success, R::failed})
+        if (name(state) == text) return state;
+    return std::nullopt;
+}
+
+std::optional<TaskState> task_state_of(std::string_view text) {
+    for (const auto& row : task_states)
+        if (row.name == text) return row.state;
+    return std::nullopt;
+}
+
+bool is_finished(RunState state) { return state == RunState::success || state == RunState::failed; }
+
+bool is_finished(TaskState state) {
+    return state == T::success || state == T::failed || state == T::skipped ||
+           state == T::upstream_failed || state == T::removed;
+}
+
+bool is_failure(TaskState state) { return state == T::failed || state == T::upstream_failed; }
+
+bool holds_slots(TaskState state) {
+    return state == T::queued || state == T::running || state == T::restarting;
+}
+
+std::span<const std::pair<TaskState, TaskState>> legal_task_transitions() {
+    return task_transitions;
+}
+
+std::span<const std::pair<RunState, RunState>> legal_run_transitions() { return run_transitions; }
+
+bool legal(TaskState from, TaskState to) {
+    return std::ranges::find(task_transitions, std::pair{from, to}) != std::end(task_transitions);
+}
+
+bool legal(RunState from, RunState to) {
+    return std::ranges::find(run_transitions, std::pair{from, to}) != std::end(run_transitions);
+}
+
+}  // namespace sluice

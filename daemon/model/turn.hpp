@@ -1,0 +1,161 @@
+// turn.hpp — what one turn of the loop decided: rows to commit in one transaction, then effects.
+// Made by core, committed by store/journal, carried out by runtime. Rows are complete: a change
+// carries the whole new row, so a journal needs no memory of the old one.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/ids.hpp"
+#include "base/instant.hpp"
+#include "model/attempt.hpp"
+#include "model/run.hpp"
+#include "model/states.hpp"
+
+namespace sluice {
+
+enum class RowIs { fresh, existing };
+
+struct RunChange {
+    RowIs row{RowIs::existing};
+    std::optional<RunState> from;  // none for a fresh row; guards the update
+    DagRun run;
+};
+
+struct TaskChange {
+    RowIs row{RowIs::existing};
+    TaskState from{TaskState::none};  // guards the update
+    TaskInstance instance;
+};
+
+/// One row of the append-only log. It may speak of a range of map indexes, or (task = no_task) of
+/// the run itself; then the states are RunStates, `from` = -1 for the birth of a run.
+struct Transition {
+    Seq seq;
+    RunKey run;
+    TaskNo task{no_task};
+    MapIndex map_lo{unmapped};
+    MapIndex map_hi{unmapped};
+    int from{};
+    int to{};
+    int try_number{};
+    Instant at;
+    std::string cause;  // "dispatch", "result", "retry", "trigger_rule", "clear", "mark",
+                        // "timeout", "lost", ...
+    std::string actor;  // user name; "" = the scheduler
+};
+
+struct XcomWrite {
+    TaskKey key;
+    XcomValue value;
+    Instant at;
+};
+
+struct RenderedWrite {
+    AttemptKey key;
+    std::string fields;  // JSON object
+};
+
+struct OutputWrite {
+    AttemptKey key;
+    OutputCommit output;
+};
+
+/// What core must remember of a DAG beyond its definition.
+struct DagState {
+    std::string dag_id;
+    VersionId current;
+    bool is_paused{true};
+    bool is_stale{false};                    // its file is gone
+    std::optional<Interval> last_automated;  // interval of the last automated run, for the next one
+    std::optional<Instant> next_run_after;   // for views
+    std::optional<Interval> next_interval;
+    std::optional<Instant> next_logical_date;
+};
+
+struct AuditEntry {
+    Instant at;
+    std::string actor;
+    std::string source;  // address of the caller
+    std::string request_id;
+    std::string event;  // "trigger_dag_run", "clear", "pause", ...
+    std::string dag_id;
+    std::string run_id;
+    std::string task_id;
+    std::string extra;  // JSON object
+};
+
+/// The answer to a command; sent after its commit. `error` set = nothing was done.
+struct Answer {
+    RequestId id;
+    std::optional<ErrorCode> error;
+    std::string message;
+    Seq seq;  // the last transition of the turn
+    std::optional<DagRun> run;
+    std::vector<TaskInstance> instances;  // clear, mark: the affected ones
+    std::optional<Backfill> backfill;
+    std::vector<BackfillDate> dates;
+};
+
+struct CancelOrder {
+    AttemptKey key;
+    CancelReason reason{CancelReason::user};
+};
+
+struct Turn {
+    Instant now;
+    // committed, in one transaction
+    std::vector<RunChange> runs;
+    std::vector<TaskChange> tasks;
+    std::vector<Transition> transitions;
+    std::vector<AttemptRecord> attempts;
+    std::vector<TaskKey> xcoms_cleared;
+    std::vector<XcomWrite> xcoms;
+    std::vector<RenderedWrite> rendered;
+    std::vector<OutputWrite> outputs;
+    std::vector<Backfill> backfills;           // upsert
+    std::vector<BackfillDate> backfill_dates;  // insert
+    std::vector<DagState> dags;                // upsert
+    std::vector<Pool> pools;                   // upsert
+    std::vector<std::string> pools_removed;
+    std::vector<AuditEntry> audits;
+    // carried out after the commit
+    std::vector<AttemptOrder> starts;
+    std::vector<CancelOrder> cancels;
+    std::vector<Answer> answers;
+
+    [[nodiscard]] bool has_rows() const {
+        return !(
+            runs.empty() && tasks.empty() && transitions.empty() && attempts.empty() &&
+            xcoms_cleared.empty() && xcoms.empty() && rendered.empty() && outputs.empty() &&
+            backfills.empty() && backfill_dates.empty() && dags.empty() && pools.empty() &&
+            pools_removed.empty() && audits.empty()
+        );
+    }
+    void clear() { *this = Turn{}; }
+};
+
+/// A run that core does not hold (it had finished), with all its instances: for clear and mark.
+struct StoredRun {
+    DagRun run;
+    std::vector<TaskInstance> instances;
+};
+
+/// Everything that core needs at start-up; crash recovery is the same path.
+struct Snapshot {
+    Seq last_seq;
+    RunKey last_run;
+    BackfillId last_backfill;
+    Instant now;  // the database's clock and never before the last recorded decision
+    std::vector<DagState> dags;
+    std::vector<DagPtr> versions;  // current versions, and those of open runs
+    std::vector<DagRun> open_runs;
+    std::vector<TaskInstance> instances;  // of the open runs, rows that exist
+    std::vector<Backfill> backfills;      // not completed
+    std::vector<Pool> pools;
+};
+
+}  // namespace sluice

@@ -1,0 +1,76 @@
+// journal.hpp — the Journal seam: makes the decisions of a turn durable in one transaction.
+// Used by one thread, the runtime loop.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "model/turn.hpp"
+
+namespace sluice::store {
+
+/// Another daemon took the lease: stop all effects at once.
+class Deposed : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+/// The commit was refused for its data (SQLSTATE class 22 or 23, or a guarded row that had
+/// changed). Nothing was written.
+class Refused : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+/// The database is away; whether the last commit happened is known after `load` (`turn` tells).
+class Away : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+class Journal {
+public:
+    Journal() = default;
+    Journal(const Journal&) = delete;
+    Journal& operator=(const Journal&) = delete;
+    virtual ~Journal() = default;
+
+    /// Everything core needs to begin; also called after a failed commit. Versions in the snapshot
+    /// are left empty: `stored_versions` has their text for spec to read.
+    virtual Snapshot load() = 0;
+
+    /// Commits all rows of the turn in one transaction, and with it the lease's turn number.
+    /// Throws Deposed, Refused or Away; after any of these nothing of the turn may be carried out.
+    virtual void commit(const Turn& turn) = 0;
+
+    /// A run that core does not hold, or one by its id; none if unknown.
+    virtual std::optional<StoredRun> find_run(RunKey run) = 0;
+    virtual std::optional<RunKey> find_run_key(
+        const std::string& dag_id, const std::string& run_id
+    ) = 0;
+    /// True if the DAG has a run with this logical date.
+    virtual bool has_logical_date(const std::string& dag_id, Instant logical_date) = 0;
+    /// The latest stored run of each logical date in [from, to].
+    virtual std::vector<StoredRun> runs_between(
+        const std::string& dag_id, Instant from, Instant to
+    ) = 0;
+
+    /// A stored definition: what spec needs to make the Dag again.
+    struct StoredVersion {
+        VersionId id;
+        std::string dag_id;
+        int number{};
+        int format{};
+        std::string hash;
+        std::string fileloc;
+        std::string source;
+        std::map<std::string, std::string> files;
+    };
+    virtual std::vector<StoredVersion> versions(const std::vector<VersionId>& ids) = 0;
+    /// Stores a definition as the DAG's current version: the known one when the hash is unchanged,
+    /// a replaced one when nobody ran it, else a new number. Returns id and number.
+    virtual StoredVersion put_version(const Dag& dag) = 0;
+};
+
+}  // namespace sluice::store

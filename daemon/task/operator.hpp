@@ -1,0 +1,58 @@
+// operator.hpp — the one contract between the daemon and the data plane: an operator is a name, a
+// one-line summary, a JSON Schema of its parameters, traits, and two functions.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "base/error.hpp"
+#include "model/attempt.hpp"
+#include "model/dag.hpp"
+#include "task/context.hpp"
+
+namespace sluice::task {
+
+struct Traits {
+    Isolation isolation{Isolation::inline_};
+    bool idempotent{false};
+    bool data{false};  // reads or writes data sets: resources, rows in its summary
+};
+
+/// What `check` may look at: the data sets known so far (declared, or derived by earlier tasks) and
+/// the bundle's files. Pure: no network, no data.
+struct CheckInput {
+    const Dag& dag;
+    const Task& task;
+    const nlohmann::json& params;
+    /// Finds a data set with its columns; nullptr if nobody writes or declares it.
+    std::function<const DatasetSpec*(const std::string&)> dataset;
+};
+
+struct CheckResult {
+    std::vector<Problem> problems;      // `pointer` is relative to the task's `with`
+    std::vector<std::string> reads;     // data sets, also those found by binding SQL
+    std::vector<DatasetSpec> writes;    // with derived columns, types and classes
+    std::vector<std::string> compiled;  // SQL, for `sluice dags show`
+};
+
+struct Operator {
+    std::string name;
+    std::string summary;
+    std::string schema;  // JSON Schema (draft 7) of `with`, as text
+    Traits traits;
+    std::function<CheckResult(const CheckInput&)> check;  // may be empty
+    std::function<Outcome(TaskContext&, const nlohmann::json& params)> run;
+};
+
+// Makers of outcomes, so that operators read well.
+Outcome success();
+Outcome unchanged();
+Outcome skip(std::string reason);
+Outcome fail(ErrorClass error_class, std::string message);
+Outcome rate_limited(std::string message, std::optional<Duration> retry_after);
+
+}  // namespace sluice::task
