@@ -44,6 +44,16 @@ public:
     /// Throws Deposed, Refused or Away; after any of these nothing of the turn may be carried out.
     virtual void commit(const Turn& turn) = 0;
 
+    /// After Away and the next successful `load`: whether the commit that threw Away had happened
+    /// (the lease's turn number tells). True again after any later commit.
+    [[nodiscard]] virtual bool last_commit_happened() const = 0;
+
+    /// Prolongs the lease without a turn; called by an idle loop every third of `lease()`. Commits
+    /// prolong it too. Throws Deposed or Away.
+    virtual void renew_lease() = 0;
+    /// How long the lease lasts after its last renewal, by the database's clock.
+    [[nodiscard]] virtual Duration lease() const = 0;
+
     /// A run that core does not hold, or one by its id; none if unknown.
     virtual std::optional<StoredRun> find_run(RunKey run) = 0;
     virtual std::optional<RunKey> find_run_key(
