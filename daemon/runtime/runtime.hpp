@@ -1,0 +1,93 @@
+// runtime.hpp — the loop: events -> core.step -> one commit -> effects. One thread owns scheduler
+// and journal; everyone else posts. Crash recovery is the start-up path.
+//
+// Thread-safe: call, post, query, and what `registry` and `feed` give.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/clock.hpp"
+#include "core/event.hpp"
+#include "core/scheduler.hpp"
+#include "executor/executor.hpp"
+#include "model/turn.hpp"
+#include "runtime/dag_registry.hpp"
+#include "runtime/feed.hpp"
+#include "store/journal.hpp"
+
+namespace sluice::runtime {
+
+struct Settings {
+    core::Settings core;
+    bool dags_are_paused_at_creation{true};
+};
+
+/// Figures of the loop since start, for /metrics and health.
+struct LoopFigures {
+    std::atomic<std::uint64_t> turns{0};
+    std::atomic<std::uint64_t> commits{0};
+    std::atomic<std::uint64_t> transitions{0};
+    std::atomic<std::uint64_t> refused{0};
+    std::atomic<std::uint64_t> reloads{0};
+    std::atomic<std::uint64_t> commit_micros{0};  // sum
+    std::atomic<std::uint64_t> last_commit_micros{0};
+    std::atomic<std::int64_t> last_turn_at{0};  // UTC microseconds
+    std::atomic<bool> database_available{false};
+    std::atomic<bool> owner{false};  // holds the lease
+};
+
+class Runtime {
+public:
+    /// Makes a stored definition a Dag again (spec::load_stored, given by wiring).
+    using ReadVersion = std::function<DagPtr(const store::Journal::StoredVersion&)>;
+
+    Runtime(
+        Settings settings,
+        Clock& clock,
+        store::Journal& journal,
+        executor::Executor& executor,
+        ReadVersion read_version
+    );
+    ~Runtime();
+    Runtime(const Runtime&) = delete;
+    Runtime& operator=(const Runtime&) = delete;
+
+    /// Loads, recovers and starts the loop's thread. Throws what `Journal::load` throws.
+    void start();
+    /// Ends the loop; attempts are ended by the executor's own stop. Safe to call twice.
+    void stop();
+    /// Set when the loop ended by itself: the lease was lost.
+    [[nodiscard]] bool deposed() const;
+
+    /// Posts a command and waits for its commit. An Answer with `error` set means nothing was done.
+    /// Throws Error: `limit` (queue full, 429), `unavailable` (database away or stopping, 503).
+    Answer call(core::Event command, Duration timeout = std::chrono::seconds{30});
+    /// Posts an event that nobody waits for; never dropped while the loop lives.
+    void post(core::Event event);
+    /// An attempt's end, from the executor.
+    void report(AttemptResult result);
+    /// A definition that loaded well: stored as a version, then given to core. Waits until it is
+    /// listed and returns it with version id and number.
+    DagPtr define(const Dag& dag, std::vector<Problem> warnings);
+    /// Its file is gone.
+    void forget(const std::string& dag_id);
+
+    /// Runs `ask` on the loop's thread between two turns, on committed state, and waits for it.
+    void query(const std::function<void(const core::Scheduler&)>& ask);
+
+    [[nodiscard]] DagRegistry& registry();
+    [[nodiscard]] Feed& feed();
+    [[nodiscard]] const LoopFigures& figures() const;
+    /// The last committed place in the transition log.
+    [[nodiscard]] Seq seq() const;
+
+private:
+    class Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sluice::runtime
