@@ -142,6 +142,7 @@ struct Turn {
 struct StoredRun {
     DagRun run;
     std::vector<TaskInstance> instances;
+    DagPtr dag;  // the run's version; the journal leaves it empty, runtime fills it in
 };
 
 /// Everything that core needs at start-up; crash recovery is the same path.
