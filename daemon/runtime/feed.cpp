@@ -77,7 +77,7 @@ void Feed::close() {
 std::size_t Feed::subscribers() const {
     const std::lock_guard lock(mutex_);
     std::size_t alive = 0;
-    for (const auto& weak : subscriptions_) alive += weak.expired() ? 0 : 1;
+    for (const auto& weak : subscriptions_) alive += weak.expired() ? 0U : 1U;
     return alive;
 }
 
