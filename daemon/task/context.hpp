@@ -88,8 +88,13 @@ public:
     virtual void send(const nlohmann::json& notice) = 0;
 };
 
+struct Job;
+
 class TaskContext {
 public:
+    /// `scratch` is the attempt's private folder; "" = one is made when first asked for, and
+    /// removed with the context.
+    TaskContext(Job job, Channel& channel, std::string scratch = "");
     /// `job` is the start frame (protocol in executor/README.md): info, datasets, schemas, files,
     /// connections, secrets.
     TaskContext(const nlohmann::json& job, Channel& channel);
@@ -99,6 +104,8 @@ public:
 
     [[nodiscard]] const TaskInfo& info() const;
     [[nodiscard]] const Resources& resources() const;
+    /// Everything else that the start frame says: on_empty, reuse, inlets, outlets, ...
+    [[nodiscard]] const Job& job() const;
     /// A private scratch folder of this attempt; removed when it ends.
     [[nodiscard]] const std::string& scratch() const;
 

@@ -1,0 +1,36 @@
+#include "task/operator.hpp"
+
+#include <utility>
+
+namespace sluice::task {
+
+Outcome success() { return {}; }
+
+Outcome unchanged() {
+    Outcome outcome;
+    outcome.unchanged = true;
+    return outcome;
+}
+
+Outcome skip(std::string reason) {
+    Outcome outcome;
+    outcome.kind = OutcomeKind::skipped;
+    outcome.message = std::move(reason);
+    return outcome;
+}
+
+Outcome fail(ErrorClass error_class, std::string message) {
+    Outcome outcome;
+    outcome.kind = OutcomeKind::failed;
+    outcome.error_class = error_class;
+    outcome.message = std::move(message);
+    return outcome;
+}
+
+Outcome rate_limited(std::string message, std::optional<Duration> retry_after) {
+    Outcome outcome = fail(ErrorClass::rate_limited, std::move(message));
+    outcome.retry_after = retry_after;
+    return outcome;
+}
+
+}  // namespace sluice::task
