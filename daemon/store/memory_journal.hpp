@@ -1,0 +1,86 @@
+// memory_journal.hpp — the Journal in memory: for simulators, tests and `sluice dags test`.
+// Keeps the same promises as PgJournal (guards, gapless seq, legal transitions). Not thread-safe.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "store/journal.hpp"
+#include "store/memory_ledger.hpp"
+
+namespace sluice::store {
+
+class MemoryJournal final : public Journal {
+public:
+    MemoryJournal() = default;
+    /// Outputs of committed turns go live in this ledger.
+    explicit MemoryJournal(MemoryLedger& ledger) : ledger_(&ledger) {}
+
+    Snapshot load() override;
+    void commit(const Turn& turn) override;
+    [[nodiscard]] bool last_commit_happened() const override { return last_commit_happened_; }
+    void renew_lease() override {}
+    [[nodiscard]] Duration lease() const override { return std::chrono::seconds{10}; }
+
+    std::optional<StoredRun> find_run(RunKey run) override;
+    std::optional<RunKey> find_run_key(const std::string& dag_id, const std::string& run_id)
+        override;
+    bool has_logical_date(const std::string& dag_id, Instant logical_date) override;
+    std::vector<StoredRun> runs_between(const std::string& dag_id, Instant from, Instant to)
+        override;
+    std::vector<StoredVersion> versions(const std::vector<VersionId>& ids) override;
+    StoredVersion put_version(const Dag& dag) override;
+
+    /// How the next commits fail, for tests: called with the number of the commit (1, 2, ...).
+    /// `lost` throws Away and writes nothing, `lost_after` writes and throws Away.
+    enum class Fault { none, refused, lost, lost_after, deposed };
+    void set_faults(std::function<Fault(std::int64_t commit)> faults) {
+        faults_ = std::move(faults);
+    }
+
+    // What is stored, for assertions and for `dags test`.
+    [[nodiscard]] std::int64_t turn() const { return turn_; }
+    [[nodiscard]] const std::map<RunKey, DagRun>& runs() const { return runs_; }
+    [[nodiscard]] const std::map<TaskKey, TaskInstance>& instances() const { return instances_; }
+    [[nodiscard]] const std::vector<Transition>& transitions() const { return transitions_; }
+    [[nodiscard]] const std::vector<AttemptRecord>& attempts() const { return attempts_; }
+    [[nodiscard]] const std::vector<AuditEntry>& audits() const { return audits_; }
+    [[nodiscard]] const std::vector<BackfillDate>& backfill_dates() const { return dates_; }
+    /// JSON text; none if it was never pushed.
+    [[nodiscard]] std::optional<std::string> xcom(const TaskKey& task, const std::string& key)
+        const;
+    [[nodiscard]] std::optional<std::string> rendered(const AttemptKey& attempt) const;
+
+private:
+    void check(const Turn& turn) const;
+    void apply(const Turn& turn);
+    [[nodiscard]] StoredRun stored(const DagRun& run) const;
+
+    MemoryLedger* ledger_{nullptr};
+    std::function<Fault(std::int64_t)> faults_;
+    std::int64_t commits_{0};
+    std::int64_t turn_{0};
+    bool last_commit_happened_{true};
+    Seq last_seq_;
+    RunKey last_run_;
+    BackfillId last_backfill_;
+    Instant last_now_;
+    std::map<RunKey, DagRun> runs_;
+    std::map<TaskKey, TaskInstance> instances_;
+    std::vector<Transition> transitions_;
+    std::vector<AttemptRecord> attempts_;
+    std::vector<AuditEntry> audits_;
+    std::vector<BackfillDate> dates_;
+    std::map<std::pair<TaskKey, std::string>, std::string> xcoms_;
+    std::map<AttemptKey, std::string> rendered_;
+    std::map<BackfillId, Backfill> backfills_;
+    std::map<std::string, DagState> dags_;
+    std::map<std::string, Pool> pools_;
+    std::vector<StoredVersion> versions_;
+};
+
+}  // namespace sluice::store

@@ -1,0 +1,59 @@
+// pg_journal.hpp — the Journal in PostgreSQL: one server-side call a turn, fenced by the lease row.
+// Used by one thread. Brings the schema up to date on its first connection.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/instant.hpp"
+#include "store/journal.hpp"
+
+namespace sluice::store {
+
+struct JournalSettings {
+    std::string url;
+    /// Who holds the lease. A holder takes its own lease again at once (a restart after kill -9),
+    /// so it must be the same over restarts on one home and different everywhere else.
+    std::string holder;
+    std::string address;  // where this daemon serves, for standbys: "http://127.0.0.1:8080"
+    Duration lease{std::chrono::seconds{10}};
+};
+
+class PgJournal final : public Journal {
+public:
+    /// Connects to nothing yet.
+    explicit PgJournal(JournalSettings settings);
+    /// Gives the lease back if it is held.
+    ~PgJournal() override;
+
+    /// Connects, migrates, takes or keeps the lease and reads the state. Throws Deposed while
+    /// another holder's lease lasts (its `what` names holder and address), Away, or Error(invalid)
+    /// when the database is newer than this program.
+    Snapshot load() override;
+    void commit(const Turn& turn) override;
+    [[nodiscard]] bool last_commit_happened() const override;
+    void renew_lease() override;
+    [[nodiscard]] Duration lease() const override;
+
+    std::optional<StoredRun> find_run(RunKey run) override;
+    std::optional<RunKey> find_run_key(const std::string& dag_id, const std::string& run_id)
+        override;
+    bool has_logical_date(const std::string& dag_id, Instant logical_date) override;
+    std::vector<StoredRun> runs_between(const std::string& dag_id, Instant from, Instant to)
+        override;
+    std::vector<StoredVersion> versions(const std::vector<VersionId>& ids) override;
+    StoredVersion put_version(const Dag& dag) override;
+
+    /// Lets another daemon take over at once; done by the destructor too.
+    void release_lease() noexcept;
+    /// Number of turns committed to this database, ever (`lease.turn`).
+    [[nodiscard]] std::int64_t turn() const;
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace sluice::store
