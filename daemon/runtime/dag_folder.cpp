@@ -1,0 +1,218 @@
+#include "runtime/dag_folder.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+#include <utility>
+
+#include <poll.h>
+#include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/limits.hpp"
+
+namespace sluice::runtime {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Files of these folders belong to DAGs; they are not DAGs.
+bool is_side_folder(const fs::path& name) {
+    return name == "policies" || name == "schemas" || name == "sql";
+}
+
+bool is_dag_file(const fs::path& path) {
+    const auto name = path.filename().string();
+    if (name.starts_with('.')) return false;
+    return path.extension() == ".json" || path.extension() == ".yaml";
+}
+
+std::string read_file(const fs::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    if (!in)
+        throw std::system_error(
+            errno, std::generic_category(), "cannot read " + path.filename().string()
+        );
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+Problem problem_of(const std::string& file, std::string code, std::string message) {
+    return {.code = std::move(code), .file = file, .message = std::move(message)};
+}
+
+}  // namespace
+
+DagFolder::DagFolder(fs::path root, Load load, Runtime& runtime)
+    : root_(std::move(root)), load_(std::move(load)), runtime_(runtime) {}
+
+DagFolder::~DagFolder() { stop(); }
+
+void DagFolder::start() {
+    scan();
+    stop_fd_ = ::eventfd(0, EFD_CLOEXEC);
+    thread_ = std::thread([this] { watch(); });
+}
+
+void DagFolder::stop() {
+    if (!thread_.joinable()) return;
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(stop_fd_, &one, sizeof one);
+    thread_.join();
+    ::close(stop_fd_);
+    stop_fd_ = -1;
+}
+
+void DagFolder::add_watches(int inotify) const {
+    constexpr std::uint32_t mask =
+        IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE;
+    std::error_code ignored;  // a folder may vanish while we look
+    ::inotify_add_watch(inotify, root_.c_str(), mask);
+    for (auto it = fs::recursive_directory_iterator(
+             root_, fs::directory_options::skip_permission_denied, ignored
+         );
+         it != fs::recursive_directory_iterator();
+         it.increment(ignored)) {
+        if (it->is_directory(ignored)) ::inotify_add_watch(inotify, it->path().c_str(), mask);
+    }
+}
+
+void DagFolder::watch() {
+    const int inotify = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    add_watches(inotify);
+    std::array<pollfd, 2> fds{{{inotify, POLLIN, 0}, {stop_fd_, POLLIN, 0}}};
+    // An editor writes a file in several steps: look once it has been quiet for a moment.
+    constexpr int quiet_ms = 20;
+    // Network file systems tell inotify nothing: look by hand now and then.
+    constexpr int unasked_ms = 30'000;
+    bool changed = true;  // something may have come between the first scan and the watch
+    for (;;) {
+        const int ready = ::poll(fds.data(), fds.size(), changed ? quiet_ms : unasked_ms);
+        if ((fds[1].revents & POLLIN) != 0) break;
+        if (ready > 0) {
+            alignas(inotify_event) std::array<char, 16'384> events;
+            while (::read(inotify, events.data(), events.size()) > 0) {
+            }
+            changed = true;
+            continue;
+        }
+        changed = false;
+        add_watches(inotify);
+        try {
+            scan();
+        } catch (const std::exception& error) {
+            spdlog::error("the DAG folder could not be read: {}", error.what());
+        }
+    }
+    ::close(inotify);
+}
+
+std::set<std::string> DagFolder::list() const {
+    std::set<std::string> files;
+    std::error_code ignored;
+    for (auto it = fs::recursive_directory_iterator(
+             root_, fs::directory_options::skip_permission_denied, ignored
+         );
+         it != fs::recursive_directory_iterator();
+         it.increment(ignored)) {
+        if (it->is_directory(ignored)) {
+            if (is_side_folder(it->path().filename()) ||
+                it->path().filename().string().starts_with('.'))
+                it.disable_recursion_pending();
+        } else if (is_dag_file(it->path())) {
+            files.insert(fs::relative(it->path(), root_).string());
+        }
+    }
+    return files;
+}
+
+DagFolder::Stamp DagFolder::stamp_of(const std::string& file) const {
+    struct stat info{};
+    if (::stat((root_ / file).c_str(), &info) != 0) return {};
+    return {
+        .modified_ns = std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec,
+        .bytes = info.st_size,
+        .inode = info.st_ino,
+    };
+}
+
+std::size_t DagFolder::scan() {
+    const std::lock_guard lock(mutex_);
+    const auto files = list();
+    for (auto it = known_.begin(); it != known_.end();) {
+        if (files.contains(it->first)) {
+            ++it;
+            continue;
+        }
+        drop(it->first, it->second);
+        it = known_.erase(it);
+    }
+    std::size_t loaded = 0;
+    for (const auto& file : files) {
+        const auto& stamps = known_[file].stamps;
+        const bool same = !stamps.empty() && std::ranges::all_of(stamps, [&](const auto& entry) {
+            return entry.second == stamp_of(entry.first);
+        });
+        if (same) continue;
+        if (load_file(file)) ++loaded;
+    }
+    return loaded;
+}
+
+bool DagFolder::load_file(const std::string& file) {
+    auto& known = known_[file];
+    const auto fail = [&](std::vector<Problem> problems) {
+        runtime_.registry().put_import_error(file, std::move(problems), SystemClock{}.now());
+        return false;
+    };
+    known.stamps = {{file, stamp_of(file)}};
+    std::string text;
+    try {
+        if (known.stamps[file].bytes > static_cast<std::int64_t>(limits::dag_file_bytes))
+            return fail({problem_of(
+                file, "E-LIMIT", "the file is larger than 4 MiB (limit dag_file_bytes)"
+            )});
+        text = read_file(root_ / file);
+    } catch (const std::system_error& error) {
+        return fail({problem_of(file, "E-READ", error.what())});
+    }
+    auto parsed = load_(text, file);
+    const auto folder = fs::path(file).parent_path();
+    if (parsed.value)
+        for (const auto& [named, content] : parsed.value->files)
+            known.stamps[(folder / named).lexically_normal().string()] =
+                stamp_of((folder / named).lexically_normal().string());
+    if (!parsed.value) return fail(std::move(parsed.problems));
+    return define(std::move(*parsed.value), std::move(parsed.problems), known);
+}
+
+bool DagFolder::define(Dag dag, std::vector<Problem> warnings, Known& known) {
+    const std::string file = dag.fileloc;
+    for (const auto& [other, entry] : known_) {
+        if (other == file || entry.dag_id != dag.dag_id) continue;
+        runtime_.registry().put_import_error(
+            file,
+            {problem_of(
+                file, "E-DAG-ID", "dag_id \"" + dag.dag_id + "\" is already defined by " + other
+            )},
+            SystemClock{}.now()
+        );
+        return false;
+    }
+    if (!known.dag_id.empty() && known.dag_id != dag.dag_id) runtime_.forget(known.dag_id);
+    known.dag_id = dag.dag_id;
+    runtime_.registry().clear_import_error(file);
+    runtime_.define(dag, std::move(warnings));
+    return true;
+}
+
+void DagFolder::drop(const std::string& file, const Known& known) {
+    runtime_.registry().clear_import_error(file);
+    if (!known.dag_id.empty()) runtime_.forget(known.dag_id);
+}
+
+}  // namespace sluice::runtime

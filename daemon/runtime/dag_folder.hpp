@@ -1,0 +1,70 @@
+// dag_folder.hpp — watches the DAG folder and keeps the registry like it: new and changed files
+// become versions, broken ones import errors (the last good version stays), deleted ones stale
+// DAGs. One thread of its own; `scan` may be called from any thread.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/error.hpp"
+#include "model/dag.hpp"
+#include "runtime/runtime.hpp"
+
+namespace sluice::runtime {
+
+class DagFolder {
+public:
+    /// Reads a DAG file's text (strictly, with every file it names) into a Dag; `file` is relative
+    /// to the folder. What needs an engine (types, classes, edges from SQL) is part of it.
+    using Load = std::function<Parsed<Dag>(const std::string& text, const std::string& file)>;
+
+    DagFolder(std::filesystem::path root, Load load, Runtime& runtime);
+    ~DagFolder();
+    DagFolder(const DagFolder&) = delete;
+    DagFolder& operator=(const DagFolder&) = delete;
+
+    /// Loads everything once, then watches until `stop`.
+    void start();
+    void stop();
+    /// Looks at every file and loads what changed since the last look. Returns how many were
+    /// loaded.
+    std::size_t scan();
+    [[nodiscard]] const std::filesystem::path& root() const { return root_; }
+
+private:
+    /// What a file looked like when it was read: enough to see that it changed.
+    struct Stamp {
+        std::int64_t modified_ns{-1};
+        std::int64_t bytes{-1};
+        std::uint64_t inode{0};
+        friend bool operator==(const Stamp&, const Stamp&) = default;
+    };
+    struct Known {
+        std::map<std::string, Stamp> stamps;  // the file itself and every file it names
+        std::string dag_id;                   // "" = never loaded well
+    };
+
+    void watch();
+    void add_watches(int inotify) const;
+    bool load_file(const std::string& file);
+    bool define(Dag dag, std::vector<Problem> warnings, Known& known);
+    void drop(const std::string& file, const Known& known);
+    [[nodiscard]] Stamp stamp_of(const std::string& file) const;
+    [[nodiscard]] std::set<std::string> list() const;
+
+    std::filesystem::path root_;
+    Load load_;
+    Runtime& runtime_;
+    std::mutex mutex_;                    // guards known_; held for a whole scan
+    std::map<std::string, Known> known_;  // by path relative to root_
+    std::thread thread_;
+    int stop_fd_{-1};
+};
+
+}  // namespace sluice::runtime
