@@ -1,0 +1,152 @@
+#include <iostream>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "cli/table.hpp"
+#include "cli/verbs.hpp"
+
+namespace sluice::cli {
+namespace {
+
+using Json = nlohmann::json;
+
+struct Options {
+    Target target;
+    std::string dag_id;
+    std::string run_id;
+    std::string logical_date;
+    std::string conf;
+    std::string note;
+};
+
+void list(const Options& options) {
+    Client client(options.target);
+    std::vector<std::vector<std::string>> rows{
+        {"dag_id", "state", "schedule", "owner", "next run after", "file"}
+    };
+    constexpr int page = 100;
+    for (int offset = 0;; offset += page) {
+        const Json answer = client.get(
+            "/api/v2/dags?limit=" + std::to_string(page) + "&offset=" + std::to_string(offset)
+        );
+        for (const auto& dag : answer.at("dags")) {
+            const char* state = dag.value("has_import_errors", false) ? "import error"
+                                : dag.value("is_stale", false)        ? "stale"
+                                : dag.value("is_paused", false)       ? "paused"
+                                                                      : "active";
+            std::string owners;
+            for (const auto& owner : dag.at("owners"))
+                owners += (owners.empty() ? "" : ",") + owner.get<std::string>();
+            rows.push_back(
+                {text_of(dag, "dag_id"),
+                 state,
+                 text_of(dag, "timetable_summary"),
+                 owners,
+                 text_of(dag, "next_dagrun_run_after"),
+                 text_of(dag, "relative_fileloc")}
+            );
+        }
+        if (offset + page >= answer.at("total_entries").get<int>()) break;
+    }
+    std::cout << table(rows);
+    const Json errors = client.get("/api/v2/importErrors");
+    for (const auto& error : errors.at("import_errors"))
+        std::cout << "\nimport error in " << text_of(error, "filename") << ":\n"
+                  << text_of(error, "stack_trace") << '\n';
+}
+
+void set_paused(const Options& options, bool paused) {
+    Client client(options.target);
+    client.patch("/api/v2/dags/" + encode(options.dag_id), {{"is_paused", paused}});
+    std::cout << options.dag_id << (paused ? " is paused\n" : " is active\n");
+}
+
+void trigger(const Options& options) {
+    Client client(options.target);
+    Json body{{"logical_date", nullptr}};
+    if (!options.logical_date.empty()) body["logical_date"] = options.logical_date;
+    if (!options.run_id.empty()) body["dag_run_id"] = options.run_id;
+    if (!options.note.empty()) body["note"] = options.note;
+    if (!options.conf.empty()) body["conf"] = Json::parse(options.conf);
+    const Json run = client.post("/api/v2/dags/" + encode(options.dag_id) + "/dagRuns", body);
+    std::cout << text_of(run, "dag_run_id") << ' ' << text_of(run, "state") << '\n';
+}
+
+void show(const Options& options) {
+    Client client(options.target);
+    const Json dag = client.get("/api/v2/dags/" + encode(options.dag_id) + "/details");
+    for (const char* key :
+         {"dag_id",
+          "description",
+          "fileloc",
+          "timetable_summary",
+          "timezone",
+          "start_date",
+          "end_date",
+          "is_paused",
+          "next_dagrun_run_after"})
+        std::cout << key << ": " << text_of(dag, key) << '\n';
+    const Json tasks = client.get("/api/v2/dags/" + encode(options.dag_id) + "/tasks");
+    std::vector<std::vector<std::string>> rows{{"task_id", "operator", "trigger_rule", "downstream"}
+    };
+    for (const auto& task : tasks.at("tasks")) {
+        std::string downstream;
+        for (const auto& id : task.at("downstream_task_ids"))
+            downstream += (downstream.empty() ? "" : ", ") + id.get<std::string>();
+        rows.push_back(
+            {text_of(task, "task_id"),
+             text_of(task, "operator_name"),
+             text_of(task, "trigger_rule"),
+             downstream}
+        );
+    }
+    std::cout << '\n' << table(rows);
+}
+
+}  // namespace
+
+void add_target(CLI::App& verb, Target& target) {
+    verb.add_option("--home", target.home, "home folder of the daemon")->capture_default_str();
+    verb.add_option("--url", target.url, "address of the daemon, instead of --home");
+    verb.add_option("--token", target.token, "access token, with --url");
+}
+
+void add_dags(CLI::App& app) {
+    auto* dags = app.add_subcommand("dags", "list, show, trigger, pause and unpause DAGs");
+    dags->require_subcommand(1);
+    const auto options = std::make_shared<Options>();
+
+    auto* list_verb = dags->add_subcommand("list", "all DAGs and import errors");
+    add_target(*list_verb, options->target);
+    list_verb->callback([options] { list(*options); });
+
+    auto* show_verb = dags->add_subcommand("show", "one DAG: settings, tasks and edges");
+    add_target(*show_verb, options->target);
+    show_verb->add_option("dag_id", options->dag_id)->required();
+    show_verb->callback([options] { show(*options); });
+
+    auto* pause = dags->add_subcommand("pause", "start no new runs of a DAG");
+    add_target(*pause, options->target);
+    pause->add_option("dag_id", options->dag_id)->required();
+    pause->callback([options] { set_paused(*options, true); });
+
+    auto* unpause = dags->add_subcommand("unpause", "let a DAG run");
+    add_target(*unpause, options->target);
+    unpause->add_option("dag_id", options->dag_id)->required();
+    unpause->callback([options] { set_paused(*options, false); });
+
+    auto* trigger_verb = dags->add_subcommand("trigger", "create a run now");
+    add_target(*trigger_verb, options->target);
+    trigger_verb->add_option("dag_id", options->dag_id)->required();
+    trigger_verb->add_option(
+        "--run-id,-r", options->run_id, "id of the run (default: manual__<time>)"
+    );
+    trigger_verb->add_option("--logical-date,-e", options->logical_date, "ISO 8601");
+    trigger_verb->add_option("--conf,-c", options->conf, "JSON object for the run's params");
+    trigger_verb->add_option("--note", options->note);
+    trigger_verb->callback([options] { trigger(*options); });
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,142 @@
+#include <chrono>
+#include <iostream>
+#include <memory>
+#include <thread>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "cli/table.hpp"
+#include "cli/verbs.hpp"
+
+namespace sluice::cli {
+namespace {
+
+using Json = nlohmann::json;
+
+struct Options {
+    Target target;
+    std::string dag_id;
+    std::string run_id;
+    std::string state;
+    int limit{25};
+};
+
+std::string path_of(const Options& options) {
+    return "/api/v2/dags/" + encode(options.dag_id) + "/dagRuns/" + encode(options.run_id);
+}
+
+void list(const Options& options) {
+    Client client(options.target);
+    std::string path = "/api/v2/dags/" + encode(options.dag_id) +
+                       "/dagRuns?order_by=-run_after&limit=" + std::to_string(options.limit);
+    if (!options.state.empty()) path += "&state=" + encode(options.state);
+    std::vector<std::vector<std::string>> rows{
+        {"dag_id", "run_id", "state", "type", "start", "end", "seconds"}
+    };
+    const Json answer = client.get(path);
+    for (const auto& run : answer.at("dag_runs"))
+        rows.push_back(
+            {text_of(run, "dag_id"),
+             text_of(run, "dag_run_id"),
+             text_of(run, "state"),
+             text_of(run, "run_type"),
+             text_of(run, "start_date"),
+             text_of(run, "end_date"),
+             text_of(run, "duration")}
+        );
+    std::cout << table(rows) << rows.size() - 1 << " of " << answer.at("total_entries")
+              << " runs\n";
+}
+
+void show(const Options& options) {
+    Client client(options.target);
+    const Json run = client.get(path_of(options));
+    for (const char* key :
+         {"dag_run_id",
+          "state",
+          "run_type",
+          "logical_date",
+          "data_interval_start",
+          "data_interval_end",
+          "run_after",
+          "start_date",
+          "end_date",
+          "note",
+          "conf"})
+        std::cout << key << ": " << text_of(run, key) << '\n';
+    std::vector<std::vector<std::string>> rows{{"task_id", "state", "try", "start", "seconds"}};
+    constexpr int page = 100;
+    for (int offset = 0;; offset += page) {
+        const Json answer = client.get(
+            path_of(options) + "/taskInstances?limit=" + std::to_string(page) +
+            "&offset=" + std::to_string(offset)
+        );
+        for (const auto& instance : answer.at("task_instances"))
+            rows.push_back(
+                {text_of(instance, "task_id"),
+                 text_of(instance, "state"),
+                 text_of(instance, "try_number"),
+                 text_of(instance, "start_date"),
+                 text_of(instance, "duration")}
+            );
+        if (offset + page >= answer.at("total_entries").get<int>()) break;
+    }
+    std::cout << '\n' << table(rows);
+}
+
+void cancel(const Options& options) {
+    Client client(options.target);
+    const Json run = client.patch(path_of(options), {{"state", "failed"}});
+    std::cout << options.run_id << ' ' << text_of(run, "state") << '\n';
+}
+
+void clear(const Options& options) {
+    Client client(options.target);
+    client.post(path_of(options) + "/clear", {{"dry_run", false}});
+    std::cout << options.run_id << " is cleared and runs again\n";
+}
+
+/// Throws Error(internal) when the run fails, so that scripts can rely on the exit code.
+void wait(const Options& options) {
+    Client client(options.target);
+    for (;;) {
+        const auto state = text_of(client.get(path_of(options)), "state");
+        if (state == "success") {
+            std::cout << options.run_id << " success\n";
+            return;
+        }
+        if (state == "failed") throw Error(ErrorCode::internal, options.run_id + " failed");
+        std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    }
+}
+
+}  // namespace
+
+void add_runs(CLI::App& app) {
+    auto* runs = app.add_subcommand("runs", "list, show, wait for, clear and cancel DAG runs");
+    runs->require_subcommand(1);
+    const auto options = std::make_shared<Options>();
+
+    auto* list_verb = runs->add_subcommand("list", "runs of a DAG (~ = all DAGs), newest first");
+    add_target(*list_verb, options->target);
+    list_verb->add_option("dag_id", options->dag_id)->required();
+    list_verb->add_option("--state", options->state, "queued, running, success or failed");
+    list_verb->add_option("--limit", options->limit)->capture_default_str();
+    list_verb->callback([options] { list(*options); });
+
+    const auto add_one = [&](const char* name, const char* help, void (*action)(const Options&)) {
+        auto* verb = runs->add_subcommand(name, help);
+        add_target(*verb, options->target);
+        verb->add_option("dag_id", options->dag_id)->required();
+        verb->add_option("run_id", options->run_id)->required();
+        verb->callback([options, action] { action(*options); });
+    };
+    add_one("show", "one run with its task instances", show);
+    add_one("cancel", "end a run as failed; its running tasks are stopped", cancel);
+    add_one("clear", "run all tasks of a run again", clear);
+    add_one("wait", "wait until a run has ended; exit code 0 if it succeeded", wait);
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,27 @@
+// verbs.hpp — the command line's verbs, one file each; main.cpp adds them to the parser.
+// A verb prints to standard output and throws Error for what goes wrong; main maps it to an exit
+// code.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "cli/client.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace sluice::cli {
+
+/// Adds --home, --url and --token.
+void add_target(CLI::App& verb, Target& target);
+
+void add_dags(CLI::App& app);
+void add_runs(CLI::App& app);
+void add_tasks(CLI::App& app);
+void add_backfill(CLI::App& app);
+void add_pools(CLI::App& app);
+void add_explain(CLI::App& app);
+
+}  // namespace sluice::cli
