@@ -16,7 +16,6 @@
 
 #include "base/check.hpp"
 #include "base/event_queue.hpp"
-#include "base/fault.hpp"
 #include "base/limits.hpp"
 
 namespace sluice::runtime {
@@ -337,9 +336,7 @@ private:
         figures_.last_turn_at = to_micros(turn.now);
         if (!turn.has_rows()) return;
         const auto begin = clock_.monotonic();
-        fault_point("before_commit");
         journal_.commit(turn);
-        fault_point("after_commit_before_ack");
         renewed_at_ = clock_.monotonic();
         const auto micros = std::chrono::duration_cast<Duration>(renewed_at_ - begin).count();
         ++figures_.commits;

@@ -1,0 +1,30 @@
+// config.hpp — the settings of a daemon, from the command line and the environment.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "base/instant.hpp"
+
+namespace sluice {
+
+struct Config {
+    std::filesystem::path home{".sluice"};
+    std::string address{"127.0.0.1"};
+    std::uint16_t port{8080};
+    std::filesystem::path dags;     // empty = HOME/dags
+    std::filesystem::path web_dir;  // empty = the embedded dashboard
+    std::string database_url;       // empty = the home's private PostgreSQL
+    int parallelism{128};           // attempts at once
+    int threads{0};                 // of the task pool; 0 = chosen from parallelism and cores
+    bool dags_are_paused_at_creation{true};
+    Duration lease{std::chrono::seconds{10}};
+    std::string log_level{"info"};
+};
+
+/// Totals of the built-in pools: cores, and 70 % of memory or of the container's limit.
+int machine_cores();
+std::int64_t machine_memory_mb();
+
+}  // namespace sluice
