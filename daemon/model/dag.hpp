@@ -117,6 +117,9 @@ struct ColumnSpec {
     bool not_null{false};
     std::string pii_class;           // "" = unclassified
     std::vector<std::string> parse;  // formats, in order; empty = default
+    /// Declared columns this one was derived from ("raw.customers.email"), sorted; what a masking
+    /// policy's column rules look at. Empty = itself.
+    std::vector<std::string> origins;
     std::string description;
 };
 

@@ -82,6 +82,7 @@ Json to_json(const ColumnSpec& column) {
         {"not_null", column.not_null},
         {"class", column.pii_class},
         {"parse", column.parse},
+        {"origins", column.origins},
         {"description", column.description}
     };
 }
@@ -93,6 +94,7 @@ ColumnSpec column_of(const Json& json) {
     json.at("not_null").get_to(column.not_null);
     json.at("class").get_to(column.pii_class);
     json.at("parse").get_to(column.parse);
+    json.at("origins").get_to(column.origins);
     json.at("description").get_to(column.description);
     return column;
 }
