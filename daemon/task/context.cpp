@@ -32,6 +32,7 @@ struct TaskContext::State {
     Channel& channel;
     std::map<std::string, const DatasetSpec*, std::less<>> datasets;
     Json checkpoint;
+    Spawner* spawner{nullptr};
 
     mutable std::mutex mutex;  // guards what follows
     std::string scratch;
@@ -41,16 +42,18 @@ struct TaskContext::State {
     std::map<std::string, Secret> secrets;
 };
 
-TaskContext::TaskContext(Job job, Channel& channel, std::string scratch)
+TaskContext::TaskContext(Job job, Channel& channel, Place place)
     : state_(std::make_unique<State>(std::move(job), channel)) {
-    state_->scratch = std::move(scratch);
+    state_->scratch = std::move(place.scratch);
+    state_->spawner = place.spawner;
     if (state_->job.checkpoint != "null") state_->checkpoint = Json::parse(state_->job.checkpoint);
     if (!state_->job.datasets) return;
     for (const auto& dataset : *state_->job.datasets)
         state_->datasets.emplace(dataset.name, &dataset);
 }
 
-TaskContext::TaskContext(const Json& job, Channel& channel) : TaskContext(job_of(job), channel) {}
+TaskContext::TaskContext(const Json& job, Channel& channel, Place place)
+    : TaskContext(job_of(job), channel, std::move(place)) {}
 
 TaskContext::~TaskContext() {
     if (!state_->own_scratch) return;
@@ -69,6 +72,11 @@ const std::string& TaskContext::scratch() const {
         state_->own_scratch = true;
     }
     return state_->scratch;
+}
+
+Spawner& TaskContext::spawner() const {
+    SLUICE_CHECK(state_->spawner != nullptr);
+    return *state_->spawner;
 }
 
 void TaskContext::log(Level level, std::string_view message) {

@@ -89,15 +89,20 @@ public:
 };
 
 struct Job;
+class Spawner;
+
+/// What the machine gives an attempt.
+struct Place {
+    std::string scratch;        // "" = a folder is made when first asked for and removed at the end
+    Spawner* spawner{nullptr};  // starts child processes
+};
 
 class TaskContext {
 public:
-    /// `scratch` is the attempt's private folder; "" = one is made when first asked for, and
-    /// removed with the context.
-    TaskContext(Job job, Channel& channel, std::string scratch = "");
+    TaskContext(Job job, Channel& channel, Place place);
     /// `job` is the start frame (protocol in executor/README.md): info, datasets, schemas, files,
     /// connections, secrets.
-    TaskContext(const nlohmann::json& job, Channel& channel);
+    TaskContext(const nlohmann::json& job, Channel& channel, Place place);
     ~TaskContext();
     TaskContext(const TaskContext&) = delete;
     TaskContext& operator=(const TaskContext&) = delete;
@@ -108,6 +113,7 @@ public:
     [[nodiscard]] const Job& job() const;
     /// A private scratch folder of this attempt; removed when it ends.
     [[nodiscard]] const std::string& scratch() const;
+    [[nodiscard]] Spawner& spawner() const;
 
     /// One line of the task log (cut at 64 KiB, secrets redacted by the daemon).
     void log(Level level, std::string_view message);
@@ -120,6 +126,8 @@ public:
 
     [[nodiscard]] bool cancelled() const;
     /// Called once, from another thread, when the attempt is cancelled (at once if it is already).
+    /// It must return at once: set a flag, wake a poll, interrupt an engine. What it uses must live
+    /// as long as the context.
     void on_cancel(std::function<void()> callback);
     /// Called by the channel's owner.
     void cancel();

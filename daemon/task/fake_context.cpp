@@ -156,7 +156,9 @@ private:
     const Job& job_;
 };
 
-FakeContext::FakeContext(FakeLedger& ledger) : recorder_(std::make_unique<Recorder>(ledger, job)) {
+FakeContext::FakeContext(FakeLedger& ledger)
+    : recorder_(std::make_unique<Recorder>(ledger, job)),
+      spawner_(std::make_unique<Spawner>(Spawner::allowed_environment(""))) {
     job.info.dag_id = "test_dag";
     job.info.run_id = "manual__2026-01-05";
     job.info.task_id = "task";
@@ -195,7 +197,8 @@ void FakeContext::files(std::map<std::string, std::string> bundle) {
 }
 
 TaskContext& FakeContext::context() {
-    if (!context_) context_ = std::make_unique<TaskContext>(job, *recorder_);
+    if (!context_)
+        context_ = std::make_unique<TaskContext>(job, *recorder_, Place{"", spawner_.get()});
     return *context_;
 }
 

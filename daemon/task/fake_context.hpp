@@ -14,6 +14,7 @@
 #include "task/context.hpp"
 #include "task/job.hpp"
 #include "task/operator.hpp"
+#include "task/process.hpp"
 
 namespace sluice::task {
 
@@ -69,6 +70,7 @@ public:
 private:
     class Recorder;
     std::unique_ptr<Recorder> recorder_;
+    std::unique_ptr<Spawner> spawner_;
     std::unique_ptr<TaskContext> context_;
 };
 
