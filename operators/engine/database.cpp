@@ -1,0 +1,315 @@
+#include "operators/engine/database.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+#include "base/check.hpp"
+#include "operators/engine/chunk.hpp"
+#include "operators/engine/failure.hpp"
+#include "operators/engine/library.hpp"
+#include "operators/engine/result.hpp"
+#include "operators/engine/sql.hpp"
+#include "task/context.hpp"
+
+namespace sluice::engine {
+
+namespace {
+
+void check_config(
+    const Library& lib, duckdb_config config, const char* key, const std::string& to
+) {
+    if (lib.duckdb_set_config(config, key, to.c_str()) != DuckDBSuccess) {
+        throw Error(ErrorCode::internal, std::string("DuckDB refuses the setting ") + key);
+    }
+}
+
+duckdb_config config_of(const Library& lib, const DatabaseOptions& options) {
+    duckdb_config config = nullptr;
+    if (lib.duckdb_create_config(&config) != DuckDBSuccess) {
+        throw Error(ErrorCode::internal, "DuckDB gives no configuration");
+    }
+    const std::int64_t mebibytes = std::max<std::int64_t>(16, options.memory_bytes >> 20);
+    check_config(lib, config, "memory_limit", std::to_string(mebibytes) + "MiB");
+    check_config(lib, config, "threads", std::to_string(std::max(1, options.threads)));
+    check_config(lib, config, "temp_directory", options.temp_directory);
+    if (options.temp_bytes > 0) {
+        check_config(
+            lib,
+            config,
+            "max_temp_directory_size",
+            std::to_string(std::max<std::int64_t>(1, options.temp_bytes >> 20)) + "MiB"
+        );
+    }
+    check_config(lib, config, "autoinstall_known_extensions", "false");
+    check_config(lib, config, "autoload_known_extensions", "false");
+    check_config(lib, config, "allow_persistent_secrets", "false");
+    check_config(lib, config, "preserve_insertion_order", "true");
+    return config;
+}
+
+class Statements {
+public:
+    Statements(const Library& lib, duckdb_connection connection, const std::string& sql)
+        : lib_(lib), connection_(connection) {
+        count_ = lib.duckdb_extract_statements(connection, sql.c_str(), &statements_);
+        if (count_ == 0) {
+            const char* message = lib.duckdb_extract_statements_error(statements_);
+            const std::string text = message != nullptr ? message : "the statement is empty";
+            lib.duckdb_destroy_extracted(&statements_);
+            throw Failure(ErrorClass::permanent, text);
+        }
+    }
+    Statements(const Statements&) = delete;
+    Statements& operator=(const Statements&) = delete;
+    ~Statements() { lib_.duckdb_destroy_extracted(&statements_); }
+
+    [[nodiscard]] idx_t count() const { return count_; }
+    duckdb_prepared_statement prepare(idx_t index) {
+        duckdb_prepared_statement prepared = nullptr;
+        if (lib_.duckdb_prepare_extracted_statement(connection_, statements_, index, &prepared) !=
+            DuckDBSuccess) {
+            const char* message = lib_.duckdb_prepare_error(prepared);
+            const std::string text = message != nullptr ? message : "cannot be prepared";
+            lib_.duckdb_destroy_prepare(&prepared);
+            throw Failure(class_of_message(text), text);
+        }
+        return prepared;
+    }
+
+private:
+    const Library& lib_;
+    duckdb_connection connection_;
+    duckdb_extracted_statements statements_{nullptr};
+    idx_t count_{0};
+};
+
+class Prepared {
+public:
+    Prepared(const Library& lib, duckdb_prepared_statement statement)
+        : lib_(lib), statement_(statement) {}
+    Prepared(const Prepared&) = delete;
+    Prepared& operator=(const Prepared&) = delete;
+    ~Prepared() { lib_.duckdb_destroy_prepare(&statement_); }
+
+    void bind(const std::vector<Value>& values) {
+        if (lib_.duckdb_nparams(statement_) != values.size()) {
+            throw Error(
+                ErrorCode::invalid,
+                "the statement takes " + std::to_string(lib_.duckdb_nparams(statement_)) +
+                    " parameters, " + std::to_string(values.size()) + " were given"
+            );
+        }
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            if (bind_one(i + 1, values[i]) != DuckDBSuccess) {
+                throw Error(
+                    ErrorCode::invalid, "parameter " + std::to_string(i + 1) + " cannot be bound"
+                );
+            }
+        }
+    }
+    [[nodiscard]] duckdb_prepared_statement get() const { return statement_; }
+
+private:
+    duckdb_state bind_one(idx_t index, const Value& value) {
+        struct Bind {
+            const Library& lib;
+            duckdb_prepared_statement statement;
+            idx_t index;
+            duckdb_state operator()(std::monostate) const {
+                return lib.duckdb_bind_null(statement, index);
+            }
+            duckdb_state operator()(bool flag) const {
+                return lib.duckdb_bind_boolean(statement, index, flag);
+            }
+            duckdb_state operator()(std::int64_t number) const {
+                return lib.duckdb_bind_int64(statement, index, number);
+            }
+            duckdb_state operator()(double number) const {
+                return lib.duckdb_bind_double(statement, index, number);
+            }
+            duckdb_state operator()(const std::string& text) const {
+                return lib.duckdb_bind_varchar_length(statement, index, text.data(), text.size());
+            }
+        };
+        return std::visit(Bind{lib_, statement_, index}, value);
+    }
+
+    const Library& lib_;
+    duckdb_prepared_statement statement_;
+};
+
+}  // namespace
+
+struct Database::State {
+    const Library& lib{library()};
+    duckdb_database database{nullptr};
+    duckdb_connection connection{nullptr};
+    std::atomic<bool> cancelled{false};
+
+    ~State() {
+        if (connection != nullptr) lib.duckdb_disconnect(&connection);
+        if (database != nullptr) lib.duckdb_close(&database);
+    }
+
+    void open(const DatabaseOptions& options) {
+        duckdb_config config = config_of(lib, options);
+        char* message = nullptr;
+        const duckdb_state opened = lib.duckdb_open_ext(nullptr, &database, config, &message);
+        lib.duckdb_destroy_config(&config);
+        if (opened != DuckDBSuccess) {
+            const std::string text = message != nullptr ? message : "unknown";
+            lib.duckdb_free(message);
+            throw Error(ErrorCode::internal, "DuckDB does not open: " + text);
+        }
+        if (lib.duckdb_connect(database, &connection) != DuckDBSuccess) {
+            throw Error(ErrorCode::internal, "DuckDB gives no connection");
+        }
+    }
+
+    Result run(const Prepared& prepared) {
+        check_cancelled();
+        Result result(lib);
+        if (lib.duckdb_execute_prepared(prepared.get(), result.get()) != DuckDBSuccess) {
+            result.fail();
+        }
+        return result;
+    }
+
+    Result run_streaming(const Prepared& prepared) {
+        check_cancelled();
+        duckdb_pending_result pending = nullptr;
+        if (lib.duckdb_pending_prepared_streaming(prepared.get(), &pending) != DuckDBSuccess) {
+            const char* message = lib.duckdb_pending_error(pending);
+            const std::string text = message != nullptr ? message : "cannot be run";
+            lib.duckdb_destroy_pending(&pending);
+            throw Failure(class_of_message(text), text);
+        }
+        Result result(lib);
+        const duckdb_state state = lib.duckdb_execute_pending(pending, result.get());
+        lib.duckdb_destroy_pending(&pending);
+        if (state != DuckDBSuccess) result.fail();
+        return result;
+    }
+
+    void check_cancelled() const {
+        if (cancelled.load()) throw Failure(ErrorClass::transient, "cancelled");
+    }
+};
+
+Database::Database(const DatabaseOptions& options) : state_(std::make_shared<State>()) {
+    state_->open(options);
+    execute("set timezone = " + literal(options.timezone));
+    execute(
+        "set enable_progress_bar = true; set enable_progress_bar_print = false; "
+        "set progress_bar_time = 0"
+    );
+}
+
+Database::~Database() = default;
+
+std::int64_t Database::execute(const std::string& sql, const std::vector<Value>& parameters) {
+    Statements statements(state_->lib, state_->connection, sql);
+    std::int64_t changed = 0;
+    for (idx_t i = 0; i < statements.count(); ++i) {
+        Prepared prepared(state_->lib, statements.prepare(i));
+        if (statements.count() == 1) prepared.bind(parameters);
+        Result result = state_->run(prepared);
+        changed = static_cast<std::int64_t>(state_->lib.duckdb_rows_changed(result.get()));
+    }
+    return changed;
+}
+
+Rows Database::query(const std::string& sql, const std::vector<Value>& parameters) {
+    Statements statements(state_->lib, state_->connection, sql);
+    if (statements.count() != 1) throw Error(ErrorCode::invalid, "a query is one statement");
+    Prepared prepared(state_->lib, statements.prepare(0));
+    prepared.bind(parameters);
+    Result result = state_->run(prepared);
+    Rows rows;
+    rows.columns = result.columns();
+    result.each([&](const Chunk& chunk) {
+        for (std::size_t row = 0; row < chunk.rows(); ++row) {
+            std::vector<Value> cells;
+            cells.reserve(chunk.columns());
+            for (std::size_t column = 0; column < chunk.columns(); ++column) {
+                cells.push_back(chunk.column(column).value(row));
+            }
+            rows.rows.push_back(std::move(cells));
+        }
+    });
+    return rows;
+}
+
+Value Database::value(const std::string& sql, const std::vector<Value>& parameters) {
+    Rows rows = query(sql, parameters);
+    if (rows.rows.empty() || rows.rows.front().empty()) return {};
+    return std::move(rows.rows.front().front());
+}
+
+std::int64_t Database::integer(const std::string& sql, const std::vector<Value>& parameters) {
+    const Value found = value(sql, parameters);
+    if (const auto* number = std::get_if<std::int64_t>(&found)) return *number;
+    if (const auto* text = std::get_if<std::string>(&found)) return std::stoll(*text);
+    throw Error(ErrorCode::internal, "a query gave no integer: " + sql);
+}
+
+std::string Database::text(const std::string& sql, const std::vector<Value>& parameters) {
+    return to_text(value(sql, parameters));
+}
+
+std::vector<ColumnInfo> Database::describe(const std::string& sql) {
+    std::vector<ColumnInfo> columns;
+    for (const auto& row : query("describe " + sql).rows) {
+        columns.push_back({to_text(row.at(0)), to_text(row.at(1))});
+    }
+    return columns;
+}
+
+void Database::stream(const std::string& sql, const std::function<void(const Chunk&)>& each) {
+    Statements statements(state_->lib, state_->connection, sql);
+    if (statements.count() != 1) throw Error(ErrorCode::invalid, "a query is one statement");
+    Prepared prepared(state_->lib, statements.prepare(0));
+    Result result = state_->run_streaming(prepared);
+    result.each([&](const Chunk& chunk) {
+        state_->check_cancelled();
+        each(chunk);
+    });
+}
+
+Appender Database::append(const std::string& table) {
+    return make_appender(state_->lib, state_->connection, table);
+}
+
+void Database::add_function(const ScalarFunction& function) {
+    register_function(state_->lib, state_->connection, function);
+}
+
+void Database::interrupt() { state_->lib.duckdb_interrupt(state_->connection); }
+
+std::optional<double> Database::progress() {
+    const double percent = state_->lib.duckdb_query_progress(state_->connection).percentage;
+    if (percent < 0) return std::nullopt;
+    return percent / 100;
+}
+
+std::unique_ptr<Database> open_database(task::TaskContext& context) {
+    DatabaseOptions options;
+    options.threads = context.resources().threads;
+    // The engine's own limit does not count everything the process uses, so it gets less.
+    options.memory_bytes = context.resources().memory_bytes * 7 / 10;
+    options.temp_bytes = context.resources().temp_bytes;
+    options.temp_directory = context.scratch() + "/duckdb";
+    options.timezone = context.info().timezone;
+    auto database = std::make_unique<Database>(options);
+    // Weak: the callback may come when the task is over and the database closed.
+    context.on_cancel([weak = std::weak_ptr<Database::State>(database->state_)] {
+        if (const auto state = weak.lock()) {
+            state->cancelled.store(true);
+            state->lib.duckdb_interrupt(state->connection);
+        }
+    });
+    return database;
+}
+
+}  // namespace sluice::engine

@@ -1,0 +1,224 @@
+#include <atomic>
+#include <thread>
+
+#include <catch2/catch.hpp>
+
+#include "operators/engine/chunk.hpp"
+#include "operators/engine/database.hpp"
+#include "operators/engine/failure.hpp"
+#include "operators/engine/sql.hpp"
+
+using namespace sluice;
+using namespace sluice::engine;
+
+namespace {
+
+DatabaseOptions small() {
+    DatabaseOptions options;
+    options.memory_bytes = std::int64_t{256} << 20;
+    return options;
+}
+
+}  // namespace
+
+TEST_CASE("a query gives typed cells", "[engine]") {
+    Database db(small());
+    const Rows rows = db.query(
+        "select true, 7::smallint, 12.5::double, 'x', null, 12.50::decimal(10,2), "
+        "date '2026-01-05', timestamptz '2026-01-05 07:00:00+01', (-5)::hugeint, "
+        "uuid '00112233-4455-6677-8899-aabbccddeeff', '\\xAB'::blob, -0.05::decimal(4,2)"
+    );
+    REQUIRE(rows.rows.size() == 1);
+    const auto& row = rows.rows.front();
+    CHECK(row[0] == Value{true});
+    CHECK(row[1] == Value{std::int64_t{7}});
+    CHECK(row[2] == Value{12.5});
+    CHECK(row[3] == Value{std::string("x")});
+    CHECK(is_null(row[4]));
+    CHECK(to_text(row[5]) == "12.50");
+    CHECK(to_text(row[6]) == "2026-01-05");
+    CHECK(to_text(row[7]) == "2026-01-05T06:00:00.000000Z");
+    CHECK(to_text(row[8]) == "-5");
+    CHECK(to_text(row[9]) == "00112233-4455-6677-8899-aabbccddeeff");
+    CHECK(to_text(row[10]) == "ab");
+    CHECK(to_text(row[11]) == "-0.05");
+    CHECK(rows.columns[5].type == "DECIMAL(10,2)");
+    CHECK(rows.columns[7].type == "TIMESTAMP WITH TIME ZONE");
+}
+
+TEST_CASE("parameters are bound, not pasted", "[engine]") {
+    Database db(small());
+    const std::vector<Value> parameters{
+        std::string("it's \"x\""), std::int64_t{3}, Value{}, 0.5, true
+    };
+    const Rows rows = db.query("select $1, $2 + 1, $3 is null, $4 * 2, not $5", parameters);
+    CHECK(to_text(rows.rows[0][0]) == "it's \"x\"");
+    CHECK(rows.rows[0][1] == Value{std::int64_t{4}});
+    CHECK(rows.rows[0][2] == Value{true});
+    CHECK(rows.rows[0][3] == Value{1.0});
+    CHECK(rows.rows[0][4] == Value{false});
+    CHECK_THROWS_AS(db.query("select $1"), Error);
+}
+
+TEST_CASE("an appender and a stream carry many rows", "[engine]") {
+    Database db(small());
+    db.execute("create table t (n bigint, s varchar)");
+    Appender appender = db.append("t");
+    for (std::int64_t i = 0; i < 10'000; ++i) {
+        appender.integer(i);
+        if (i % 3 == 0) {
+            appender.null();
+        } else {
+            appender.text("a text that is longer than twelve bytes " + std::to_string(i));
+        }
+        appender.end_row();
+    }
+    appender.close();
+    CHECK(db.integer("select count(*) from t") == 10'000);
+    CHECK(db.integer("select count(*) from t where s is null") == 3'334);
+    std::int64_t sum = 0;
+    std::size_t rows = 0;
+    db.stream("select n, s from t order by n", [&](const Chunk& chunk) {
+        for (std::size_t row = 0; row < chunk.rows(); ++row) {
+            const std::int64_t n = chunk.column(0).integer(row);
+            sum += n;
+            ++rows;
+            const bool null = chunk.column(1).is_null(row);
+            REQUIRE(null == (n % 3 == 0));
+            if (!null) {
+                REQUIRE(chunk.column(1).text(row).substr(40) == std::to_string(n));
+            }
+        }
+    });
+    CHECK(rows == 10'000);
+    CHECK(sum == 49'995'000);
+}
+
+TEST_CASE("C++ functions run in queries and their exceptions fail them", "[engine]") {
+    Database db(small());
+    ScalarFunction shout;
+    shout.name = "shout";
+    shout.arguments = {FunctionType::text, FunctionType::integer};
+    shout.body = [](const Arguments& in, Results& out) {
+        for (std::size_t row = 0; row < in.rows(); ++row) {
+            if (in.is_null(0, row) || in.is_null(1, row)) {
+                out.null(row);
+                continue;
+            }
+            if (in.integer(1, row) < 0) throw Error(ErrorCode::invalid, "less than nothing");
+            out.text(
+                row,
+                std::string(in.text(0, row)) +
+                    std::string(static_cast<std::size_t>(in.integer(1, row)), '!')
+            );
+        }
+    };
+    db.add_function(shout);
+    CHECK(db.text("select shout('hi', 3)") == "hi!!!");
+    CHECK(is_null(db.value("select shout(null, 3)")));
+    CHECK(
+        db.integer("select count(*) from (select shout('x' || i, i % 5) s from range(9999) t(i)) "
+                   "where s not like 'x%'") == 0
+    );
+    CHECK_THROWS_WITH(db.query("select shout('x', -1)"), Catch::Contains("less than nothing"));
+}
+
+TEST_CASE("errors carry their class", "[engine]") {
+    Database db(small());
+    const auto class_of = [&](const std::string& sql) {
+        try {
+            db.query(sql);
+        } catch (const Failure& failure) {
+            return failure.error_class();
+        }
+        return ErrorClass::none;
+    };
+    CHECK(class_of("select nothing_like_this from range(3)") == ErrorClass::schema);
+    CHECK(class_of("select 'x'::integer from range(3)") == ErrorClass::data_quality);
+    CHECK(class_of("selec") == ErrorClass::permanent);
+    CHECK(
+        class_of("select list(a || range::varchar) from range(90000000), (select repeat('x', 99) a)"
+        ) == ErrorClass::resource
+    );
+}
+
+TEST_CASE("interrupt ends a running query and leaves the connection usable", "[engine]") {
+    Database db(small());
+    std::atomic<bool> done{false};
+    std::thread stopper([&] {
+        while (!done) {
+            db.interrupt();
+            std::this_thread::yield();
+        }
+    });
+    CHECK_THROWS_AS(
+        db.query("select count(*) from range(1000000000) a, range(1000000) b where a.range + "
+                 "b.range = -1"),
+        Failure
+    );
+    done = true;
+    stopper.join();
+    CHECK(db.integer("select 1") == 1);
+}
+
+TEST_CASE("row hashes tell NULL from empty and boundaries apart", "[engine][hash]") {
+    Database db(small());
+    const std::vector<ColumnInfo> columns{{"a", "VARCHAR"}, {"b", "VARCHAR"}};
+    const auto hash = [&](const std::string& a, const std::string& b) {
+        return db.text("select " + row_hash(columns) + " from (select " + a + " a, " + b + " b)");
+    };
+    CHECK(hash("'a'", "'b'") == db.text("select sha256('v1:av1:b')"));
+    CHECK(hash("null", "''") == db.text("select sha256('nv0:')"));
+    CHECK(hash("'a|'", "'b'") != hash("'a'", "'|b'"));
+    CHECK(hash("'é'", "null") == db.text("select sha256('v2:én')"));
+}
+
+TEST_CASE("canonical text does not depend on scale, zone or session", "[engine][hash]") {
+    Database db(small());
+    const auto text = [&](const std::string& expression, const std::string& type) {
+        return db.text("select " + canonical_text("(" + expression + ")", type));
+    };
+    CHECK(text("12.50::decimal(10,2)", "DECIMAL(10,2)") == "12.5");
+    CHECK(text("100.00::decimal(10,2)", "DECIMAL(10,2)") == "100");
+    CHECK(text("100::decimal(10,0)", "DECIMAL(10,0)") == "100");
+    CHECK(text("true", "BOOLEAN") == "t");
+    CHECK(text("1.0::double", "DOUBLE") == "1");
+    CHECK(text("0.1::double", "DOUBLE") == "0.1");
+    CHECK(text("timestamptz '1970-01-01 01:00:01+01'", "TIMESTAMP WITH TIME ZONE") == "1000000");
+}
+
+TEST_CASE("the content hash does not depend on order", "[engine][hash]") {
+    Database db(small());
+    const auto hash = [&](const std::string& order) {
+        const auto row =
+            db.query(
+                  "select " + std::string(content_hash_aggregates) +
+                  " from (select sha256(range::varchar) as _sluice_row_hash from range(1000) "
+                  "order by range " +
+                  order + ")"
+            )
+                .rows.at(0);
+        return content_hash({to_text(row[0]), to_text(row[1]), to_text(row[2]), to_text(row[3])});
+    };
+    CHECK(hash("asc") == hash("desc"));
+    CHECK(hash("asc").size() == 32);
+    CHECK(content_hash({"0", "0", "0", "4294967296"}) == "00000000000000000000000100000000");
+}
+
+TEST_CASE("type names map between the language and both engines", "[engine][types]") {
+    CHECK(type_name(Dialect::duckdb, "decimal(10, 2)") == "DECIMAL(10,2)");
+    CHECK(type_name(Dialect::postgres, "decimal(10,2)") == "numeric(10,2)");
+    CHECK(type_name(Dialect::postgres, "varchar(10)") == "varchar(10)");
+    CHECK(type_name(Dialect::postgres, "bigint[]") == "bigint[]");
+    CHECK(type_name(Dialect::duckdb, "timestamptz") == "TIMESTAMP WITH TIME ZONE");
+    CHECK_FALSE(is_language_type("number"));
+    CHECK_FALSE(is_language_type("bigint(3)"));
+    CHECK(language_type("DECIMAL(10,2)") == "decimal(10,2)");
+    CHECK(language_type("VARCHAR[]") == "varchar[]");
+    CHECK_FALSE(language_type("STRUCT(a INTEGER)").has_value());
+    CHECK(postgres_type("HUGEINT") == "numeric(38,0)");
+    CHECK(duckdb_type_of_postgres("numeric(12,3)") == "DECIMAL(12,3)");
+    CHECK(duckdb_type_of_postgres("character varying(20)") == "VARCHAR");
+    CHECK(quoted("a\"b") == "\"a\"\"b\"");
+    CHECK(literal("it's") == "'it''s'");
+}

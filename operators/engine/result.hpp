@@ -1,0 +1,49 @@
+// result.hpp — inside the engine: results, appenders and functions over the C API.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "model/run.hpp"
+#include "operators/engine/chunk.hpp"
+#include "operators/engine/database.hpp"
+#include "operators/engine/library.hpp"
+
+namespace sluice::engine {
+
+/// By the words that DuckDB begins its messages with: "Out of Memory Error: ...".
+ErrorClass class_of_message(std::string_view message);
+
+class Result {
+public:
+    explicit Result(const Library& lib) : lib_(&lib) {}
+    Result(Result&& other) noexcept;
+    Result(const Result&) = delete;
+    Result& operator=(const Result&) = delete;
+    Result& operator=(Result&&) = delete;
+    ~Result();
+
+    duckdb_result* get() { return &result_; }
+    /// Throws the result's error as Failure.
+    [[noreturn]] void fail();
+    std::vector<ColumnInfo> columns();
+    /// Fetches every chunk. Throws Failure if the query fails on its way.
+    void each(const std::function<void(const Chunk&)>& visit);
+
+private:
+    const Library* lib_;
+    duckdb_result result_{};
+    bool owned_{true};
+};
+
+ColumnType column_type(const Library& lib, duckdb_logical_type type);
+/// DuckDB's name of a type that it gave.
+std::string type_text(const ColumnType& type);
+
+Appender make_appender(const Library& lib, duckdb_connection connection, const std::string& table);
+void register_function(
+    const Library& lib, duckdb_connection connection, const ScalarFunction& function
+);
+
+}  // namespace sluice::engine

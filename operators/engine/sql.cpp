@@ -1,0 +1,275 @@
+#include "operators/engine/sql.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/hash.hpp"
+
+namespace sluice::engine {
+
+std::string quoted(std::string_view identifier) {
+    std::string text = "\"";
+    for (const char c : identifier) {
+        if (c == '"') text += '"';
+        text += c;
+    }
+    return text + "\"";
+}
+
+std::string quoted_list(const std::vector<std::string>& names, std::string_view prefix) {
+    std::string text;
+    for (const std::string& name : names) {
+        if (!text.empty()) text += ", ";
+        text += std::string(prefix) + quoted(name);
+    }
+    return text;
+}
+
+std::string literal(std::string_view value) {
+    if (value.find('\0') != std::string_view::npos) {
+        throw Error(ErrorCode::invalid, "a text with a zero byte cannot stand in SQL");
+    }
+    // With standard_conforming_strings (both dialects' default) a backslash is only itself.
+    std::string text = "'";
+    for (const char c : value) {
+        if (c == '\'') text += '\'';
+        text += c;
+    }
+    return text + "'";
+}
+
+std::string literal_list(const std::vector<std::string>& texts) {
+    std::string list = "[";
+    for (const std::string& text : texts) {
+        if (list.size() > 1) list += ", ";
+        list += literal(text);
+    }
+    return list + "]";
+}
+
+std::string quoted_name(std::string_view dotted) {
+    const std::size_t dot = dotted.find('.');
+    if (dot == std::string_view::npos) return quoted(dotted);
+    return quoted(dotted.substr(0, dot)) + "." + quoted(dotted.substr(dot + 1));
+}
+
+namespace {
+
+struct TypeRow {
+    std::string_view language;
+    std::string_view duckdb;
+    std::string_view postgres;
+};
+
+// One row a type of the DAG language; decimal(p,s), varchar(n) and lists are built from these.
+constexpr std::array<TypeRow, 16> type_rows{{
+    {"boolean", "BOOLEAN", "boolean"},
+    {"smallint", "SMALLINT", "smallint"},
+    {"integer", "INTEGER", "integer"},
+    {"bigint", "BIGINT", "bigint"},
+    {"decimal", "DECIMAL", "numeric"},
+    {"real", "FLOAT", "real"},
+    {"double", "DOUBLE", "double precision"},
+    {"varchar", "VARCHAR", "text"},
+    {"date", "DATE", "date"},
+    {"time", "TIME", "time without time zone"},
+    {"timestamp", "TIMESTAMP", "timestamp without time zone"},
+    {"timestamptz", "TIMESTAMP WITH TIME ZONE", "timestamp with time zone"},
+    {"interval", "INTERVAL", "interval"},
+    {"uuid", "UUID", "uuid"},
+    {"json", "JSON", "jsonb"},
+    {"blob", "BLOB", "bytea"},
+}};
+
+std::string without_spaces(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        if (c != ' ') out += c;
+    }
+    return out;
+}
+
+bool digits_only(std::string_view text) {
+    return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+        return std::isdigit(static_cast<unsigned char>(c)) != 0;
+    });
+}
+
+struct ParsedType {
+    const TypeRow* row{};
+    std::string arguments;  // "(10,2)" or ""
+    bool list{false};
+};
+
+bool arguments_fit(std::string_view name, std::string_view arguments) {
+    if (arguments.empty()) return true;
+    const std::string_view inner = arguments.substr(1, arguments.size() - 2);
+    const std::size_t comma = inner.find(',');
+    if (name == "varchar") return digits_only(inner);
+    if (name != "decimal") return false;
+    if (comma == std::string_view::npos) return digits_only(inner);
+    return digits_only(inner.substr(0, comma)) && digits_only(inner.substr(comma + 1));
+}
+
+std::optional<ParsedType> parse_language_type(std::string_view written) {
+    std::string text = without_spaces(written);
+    ParsedType parsed;
+    if (text.size() > 2 && text.compare(text.size() - 2, 2, "[]") == 0) {
+        parsed.list = true;
+        text.resize(text.size() - 2);
+    }
+    const std::size_t open = text.find('(');
+    if (open != std::string::npos) {
+        if (text.back() != ')') return std::nullopt;
+        parsed.arguments = text.substr(open);
+        text.resize(open);
+    }
+    for (const TypeRow& row : type_rows) {
+        if (row.language == text) parsed.row = &row;
+    }
+    if (parsed.row == nullptr) return std::nullopt;
+    if (!arguments_fit(text, parsed.arguments)) return std::nullopt;
+    return parsed;
+}
+
+}  // namespace
+
+bool is_language_type(std::string_view type) { return parse_language_type(type).has_value(); }
+
+std::string type_name(Dialect dialect, std::string_view written) {
+    const std::optional<ParsedType> parsed = parse_language_type(written);
+    if (!parsed) {
+        throw Error(ErrorCode::invalid, "there is no type \"" + std::string(written) + "\"");
+    }
+    std::string name;
+    switch (dialect) {
+        case Dialect::duckdb:
+            name = parsed->row->duckdb;
+            // DuckDB takes varchar(10) and forgets the length; the contract checks it.
+            if (parsed->row->language == "decimal") name += parsed->arguments;
+            break;
+        case Dialect::postgres:
+            name = parsed->row->postgres;
+            if (parsed->row->language == "decimal") name += parsed->arguments;
+            if (parsed->row->language == "varchar" && !parsed->arguments.empty()) {
+                name = "varchar" + parsed->arguments;
+            }
+            break;
+    }
+    return parsed->list ? name + "[]" : name;
+}
+
+std::optional<std::string> language_type(std::string_view duckdb) {
+    if (duckdb.size() > 2 && duckdb.substr(duckdb.size() - 2) == "[]") {
+        const auto child = language_type(duckdb.substr(0, duckdb.size() - 2));
+        if (!child || child->back() == ']') return std::nullopt;
+        return *child + "[]";
+    }
+    if (duckdb.substr(0, 8) == "DECIMAL(") {
+        return "decimal" + without_spaces(duckdb.substr(7));
+    }
+    for (const TypeRow& row : type_rows) {
+        if (row.duckdb == duckdb) return std::string(row.language);
+    }
+    if (duckdb == "TINYINT" || duckdb == "UTINYINT") return "smallint";
+    if (duckdb == "USMALLINT") return "integer";
+    if (duckdb == "UINTEGER") return "bigint";
+    if (duckdb == "UBIGINT") return "decimal(20,0)";
+    if (duckdb == "HUGEINT") return "decimal(38,0)";
+    if (duckdb.substr(0, 4) == "ENUM") return "varchar";
+    if (duckdb == "\"NULL\"" || duckdb == "NULL") return "varchar";
+    return std::nullopt;
+}
+
+std::string postgres_type(std::string_view duckdb) {
+    if (duckdb == "HUGEINT") return "numeric(38,0)";
+    const auto language = language_type(duckdb);
+    if (!language) {
+        throw Error(
+            ErrorCode::invalid,
+            "a column of type " + std::string(duckdb) +
+                " has no counterpart in the warehouse: cast it to json"
+        );
+    }
+    return type_name(Dialect::postgres, *language);
+}
+
+std::string duckdb_type_of_postgres(std::string_view format_type) {
+    if (format_type.substr(0, 8) == "numeric(") {
+        // Negative scales and more than 38 digits have no counterpart: text keeps them exact.
+        const std::string arguments = without_spaces(format_type.substr(7));
+        const int width = std::stoi(arguments.substr(1));
+        if (width <= 38 && arguments.find('-') == std::string::npos) return "DECIMAL" + arguments;
+        return "VARCHAR";
+    }
+    for (const TypeRow& row : type_rows) {
+        if (row.postgres == format_type && row.language != "decimal") {
+            return std::string(row.duckdb);
+        }
+    }
+    if (format_type == "json") return "JSON";
+    return "VARCHAR";
+}
+
+std::string canonical_text(std::string_view expression, std::string_view type) {
+    const std::string e(expression);
+    if (type == "VARCHAR") return e;
+    if (type == "BOOLEAN") return "case when " + e + " then 't' else 'f' end";
+    if (type.substr(0, 8) == "DECIMAL(") {
+        if (type.size() > 3 && type.substr(type.size() - 3) == ",0)") return e + "::varchar";
+        return "rtrim(rtrim(" + e + "::varchar, '0'), '.')";
+    }
+    if (type == "FLOAT" || type == "DOUBLE") {
+        return "regexp_replace(" + e + "::varchar, '\\.0$', '')";
+    }
+    if (type == "TIMESTAMP WITH TIME ZONE" || type == "TIMESTAMP") {
+        return "case when isfinite(" + e + ") then epoch_us(" + e + ")::varchar else " + e +
+               "::varchar end";
+    }
+    if (type == "BLOB") return "hex(" + e + ")";
+    return e + "::varchar";
+}
+
+std::string row_hash(const std::vector<ColumnInfo>& columns) {
+    std::string parts;
+    for (const ColumnInfo& column : columns) {
+        const std::string name = quoted(column.name);
+        const std::string text = canonical_text(name, column.type);
+        if (!parts.empty()) parts += " || ";
+        parts += "case when " + name + " is null then 'n' else 'v' || strlen(" + text +
+                 ") || ':' || (" + text + ") end";
+    }
+    return parts.empty() ? "sha256('')" : "sha256(" + parts + ")";
+}
+
+std::string content_hash(const std::array<std::string, 4>& sums) {
+    // The sums of the four 32-bit pieces, carried together modulo 2^128.
+    unsigned __int128 total = 0;
+    for (const std::string& sum : sums) {
+        unsigned __int128 piece = 0;
+        for (const char digit : sum) {
+            piece = piece * 10 + static_cast<unsigned>(digit - '0');
+        }
+        total = (total << 32) + piece;
+    }
+    std::string bytes(16, '\0');
+    for (std::size_t i = 0; i < 16; ++i) {
+        bytes[15 - i] = static_cast<char>(static_cast<unsigned char>(total & 0xFF));
+        total >>= 8;
+    }
+    return to_hex(bytes);
+}
+
+bool is_provenance(std::string_view column) { return column.substr(0, 8) == "_sluice_"; }
+
+std::vector<ColumnInfo> user_columns(const std::vector<ColumnInfo>& columns) {
+    std::vector<ColumnInfo> kept;
+    for (const ColumnInfo& column : columns) {
+        if (!is_provenance(column.name)) kept.push_back(column);
+    }
+    return kept;
+}
+
+}  // namespace sluice::engine
