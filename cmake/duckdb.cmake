@@ -20,13 +20,29 @@ endif()
 string(JSON DUCKDB_MODULE GET "${module_json}" Dir)
 target_include_directories(sluice_duckdb SYSTEM INTERFACE "${DUCKDB_MODULE}")
 
-file(GLOB archives "${DUCKDB_MODULE}/*.a")
+# The main archive is taken whole (it also holds copies of the third-party parts); the others only
+# fill in what it leaves open, in the order that the module's prebuilt.go gives.
+set(parts
+  duckdb_generated_extension_loader autocomplete_extension core_functions_extension icu_extension
+  json_extension parquet_extension tpcds_extension tpch_extension duckdb_fastpforlib duckdb_fmt
+  duckdb_fsst duckdb_hyperloglog duckdb_mbedtls duckdb_miniz duckdb_pg_query duckdb_re2
+  duckdb_skiplistlib duckdb_utf8proc duckdb_yyjson duckdb_zstd)
+set(archives "")
+foreach(part ${parts})
+  list(APPEND archives "${DUCKDB_MODULE}/lib${part}.a")
+endforeach()
+file(GLOB jemalloc "${DUCKDB_MODULE}/libduckdb_jemalloc.a")
+list(APPEND archives ${jemalloc})
+if(MOLD)
+  set(linker -fuse-ld=mold)
+endif()
 set(script "${CMAKE_BINARY_DIR}/duckdb.version")
 file(WRITE "${script}" "{ global: duckdb_*; local: *; };\n")
 add_custom_command(
   OUTPUT "${CMAKE_BINARY_DIR}/libduckdb.so"
-  COMMAND ${CMAKE_CXX_COMPILER} -shared -o libduckdb.so -Wl,-Bsymbolic -Wl,--version-script=${script}
-          -Wl,--whole-archive ${archives} -Wl,--no-whole-archive -lpthread -ldl -lm
+  COMMAND ${CMAKE_CXX_COMPILER} -shared -o libduckdb.so ${linker} -Wl,-Bsymbolic -Wl,--version-script=${script}
+          -Wl,--whole-archive "${DUCKDB_MODULE}/libduckdb_static.a" -Wl,--no-whole-archive
+          -Wl,--start-group ${archives} -Wl,--end-group -lpthread -ldl -lm
   WORKING_DIRECTORY "${CMAKE_BINARY_DIR}"
   COMMENT "Linking libduckdb.so"
   VERBATIM)

@@ -18,9 +18,9 @@ T at(const void* data, std::size_t row) {
     return static_cast<const T*>(data)[row];
 }
 
-std::string digits_of(__int128 value) {
+std::string digits_of(Int128 value) {
     const bool negative = value < 0;
-    auto rest = static_cast<unsigned __int128>(value);
+    auto rest = static_cast<Uint128>(value);
     if (negative) rest = ~rest + 1;
     std::string text;
     do {
@@ -30,7 +30,7 @@ std::string digits_of(__int128 value) {
     return negative ? "-" + text : text;
 }
 
-std::string decimal_text(__int128 value, int scale) {
+std::string decimal_text(Int128 value, int scale) {
     std::string text = digits_of(value);
     if (scale == 0) return text;
     const bool negative = text.front() == '-';
@@ -113,11 +113,11 @@ std::int64_t Cells::integer(std::size_t row) const {
     }
 }
 
-__int128 Cells::huge(std::size_t row) const {
+Int128 Cells::huge(std::size_t row) const {
     if (type_.kind == Kind::unsigned64) return at<std::uint64_t>(data_, row);
     if (type_.bytes != 16) return integer(row);
     const auto raw = at<duckdb_hugeint>(data_, row);
-    return (static_cast<__int128>(raw.upper) << 64) | static_cast<__int128>(raw.lower);
+    return (static_cast<Int128>(raw.upper) << 64) | static_cast<Int128>(raw.lower);
 }
 
 double Cells::real(std::size_t row) const {

@@ -70,8 +70,8 @@ public:
     [[nodiscard]] bool boolean(std::size_t row) const;
     /// integer, date, time, timestamp, timestamptz.
     [[nodiscard]] std::int64_t integer(std::size_t row) const;
-    [[nodiscard]] __int128 huge(std::size_t row) const;  // decimal (unscaled), huge, unsigned64
-    [[nodiscard]] double real(std::size_t row) const;    // real, double_
+    [[nodiscard]] Int128 huge(std::size_t row) const;  // decimal (unscaled), huge, unsigned64
+    [[nodiscard]] double real(std::size_t row) const;  // real, double_
     [[nodiscard]] std::string_view text(std::size_t row) const;  // text, json, blob
     [[nodiscard]] IntervalValue interval(std::size_t row) const;
     /// 16 bytes, most significant first.

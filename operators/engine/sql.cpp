@@ -246,9 +246,9 @@ std::string row_hash(const std::vector<ColumnInfo>& columns) {
 
 std::string content_hash(const std::array<std::string, 4>& sums) {
     // The sums of the four 32-bit pieces, carried together modulo 2^128.
-    unsigned __int128 total = 0;
+    Uint128 total = 0;
     for (const std::string& sum : sums) {
-        unsigned __int128 piece = 0;
+        Uint128 piece = 0;
         for (const char digit : sum) {
             piece = piece * 10 + static_cast<unsigned>(digit - '0');
         }

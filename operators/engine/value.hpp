@@ -7,6 +7,9 @@
 
 namespace sluice::engine {
 
+__extension__ typedef __int128 Int128;
+__extension__ typedef unsigned __int128 Uint128;
+
 /// NULL, boolean, integer, double, or text. Dates, decimals, 128-bit integers, uuids come as text:
 /// "2026-01-05", "12.50"; times with zone as "2026-01-05T07:00:00.000000Z", blobs as hex.
 using Value = std::variant<std::monostate, bool, std::int64_t, double, std::string>;
