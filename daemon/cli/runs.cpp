@@ -1,5 +1,6 @@
 #include <chrono>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <thread>
 
@@ -112,6 +113,55 @@ void wait(const Options& options) {
     }
 }
 
+/// Totals over all runs of a DAG: what a table at the end of `make run` shows.
+void summary(const Options& options) {
+    Client client(options.target);
+    std::map<std::string, int> runs;
+    std::map<std::string, int> tasks;
+    double rows_quarantined = 0;
+    double rows_rejected = 0;
+    constexpr int page = 100;
+    const std::string base = "/api/v2/dags/" + encode(options.dag_id) + "/dagRuns";
+    for (int offset = 0;; offset += page) {
+        const std::string paging =
+            "?limit=" + std::to_string(page) + "&offset=" + std::to_string(offset);
+        const Json answer = client.get(base + paging);
+        for (const auto& run : answer.at("dag_runs")) ++runs[text_of(run, "state")];
+        if (offset + page >= answer.at("total_entries").get<int>()) break;
+    }
+    for (int offset = 0;; offset += page) {
+        const std::string paging =
+            "?limit=" + std::to_string(page) + "&offset=" + std::to_string(offset);
+        const Json answer = client.get(base + "/~/taskInstances" + paging);
+        for (const auto& instance : answer.at("task_instances")) {
+            ++tasks[text_of(instance, "state")];
+            const auto path = base + '/' + encode(text_of(instance, "dag_run_id")) +
+                              "/taskInstances/" + encode(text_of(instance, "task_id")) +
+                              "/xcomEntries/return_value";
+            if (text_of(instance, "state") != "success") continue;
+            try {
+                const Json value = client.get(path).value("value", Json());
+                if (!value.is_object()) continue;
+                rows_quarantined += value.value("rows_quarantined", 0.0);
+                rows_rejected += value.value("rows_rejected", 0.0);
+            } catch (const Error& error) {
+                if (error.code() != ErrorCode::not_found) throw;
+            }
+        }
+        if (offset + page >= answer.at("total_entries").get<int>()) break;
+    }
+    const auto print = [](const char* what, const std::map<std::string, int>& counts) {
+        std::cout << what;
+        for (const auto& [state, count] : counts)
+            std::cout << "  " << (state.empty() ? "none" : state) << ' ' << count;
+        std::cout << '\n';
+    };
+    print("runs:          ", runs);
+    print("task instances:", tasks);
+    std::cout << "rows quarantined: " << static_cast<long long>(rows_quarantined)
+              << ", lines rejected: " << static_cast<long long>(rows_rejected) << '\n';
+}
+
 }  // namespace
 
 void add_runs(CLI::App& app) {
@@ -125,6 +175,11 @@ void add_runs(CLI::App& app) {
     list_verb->add_option("--state", options->state, "queued, running, success or failed");
     list_verb->add_option("--limit", options->limit)->capture_default_str();
     list_verb->callback([options] { list(*options); });
+
+    auto* summary_verb = runs->add_subcommand("summary", "runs, task instances and rows of a DAG");
+    add_target(*summary_verb, options->target);
+    summary_verb->add_option("dag_id", options->dag_id)->required();
+    summary_verb->callback([options] { summary(*options); });
 
     const auto add_one = [&](const char* name, const char* help, void (*action)(const Options&)) {
         auto* verb = runs->add_subcommand(name, help);

@@ -22,6 +22,7 @@ void add_runs(CLI::App& app);
 void add_tasks(CLI::App& app);
 void add_backfill(CLI::App& app);
 void add_pools(CLI::App& app);
+void add_wait_ready(CLI::App& app);
 void add_explain(CLI::App& app);
 
 }  // namespace sluice::cli

@@ -1,0 +1,81 @@
+#include <iostream>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <pqxx/pqxx>
+
+#include "base/error.hpp"
+#include "cli/local_verbs.hpp"
+#include "cli/table.hpp"
+#include "store/cluster.hpp"
+
+namespace sluice::cli {
+namespace {
+
+struct Options {
+    std::string home{".sluice"};
+    std::string database{"sluice"};
+};
+
+void url(const Options& options) {
+    std::cout << store::Cluster::url_of(options.home, options.database) << '\n';
+}
+
+constexpr const char* tables_sql =
+    "select n.nspname, c.relname, c.relkind"
+    " from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+    " where c.relkind in ('r', 'p', 'v', 'm') and not c.relispartition"
+    "   and n.nspname not in ('pg_catalog', 'information_schema')"
+    "   and n.nspname not like '\\_sluice%'"
+    " order by 1, 2";
+
+const char* kind_of(const std::string& relkind) {
+    if (relkind == "v") return "view";
+    return relkind == "m" ? "materialized view" : "table";
+}
+
+/// Every table and view with its number of rows: what a load left behind, at a glance.
+void tables(const Options& options) {
+    try {
+        pqxx::connection connection(store::Cluster::url_of(options.home, options.database));
+        pqxx::read_transaction reading(connection);
+        std::vector<std::vector<std::string>> rows{{"table", "kind", "rows"}};
+        for (const auto& row : reading.exec(tables_sql)) {
+            const auto schema = row[0].as<std::string>();
+            const auto name = row[1].as<std::string>();
+            const auto count = reading.exec1(
+                "select count(*) from " + connection.quote_name(schema) + '.' +
+                connection.quote_name(name)
+            );
+            rows.push_back(
+                {schema + '.' + name, kind_of(row[2].as<std::string>()), count[0].as<std::string>()}
+            );
+        }
+        std::cout << table(rows);
+    } catch (const pqxx::broken_connection& away) {
+        throw Error(
+            ErrorCode::unavailable,
+            "the private PostgreSQL of " + options.home +
+                " does not answer (is its daemon running?): " + away.what()
+        );
+    }
+}
+
+}  // namespace
+
+void add_db(CLI::App& app) {
+    auto* db = app.add_subcommand("db", "the databases of a home's private PostgreSQL");
+    db->require_subcommand(1);
+    const auto options = std::make_shared<Options>();
+    const auto add_one = [&](const char* name, const char* help, void (*action)(const Options&)) {
+        auto* verb = db->add_subcommand(name, help);
+        verb->add_option("--home", options->home)->capture_default_str();
+        verb->add_option("--database", options->database, "sluice, shop or warehouse")
+            ->capture_default_str();
+        verb->callback([options, action] { action(*options); });
+    };
+    add_one("url", "a URL that psql takes", url);
+    add_one("tables", "tables and views with their numbers of rows", tables);
+}
+
+}  // namespace sluice::cli
