@@ -1,0 +1,42 @@
+// connections.hpp — where connections come from: SLUICE_CONN_<ID> in the environment, else the
+// store. Thread-safe.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "store/admin.hpp"
+#include "task/context.hpp"
+
+namespace sluice {
+
+class Connections {
+public:
+    explicit Connections(store::Admin& admin) : admin_(admin) {}
+
+    [[nodiscard]] std::optional<task::Connection> find(const std::string& conn_id) const;
+    /// Ids known to the store or the environment.
+    [[nodiscard]] std::vector<std::string> ids() const;
+
+private:
+    store::Admin& admin_;
+};
+
+/// Reads Airflow's two forms: a URI ("postgres://user:pw@host:5432/db?sslmode=require") or a JSON
+/// object of conn_type, host, login, password, port, schema, extra. Throws Error(invalid).
+task::Connection parse_connection(const std::string& conn_id, const std::string& text);
+
+/// Makes (or brings up to date) the connections of a home with a private cluster: shop, catalog,
+/// warehouse, landing, flights and lake. `url_of` gives the cluster's URL of a database.
+struct HomePlaces {
+    std::filesystem::path home;
+    std::string shop_url;
+    std::string warehouse_url;
+};
+void put_home_connections(store::Admin& admin, const HomePlaces& places);
+/// Only what needs no private cluster: lake, landing, flights.
+void put_folder_connections(store::Admin& admin, const std::filesystem::path& home);
+
+}  // namespace sluice
