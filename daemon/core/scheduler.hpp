@@ -3,6 +3,17 @@
 //
 // `step` changes the in-memory state at once and appends what must be committed and then done to
 // the turn. If the commit fails, the whole object is thrown away and made anew from a Snapshot.
+//
+// One turn changes an instance at most once, and a run's row at most once:
+// - An event that would change again what its turn has changed is not taken: `step` returns
+//   Taken::next_turn, and the caller gives it again, before all newer events, in the next turn
+//   (with its `stored` run read anew). Core itself never holds an event back, so an event that was
+//   taken is durable with its turn, and one that was not is still the caller's.
+// - What core itself has to put off (a retry without delay, a lost attempt's next one, the start
+//   of a run that was cleared) is due in the next turn: `next_wakeup` says so.
+//
+// A task whose dependencies are met waits for a slot in memory only: its row is written when it
+// starts (none -> running), so that a fan-out costs one write a start and one a finish.
 #pragma once
 
 #include <memory>
@@ -20,7 +31,12 @@ struct Settings {
     std::int64_t cpu{2};   // totals of the built-in pools
     std::int64_t memory_mb{1024};
     int max_lost_attempts{10};
+    /// A task that waits longer for several slots keeps the slots of its pools that come free.
+    Duration reserve_after{std::chrono::seconds{30}};
 };
+
+/// Whether an event was applied, or must be given again first thing in the next turn.
+enum class Taken { yes, next_turn };
 
 class Scheduler {
 public:
@@ -35,9 +51,9 @@ public:
     /// are lost (re-queued at once), and what is due is decided.
     void recover(const std::vector<AttemptKey>& alive, Instant now, Turn& turn);
 
-    /// Applies one event. `now` never goes back. An instance changes at most once a turn: several
-    /// events of one turn may be stepped before the turn is sealed with `dispatch`.
-    void step(const Event& event, Instant now, Turn& turn);
+    /// Applies one event. `now` never goes back. Several events may be stepped in one turn, which
+    /// `dispatch` seals.
+    [[nodiscard]] Taken step(const Event& event, Instant now, Turn& turn);
 
     /// Ends the turn: runs become running or finished, ready tasks get slots, answers get their
     /// seq.
