@@ -142,7 +142,6 @@ struct Turn {
 struct StoredRun {
     DagRun run;
     std::vector<TaskInstance> instances;
-    DagPtr dag;  // its version; null: filled by the runtime before core sees it
     DagPtr dag;  // the run's version; the journal leaves it empty, runtime fills it in
 };
 

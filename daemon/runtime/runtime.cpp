@@ -173,6 +173,7 @@ private:
             if (stopped_while_away_) break;
         }
         refuse_rest(items);
+        refuse(later_);
     }
 
     /// Ends the loop for good: nothing more is started, every waiting caller is told.
@@ -185,6 +186,7 @@ private:
         std::vector<Item> rest;
         queue_.pop_all(rest, std::chrono::steady_clock::now());
         refuse_rest(rest);
+        refuse(later_);
         feed_.close();
     }
 
@@ -209,6 +211,7 @@ private:
 
     SteadyTime wakeup() {
         const auto base = clock_.monotonic();
+        if (!later_.empty()) return base;
         SteadyTime at = base + renew_every();
         if (const auto next = scheduler_->next_wakeup()) {
             const auto wait = std::max(Duration{0}, *next - now());
@@ -226,7 +229,7 @@ private:
     }
 
     void handle(std::vector<Item>& items) {
-        std::vector<Pending> pending;
+        std::vector<Pending> pending = std::exchange(later_, {});
         for (auto& item : items) {
             if (auto* event = std::get_if<core::Event>(&item)) {
                 pending.push_back({std::move(*event), std::nullopt});
@@ -274,11 +277,7 @@ private:
         try {
             const Instant at = now();
             turn.now = at;
-            for (auto& item : pending) {
-                add_facts(item.event);
-                scheduler_->step(item.event, at, turn);
-            }
-            scheduler_->step(core::Tick{}, at, turn);
+            step_all(pending, at, turn);
             scheduler_->dispatch(at, turn);
             commit(turn);
         } catch (const store::Refused& refused) {
@@ -296,6 +295,20 @@ private:
         carry_out(turn, pending);
     }
 
+    /// Steps what this turn can take; the rest waits in `later_` for the next one, in order.
+    void step_all(std::vector<Pending>& pending, Instant at, Turn& turn) {
+        // A Tick changes only what no event of the turn has changed: it is never put off.
+        const auto ticked = scheduler_->step(core::Tick{}, at, turn);
+        SLUICE_CHECK(ticked == core::Taken::yes);
+        std::vector<Pending> taken;
+        for (auto& item : pending) {
+            add_facts(item.event);
+            const bool now = scheduler_->step(item.event, at, turn) == core::Taken::yes;
+            (now ? taken : later_).push_back(std::move(item));
+        }
+        pending = std::move(taken);
+    }
+
     /// One event a commit; what is refused again is answered, and never tried for ever.
     void replay(Pending& item) {
         std::vector<Pending> single;
@@ -303,6 +316,7 @@ private:
         std::string why;
         if (try_alone(single, why)) return;
         load();
+        if (single.empty()) return;
         if (single.front().answer) {
             single.front().answer->set_value(
                 Answer{.error = ErrorCode::conflict, .message = "refused by the database: " + why}
@@ -320,7 +334,10 @@ private:
         turn.now = now();
         try {
             add_facts(single.front().event);
-            scheduler_->step(single.front().event, turn.now, turn);
+            if (scheduler_->step(single.front().event, turn.now, turn) == core::Taken::next_turn) {
+                later_.push_back(std::move(single.front()));
+                single.clear();
+            }
             scheduler_->dispatch(turn.now, turn);
             commit(turn);
         } catch (const store::Refused& refused) {
@@ -560,6 +577,7 @@ private:
     EventQueue<Item> queue_;
     std::optional<core::Scheduler> scheduler_;
     std::vector<std::pair<std::promise<DagPtr>, DagPtr>> defined_;
+    std::vector<Pending> later_;  // events that the last turn could not take
     Instant last_now_{};
     SteadyTime renewed_at_{};
     std::int64_t last_request_{0};
