@@ -219,6 +219,6 @@ TEST_CASE("type names map between the language and both engines", "[engine][type
     CHECK(postgres_type("HUGEINT") == "numeric(38,0)");
     CHECK(duckdb_type_of_postgres("numeric(12,3)") == "DECIMAL(12,3)");
     CHECK(duckdb_type_of_postgres("character varying(20)") == "VARCHAR");
-    CHECK(quoted("a\"b") == "\"a\"\"b\"");
+    CHECK(quote("a\"b") == "\"a\"\"b\"");
     CHECK(literal("it's") == "'it''s'");
 }

@@ -9,7 +9,7 @@
 
 namespace sluice::engine {
 
-std::string quoted(std::string_view identifier) {
+std::string quote(std::string_view identifier) {
     std::string text = "\"";
     for (const char c : identifier) {
         if (c == '"') text += '"';
@@ -22,7 +22,7 @@ std::string quoted_list(const std::vector<std::string>& names, std::string_view 
     std::string text;
     for (const std::string& name : names) {
         if (!text.empty()) text += ", ";
-        text += std::string(prefix) + quoted(name);
+        text += std::string(prefix) + quote(name);
     }
     return text;
 }
@@ -51,8 +51,8 @@ std::string literal_list(const std::vector<std::string>& texts) {
 
 std::string quoted_name(std::string_view dotted) {
     const std::size_t dot = dotted.find('.');
-    if (dot == std::string_view::npos) return quoted(dotted);
-    return quoted(dotted.substr(0, dot)) + "." + quoted(dotted.substr(dot + 1));
+    if (dot == std::string_view::npos) return quote(dotted);
+    return quote(dotted.substr(0, dot)) + "." + quote(dotted.substr(dot + 1));
 }
 
 namespace {
@@ -235,7 +235,7 @@ std::string canonical_text(std::string_view expression, std::string_view type) {
 std::string row_hash(const std::vector<ColumnInfo>& columns) {
     std::string parts;
     for (const ColumnInfo& column : columns) {
-        const std::string name = quoted(column.name);
+        const std::string name = quote(column.name);
         const std::string text = canonical_text(name, column.type);
         if (!parts.empty()) parts += " || ";
         parts += "case when " + name + " is null then 'n' else 'v' || strlen(" + text +

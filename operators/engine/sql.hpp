@@ -14,7 +14,7 @@ namespace sluice::engine {
 enum class Dialect { duckdb, postgres };
 
 /// "order" -> "\"order\""; the same in both dialects.
-std::string quoted(std::string_view identifier);
+std::string quote(std::string_view identifier);
 /// {"a", "b"} -> "a", "b" (quoted), with a prefix "l." before each if given.
 std::string quoted_list(const std::vector<std::string>& names, std::string_view prefix = "");
 /// A text literal: 'it''s'. Backslashes and control characters are safe in both dialects. Throws

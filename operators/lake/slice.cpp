@@ -1,0 +1,232 @@
+#include "operators/lake/slice.hpp"
+
+#include <algorithm>
+#include <filesystem>
+
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "base/fault.hpp"
+#include "base/hash.hpp"
+#include "operators/connect/files.hpp"
+#include "operators/engine/failure.hpp"
+#include "operators/engine/sql.hpp"
+
+namespace sluice::lake {
+
+namespace fs = std::filesystem;
+using engine::ColumnInfo;
+using engine::quote;
+
+std::string writer_slice(const task::TaskInfo& info) {
+    std::string slice = "run:" + info.run_id;
+    if (info.data_interval) {
+        slice =
+            format_offset(info.data_interval->start) + "/" + format_offset(info.data_interval->end);
+    }
+    if (info.map_index >= 0) slice += "#" + std::to_string(info.map_index);
+    return slice;
+}
+
+std::string writer_name(const task::TaskInfo& info) { return info.dag_id + "." + info.task_id; }
+
+std::vector<ColumnInfo> declared_columns(const DatasetSpec& dataset) {
+    std::vector<ColumnInfo> columns;
+    for (const ColumnSpec& column : dataset.columns) {
+        columns.push_back({column.name, engine::type_name(engine::Dialect::duckdb, column.type)});
+    }
+    return columns;
+}
+
+namespace {
+
+fs::path lake_root(const task::TaskContext& context) {
+    return connect::folder_of(context.connection(context.lake_connection()));
+}
+
+std::string empty_relation(const task::TaskContext& context, const std::string& dataset) {
+    std::string select;
+    for (const ColumnInfo& column : declared_columns(context.dataset(dataset))) {
+        if (!select.empty()) select += ", ";
+        select += "null::" + column.type + " as " + quote(column.name);
+    }
+    for (const std::string_view column : engine::provenance_columns) {
+        if (!select.empty()) select += ", ";
+        const bool time = column == "_sluice_loaded_at";
+        select += std::string("null::") + (time ? "TIMESTAMP WITH TIME ZONE" : "VARCHAR") + " as " +
+                  quote(column);
+    }
+    return "(select " + select + " where false)";
+}
+
+}  // namespace
+
+Source read(task::TaskContext& context, engine::Database& database, const task::InputQuery& query) {
+    Source source;
+    source.slices = context.inputs(query);
+    const fs::path root = lake_root(context);
+    std::vector<std::string> files;
+    for (const task::InputSlice& slice : source.slices) {
+        source.rows += slice.rows;
+        for (const std::string& file : slice.files) files.push_back((root / file).string());
+    }
+    source.relation = files.empty() ? empty_relation(context, query.dataset)
+                                    : "read_parquet(" + engine::literal_list(files) +
+                                          ", union_by_name = true, hive_partitioning = false)";
+    source.columns = database.describe("select * from " + source.relation);
+    return source;
+}
+
+task::InputQuery query_of(const nlohmann::json& dataset) {
+    task::InputQuery query;
+    if (dataset.is_string()) {
+        query.dataset = dataset.get<std::string>();
+        return query;
+    }
+    query.dataset = dataset.at("dataset").get<std::string>();
+    const std::string partitions = dataset.value("partitions", "interval");
+    if (partitions == "latest") query.partitions = task::InputQuery::Partitions::latest;
+    if (partitions == "all") query.partitions = task::InputQuery::Partitions::all;
+    if (dataset.contains("lookback")) {
+        query.lookback = parse_duration(dataset["lookback"].get<std::string>());
+    }
+    return query;
+}
+
+namespace {
+
+/// What the rows are wrapped in: kept columns, then provenance.
+std::string provenance_query(
+    const task::TaskInfo& info, const WriteRequest& request, const std::vector<ColumnInfo>& given
+) {
+    std::vector<ColumnInfo> hashed;
+    std::string select;
+    bool has_source = false;
+    bool has_hash = false;
+    for (const ColumnInfo& column : given) {
+        has_source = has_source || column.name == "_sluice_source";
+        has_hash = has_hash || column.name == "_sluice_row_hash";
+        if (engine::is_provenance(column.name)) continue;
+        if (!select.empty()) select += ", ";
+        // Parquet has no 128-bit integers, and would keep them as floats.
+        const bool huge = column.type == "HUGEINT" || column.type == "UHUGEINT";
+        select += huge ? quote(column.name) + "::decimal(38,0) as " + quote(column.name)
+                       : quote(column.name);
+        const auto& wanted = request.hash_columns;
+        if (wanted.empty() || std::find(wanted.begin(), wanted.end(), column.name) != wanted.end())
+            hashed.push_back(column);
+    }
+    std::string sources;
+    for (const task::InputSlice& slice : request.inputs) {
+        const std::string name = slice.dataset;
+        if (sources.find(name) == std::string::npos) sources += (sources.empty() ? "" : ",") + name;
+    }
+    const std::string loaded_at =
+        info.logical_date ? engine::literal(format_offset(*info.logical_date)) + "::timestamptz"
+                          : "null::timestamptz";
+    return "select " + select + ", " + engine::literal(info.run_id) + " as _sluice_run_id, " +
+           engine::literal(writer_name(info)) + " as _sluice_task, " +
+           engine::literal(writer_slice(info)) + " as _sluice_interval, " +
+           (has_source ? "_sluice_source" : engine::literal(sources) + " as _sluice_source") +
+           ", " +
+           (has_hash ? "_sluice_row_hash" : engine::row_hash(hashed) + " as _sluice_row_hash") +
+           ", " + loaded_at + " as _sluice_loaded_at from (" + request.query + ") as rows_";
+}
+
+void sync_path(const fs::path& path) {
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) return;
+    ::fsync(descriptor);
+    ::close(descriptor);
+}
+
+std::string inputs_json(const std::vector<task::InputSlice>& inputs) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const task::InputSlice& slice : inputs) {
+        list.push_back(
+            {{"dataset", slice.dataset},
+             {"partition", slice.partition},
+             {"slice", slice.slice},
+             {"generation", slice.generation}}
+        );
+    }
+    return list.dump();
+}
+
+/// The folder of a generation while it is being written: gone again if that fails.
+class NewFolder {
+public:
+    explicit NewFolder(fs::path path) : path_(std::move(path)) { fs::create_directories(path_); }
+    NewFolder(const NewFolder&) = delete;
+    NewFolder& operator=(const NewFolder&) = delete;
+    ~NewFolder() {
+        std::error_code ignored;
+        if (!kept_) fs::remove_all(path_, ignored);
+    }
+    void keep() { kept_ = true; }
+    [[nodiscard]] const fs::path& path() const { return path_; }
+
+private:
+    fs::path path_;
+    bool kept_{false};
+};
+
+}  // namespace
+
+Written write(task::TaskContext& context, engine::Database& database, const WriteRequest& request) {
+    const std::string partition = context.partition(request.dataset);
+    // A partition belongs to one interval, so its writer replaces it whole.
+    std::string slice = partition.empty() ? writer_slice(context.info()) : "";
+    if (!partition.empty() && context.info().map_index >= 0) slice = writer_slice(context.info());
+    const task::OutputClaim claim = context.claim_output(request.dataset, partition, slice);
+    NewFolder folder(lake_root(context) / claim.folder);
+    const fs::path file = folder.path() / "part-0.parquet";
+    const std::vector<ColumnInfo> given = database.describe(request.query);
+    if (engine::user_columns(given).empty()) {
+        engine::bad_schema(request.dataset + " would have no columns");
+    }
+    database.execute(
+        "copy (" + provenance_query(context.info(), request, given) + ") to " +
+        engine::literal(file.string()) + " (format parquet, compression zstd)"
+    );
+    sync_path(file);
+    sync_path(folder.path());
+    fault_point("lake_after_write");
+
+    const auto sums = database
+                          .query(
+                              "select count(*), " + std::string(engine::content_hash_aggregates) +
+                              " from read_parquet(" + engine::literal(file.string()) + ")"
+                          )
+                          .rows.at(0);
+    Written written;
+    written.rows = std::get<std::int64_t>(sums.at(0));
+    written.bytes = static_cast<std::int64_t>(fs::file_size(file));
+    written.files = 1;
+    written.content_hash = engine::content_hash(
+        {engine::to_text(sums.at(1)),
+         engine::to_text(sums.at(2)),
+         engine::to_text(sums.at(3)),
+         engine::to_text(sums.at(4))}
+    );
+    OutputCommit output;
+    output.dataset = request.dataset;
+    output.partition = partition;
+    output.slice = slice;
+    output.generation = claim.generation;
+    output.rows = written.rows;
+    output.bytes = written.bytes;
+    output.content_hash = written.content_hash;
+    output.files = nlohmann::json::array({{{"path", claim.folder + "/part-0.parquet"},
+                                           {"rows", written.rows},
+                                           {"bytes", written.bytes}}}
+    ).dump();
+    output.input = inputs_json(request.inputs);
+    output.code_hash = sha256_hex(request.code);
+    context.commit_output(std::move(output));
+    folder.keep();
+    return written;
+}
+
+}  // namespace sluice::lake
