@@ -33,6 +33,7 @@ function(embed target)
 extern \"C\" {
 ${externs}}
 namespace sluice::${ARG_NAMESPACE} {
+std::span<const EmbeddedFile> files();
 std::span<const EmbeddedFile> files() {
     static const std::vector<EmbeddedFile> table{
 ${table}    };
@@ -40,7 +41,6 @@ ${table}    };
 }
 }  // namespace sluice::${ARG_NAMESPACE}
 " @ONLY)
-  enable_language(ASM)
   set_source_files_properties("${dir}/data.s" PROPERTIES OBJECT_DEPENDS "${paths}")
   target_sources(${target} PRIVATE "${dir}/data.s" "${dir}/table.cpp")
 endfunction()

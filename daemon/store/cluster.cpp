@@ -1,0 +1,235 @@
+#include "store/cluster.hpp"
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.hpp"
+#include "store/cluster_files.hpp"
+#include "store/cluster_process.hpp"
+#include "store/pq.hpp"
+
+namespace sluice::store {
+namespace fs = std::filesystem;
+namespace {
+
+using namespace std::chrono_literals;
+using Steady = std::chrono::steady_clock;
+
+constexpr const char* superuser = "sluice";
+constexpr const char* databases[] = {"sluice", "shop", "warehouse"};
+constexpr auto start_deadline = 60s;
+constexpr auto fast_stop_deadline = 7s;
+constexpr auto poll = std::chrono::milliseconds{2};
+
+std::string percent_encoded(std::string_view text) {
+    constexpr std::string_view hex = "0123456789ABCDEF";
+    std::string out;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (std::isalnum(byte) != 0 || std::strchr("/._-~", c) != nullptr) {
+            out += c;
+        } else {
+            out += '%';
+            out += hex[byte >> 4];
+            out += hex[byte & 15];
+        }
+    }
+    return out;
+}
+
+std::string url_for(const fs::path& socket_folder, const std::string& database) {
+    return "postgresql:///" + percent_encoded(database) +
+           "?host=" + percent_encoded(socket_folder.string()) + "&user=" + superuser;
+}
+
+}  // namespace
+
+struct Cluster::State {
+    explicit State(fs::path h) : home(std::move(h)) {}
+
+    fs::path home;
+    int lock{-1};  // of DIR/pg.lock, held while this object may run the server
+    ClusterFiles files;
+    Server server;
+
+    void take_lock();
+    void drop_lock();
+    void make_cluster();
+    void start_server();
+    void wait_until_ready(Steady::time_point deadline);
+    void make_databases();
+};
+
+Cluster::Cluster(fs::path home)
+    : state_(std::make_unique<State>(fs::absolute(home).lexically_normal())) {}
+
+Cluster::~Cluster() {
+    try {
+        stop();
+    } catch (const std::exception&) {
+        // A server that does not end is found again by the next start.
+    }
+}
+
+int Cluster::pid() const { return state_->server.alive() ? state_->server.pid : 0; }
+
+std::string Cluster::url(const std::string& database) const { return url_of(state_->home, database); }
+
+std::string Cluster::url_of(const fs::path& home, const std::string& database) {
+    const fs::path socket = fs::absolute(home).lexically_normal() / "pg.socket";
+    std::error_code error;
+    if (!fs::exists(socket, error)) {
+        throw Error(ErrorCode::not_found, home.string() + " has no private PostgreSQL");
+    }
+    // libpq must be given the short folder, not the link to it.
+    return url_for(fs::is_symlink(socket) ? fs::read_symlink(socket) : socket, database);
+}
+
+void Cluster::State::take_lock() {
+    const fs::path path = home / "pg.lock";
+    lock = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (lock < 0) {
+        throw Error(ErrorCode::invalid, path.string() + ": " + std::strerror(errno));
+    }
+    if (::flock(lock, LOCK_EX | LOCK_NB) == 0) return;
+    ::close(std::exchange(lock, -1));
+    throw Error(ErrorCode::conflict, "another sluice runs on " + home.string());
+}
+
+void Cluster::State::drop_lock() {
+    if (lock >= 0) ::close(std::exchange(lock, -1));
+}
+
+void Cluster::State::make_cluster() {
+    // Made beside its place and renamed: a start that was killed half-way is no cluster.
+    const fs::path fresh = files.data.parent_path() / (files.data.filename().string() + ".new");
+    fs::remove_all(fresh);
+    make_private_folder(fresh, files.owner);
+    const std::string output = run_and_wait(
+        files.owner,
+        {(files.programs / "initdb").string(),
+         "--pgdata=" + fresh.string(),
+         std::string{"--username="} + superuser,
+         "--auth=trust",
+         "--data-checksums",
+         "--encoding=UTF8",
+         "--locale=C",
+         "--no-instructions"}
+    );
+    std::error_code missing;
+    if (!fs::exists(fresh / "PG_VERSION", missing)) {
+        throw Error(ErrorCode::unavailable, "initdb failed: " + output);
+    }
+    fs::rename(fresh, files.data);
+}
+
+void Cluster::State::wait_until_ready(Steady::time_point deadline) {
+    const std::string url = url_for(files.socket, "postgres");
+    while (true) {
+        if (!server.alive()) {
+            server = {};
+            throw Error(
+                ErrorCode::unavailable,
+                "PostgreSQL did not start: " + end_of_file(files.log, 2000)
+            );
+        }
+        // Asking the server before it says "ready" in its pid file would fill its log.
+        if (postmaster_of(files.data).value_or(Postmaster{}).ready) {
+            try {
+                Connection{url, "sluice start"};
+                return;
+            } catch (const ConnectionLost&) {
+                // Ready a moment later.
+            }
+        }
+        if (Steady::now() > deadline) {
+            server.stop(0s);
+            throw Error(ErrorCode::unavailable, "PostgreSQL did not start within a minute");
+        }
+        ::usleep(static_cast<useconds_t>(std::chrono::microseconds{poll}.count()));
+    }
+}
+
+void Cluster::State::start_server() {
+    const bool settings_changed = write_settings(files);
+    if (const auto running = postmaster_of(files.data); running && running->lives) {
+        server = Server::adopt(running->pid);
+        // The one of a dead daemon: it is kept when it listens where we look and has our settings.
+        if (!settings_changed && running->socket == files.socket.string()) {
+            wait_until_ready(Steady::now() + start_deadline);
+            return;
+        }
+        server.stop(fast_stop_deadline);
+    }
+    forget_stale_locks(files);
+    const auto deadline = Steady::now() + start_deadline;
+    while (true) {
+        server = Server::spawn(
+            files.owner,
+            {(files.programs / "postgres").string(), "-D", files.data.string()},
+            files.log
+        );
+        try {
+            wait_until_ready(deadline);
+            return;
+        } catch (const Error& error) {
+            // Backends of a killed server end by themselves when they notice; until then the new
+            // one refuses to start.
+            const bool old_one_lives =
+                std::string_view{error.what()}.find("shared memory block") != std::string_view::npos;
+            if (!old_one_lives || Steady::now() > deadline) throw;
+            ::usleep(20'000);
+        }
+    }
+}
+
+void Cluster::State::make_databases() {
+    Connection connection{url_for(files.socket, "postgres"), "sluice start"};
+    constexpr Query exists_sql{
+        "database_exists", "select exists (select from pg_database where datname = $1)"
+    };
+    for (const char* database : databases) {
+        Params params;
+        params.add(database);
+        if (connection.run(exists_sql, params).boolean(0, 0)) continue;
+        connection.script(std::string{"create database "} + database);
+    }
+}
+
+void Cluster::start() {
+    State& state = *state_;
+    if (state.server.alive()) return;
+    fs::create_directories(state.home);
+    state.take_lock();
+    try {
+        state.files = place_cluster(state.home);
+        if (!fs::exists(state.files.data / "PG_VERSION")) state.make_cluster();
+        state.start_server();
+        state.make_databases();
+    } catch (const fs::filesystem_error& error) {
+        stop();
+        throw Error(ErrorCode::invalid, error.what());
+    } catch (...) {
+        stop();
+        throw;
+    }
+}
+
+void Cluster::stop() {
+    state_->server.stop(fast_stop_deadline);
+    state_->server = {};
+    state_->drop_lock();
+}
+
+}  // namespace sluice::store

@@ -1,0 +1,290 @@
+#include "store/json_rows.hpp"
+
+#include <array>
+#include <optional>
+#include <string_view>
+
+namespace sluice::store {
+namespace {
+
+// Appends objects to a JSON text. nlohmann would parse and copy every value that is JSON already.
+class Writer {
+public:
+    void begin_list(std::string_view name) {
+        comma();
+        quoted(name);
+        text_ += ":[";
+        first_ = true;
+    }
+    void end_list() {
+        text_ += ']';
+        first_ = false;
+    }
+    void begin_object() {
+        comma();
+        text_ += '{';
+        first_ = true;
+    }
+    void begin_object(std::string_view name) {
+        comma();
+        quoted(name);
+        text_ += ":{";
+        first_ = true;
+    }
+    void end_object() {
+        text_ += '}';
+        first_ = false;
+    }
+    void item(std::string_view text) {
+        comma();
+        quoted(text);
+    }
+    void field(std::string_view name, std::string_view value) {
+        key(name);
+        quoted(value);
+    }
+    void field(std::string_view name, const std::string& value) {
+        field(name, std::string_view{value});
+    }
+    void field(std::string_view name, std::int64_t value) {
+        key(name);
+        text_ += std::to_string(value);
+    }
+    void field(std::string_view name, int value) { field(name, std::int64_t{value}); }
+    void field(std::string_view name, bool value) {
+        key(name);
+        text_ += value ? "true" : "false";
+    }
+    void field(std::string_view name, Instant value) { field(name, format_z(value)); }
+    void field(std::string_view name, const std::optional<Instant>& value) {
+        if (value) field(name, *value);
+    }
+    void json(std::string_view name, std::string_view value) {
+        key(name);
+        text_ += value.empty() ? "null" : value;
+    }
+    void task(const TaskKey& key) {
+        field("run_key", key.run.value);
+        field("task_no", key.task);
+        field("map_index", key.map_index);
+    }
+    void attempt(const AttemptKey& key) {
+        task(key.task);
+        field("start_no", key.start);
+    }
+    std::string take() { return std::move(text_); }
+
+private:
+    void comma() {
+        if (!first_) text_ += ',';
+        first_ = false;
+    }
+    void key(std::string_view name) {
+        comma();
+        quoted(name);
+        text_ += ':';
+    }
+    void quoted(std::string_view value) {
+        constexpr std::string_view hex = "0123456789abcdef";
+        text_ += '"';
+        for (const char c : value) {
+            if (c == '"' || c == '\\') {
+                text_ += '\\';
+                text_ += c;
+            } else if (static_cast<unsigned char>(c) < 0x20) {
+                text_ += "\\u00";
+                text_ += hex[static_cast<unsigned char>(c) >> 4];
+                text_ += hex[static_cast<unsigned char>(c) & 15];
+            } else {
+                text_ += c;
+            }
+        }
+        text_ += '"';
+    }
+
+    std::string text_;
+    bool first_{true};
+};
+
+void write_attempts(const std::vector<AttemptRecord>& attempts, Writer& w) {
+    w.begin_list("attempts");
+    for (const AttemptRecord& attempt : attempts) {
+        w.begin_object();
+        w.task(attempt.key);
+        w.field("start_no", attempt.start);
+        w.field("try_number", attempt.try_number);
+        w.field("state", static_cast<int>(attempt.state));
+        w.field("lost", attempt.lost);
+        w.field("scheduled_at", attempt.scheduled_at);
+        w.field("queued_at", attempt.queued_at);
+        w.field("start_date", attempt.start_date);
+        w.field("end_date", attempt.end_date);
+        w.field("error_class", static_cast<int>(attempt.error_class));
+        w.field("error", attempt.error);
+        w.end_object();
+    }
+    w.end_list();
+}
+
+void write_values(const Turn& turn, Writer& w) {
+    w.begin_list("xcoms");
+    for (const XcomWrite& xcom : turn.xcoms) {
+        w.begin_object();
+        w.task(xcom.key);
+        w.field("at", xcom.at);
+        w.field("key", xcom.value.key);
+        w.json("value", xcom.value.value);
+        w.end_object();
+    }
+    w.end_list();
+    w.begin_list("rendered");
+    for (const RenderedWrite& row : turn.rendered) {
+        w.begin_object();
+        w.attempt(row.key);
+        w.json("fields", row.fields);
+        w.end_object();
+    }
+    w.end_list();
+}
+
+void write_outputs(const std::vector<OutputWrite>& outputs, Writer& w) {
+    w.begin_list("outputs");
+    for (const OutputWrite& row : outputs) {
+        w.begin_object();
+        w.attempt(row.key);
+        w.field("dataset", row.output.dataset);
+        w.field("partition", row.output.partition);
+        w.field("slice", row.output.slice);
+        w.field("generation", row.output.generation);
+        w.field("rows", row.output.rows);
+        w.field("bytes", row.output.bytes);
+        w.field("content_hash", row.output.content_hash);
+        w.json("files", row.output.files);
+        w.json("input", row.output.input);
+        w.field("code_hash", row.output.code_hash);
+        w.end_object();
+    }
+    w.end_list();
+}
+
+void write_backfills(const Turn& turn, Writer& w) {
+    w.begin_list("backfills");
+    for (const Backfill& backfill : turn.backfills) {
+        w.begin_object();
+        w.field("id", backfill.id.value);
+        w.field("dag_id", backfill.dag_id);
+        w.field("from_date", backfill.from_date);
+        w.field("to_date", backfill.to_date);
+        w.field("reprocess", static_cast<int>(backfill.reprocess));
+        w.field("max_active_runs", backfill.max_active_runs);
+        w.field("run_backwards", backfill.run_backwards);
+        w.field("is_paused", backfill.is_paused);
+        w.json("conf", backfill.conf);
+        w.field("created_by", backfill.created_by);
+        w.field("created_at", backfill.created_at);
+        w.field("completed_at", backfill.completed_at);
+        w.field("updated_at", backfill.updated_at);
+        w.end_object();
+    }
+    w.end_list();
+    w.begin_list("dates");
+    for (const BackfillDate& date : turn.backfill_dates) {
+        w.begin_object();
+        w.field("backfill_id", date.backfill.value);
+        w.field("ordinal", date.ordinal);
+        w.field("logical_date", date.logical_date);
+        w.field("interval_start", date.data_interval.start);
+        w.field("interval_end", date.data_interval.end);
+        w.field("run_after", date.run_after);
+        w.field("action", date.action);
+        w.field("reason", date.reason);
+        if (date.run) w.field("run_key", date.run->value);
+        w.end_object();
+    }
+    w.end_list();
+}
+
+void write_dags(const std::vector<DagState>& dags, Writer& w) {
+    w.begin_list("dags");
+    for (const DagState& dag : dags) {
+        w.begin_object();
+        w.field("dag_id", dag.dag_id);
+        w.field("current_version", dag.current.value);
+        w.field("is_paused", dag.is_paused);
+        w.field("is_stale", dag.is_stale);
+        if (dag.last_automated) {
+            w.field("last_automated_start", dag.last_automated->start);
+            w.field("last_automated_end", dag.last_automated->end);
+        }
+        w.field("next_run_after", dag.next_run_after);
+        if (dag.next_interval) {
+            w.field("next_interval_start", dag.next_interval->start);
+            w.field("next_interval_end", dag.next_interval->end);
+        }
+        w.field("next_logical_date", dag.next_logical_date);
+        w.end_object();
+    }
+    w.end_list();
+}
+
+void write_pools(const Turn& turn, Writer& w) {
+    w.begin_list("pools");
+    for (const Pool& pool : turn.pools) {
+        w.begin_object();
+        w.field("name", pool.name);
+        w.field("slots", pool.slots);
+        w.field("description", pool.description);
+        w.field("include_deferred", pool.include_deferred);
+        w.end_object();
+    }
+    w.end_list();
+    w.begin_list("pools_removed");
+    for (const std::string& name : turn.pools_removed) w.item(name);
+    w.end_list();
+}
+
+void write_audits(const std::vector<AuditEntry>& audits, Writer& w) {
+    w.begin_list("audits");
+    for (const AuditEntry& audit : audits) {
+        w.begin_object();
+        w.field("at", audit.at);
+        w.field("actor", audit.actor);
+        w.field("source", audit.source);
+        w.field("request_id", audit.request_id);
+        w.field("event", audit.event);
+        w.field("dag_id", audit.dag_id);
+        w.field("run_id", audit.run_id);
+        w.field("task_id", audit.task_id);
+        w.json("extra", audit.extra.empty() ? "{}" : audit.extra);
+        w.end_object();
+    }
+    w.end_list();
+}
+
+}  // namespace
+
+std::string extra_rows(const Turn& turn) {
+    const bool rare =
+        !(turn.outputs.empty() && turn.backfills.empty() && turn.backfill_dates.empty() &&
+          turn.dags.empty() && turn.pools.empty() && turn.pools_removed.empty() &&
+          turn.audits.empty());
+    if (!rare && turn.attempts.empty() && turn.xcoms.empty() && turn.rendered.empty()) return {};
+
+    Writer w;
+    w.begin_object();
+    write_attempts(turn.attempts, w);
+    write_values(turn, w);
+    if (rare) {
+        w.begin_object("rare");
+        write_outputs(turn.outputs, w);
+        write_backfills(turn, w);
+        write_dags(turn.dags, w);
+        write_pools(turn, w);
+        write_audits(turn.audits, w);
+        w.end_object();
+    }
+    w.end_object();
+    return w.take();
+}
+
+}  // namespace sluice::store

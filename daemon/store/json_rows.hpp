@@ -1,0 +1,14 @@
+// json_rows.hpp — the rarer rows of a turn as one JSON text, read by commit_turn's `extra`.
+#pragma once
+
+#include <string>
+
+#include "model/turn.hpp"
+
+namespace sluice::store {
+
+/// "" if the turn has none of them. Values that are JSON already are put in as they are: the
+/// server refuses what is not JSON.
+std::string extra_rows(const Turn& turn);
+
+}  // namespace sluice::store

@@ -1,0 +1,20 @@
+// migrate.hpp — brings a database's schema up to this program's.
+#pragma once
+
+#include <cstdint>
+
+namespace sluice::store {
+
+class Connection;
+
+/// Applies what is missing, under a lock: of several daemons that start at once one works and the
+/// others wait. Throws Error(invalid) if the database is newer than this program.
+void migrate(Connection& connection);
+
+/// Number of the newest migration of this program.
+int newest_migration();
+
+/// Makes run partitions until `run_key` and some room after it are covered.
+void make_partitions(Connection& connection, std::int64_t run_key);
+
+}  // namespace sluice::store

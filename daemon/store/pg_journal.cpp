@@ -1,0 +1,419 @@
+#include "store/pg_journal.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/fault.hpp"
+#include "base/hash.hpp"
+#include "store/migrate.hpp"
+#include "store/pq.hpp"
+#include "store/rows.hpp"
+#include "store/stored_versions.hpp"
+#include "store/turn_params.hpp"
+
+namespace sluice::store {
+namespace {
+
+// "select commit_turn_p7($1, ..., $65)"
+std::string call_of(const std::string& function) {
+    std::string sql = "select " + function + "(";
+    for (int i = 1; i <= commit_turn_parameters; ++i) {
+        if (i > 1) sql += ", ";
+        sql += "$" + std::to_string(i);
+    }
+    return sql + ")";
+}
+
+struct Partition {
+    std::int64_t lo;
+    std::int64_t hi;
+    std::string function;
+    std::string call;
+};
+
+}  // namespace
+
+struct PgJournal::State {
+    explicit State(JournalSettings s) : settings(std::move(s)) {}
+
+    JournalSettings settings;
+    std::unique_ptr<Connection> connection;
+    std::vector<Partition> partitions;
+    Partition across{0, 0, "commit_turn", call_of("commit_turn")};
+    std::int64_t epoch{0};  // 0 = never held the lease
+    std::int64_t last_turn{0};
+    std::optional<std::int64_t> in_doubt;  // turn before the commit whose connection broke
+    bool last_commit_happened{true};
+    std::int64_t rows_inserted{0};  // since the plans were made
+    std::int64_t rows_to_replan{64};
+    const Partition* last_partition{nullptr};
+    Params turn_params;
+
+    Connection& connected() {
+        if (connection == nullptr) throw Away("no connection to the database");
+        return *connection;
+    }
+
+    void connect() {
+        if (connection != nullptr && !connection->broken()) return;
+        connection = std::make_unique<Connection>(settings.url, "sluice journal");
+        migrate(*connection);
+        // With `auto` the server would plan every commit anew: array parameters look cheaper.
+        connection->script("set plan_cache_mode = force_generic_plan");
+        last_partition = nullptr;
+    }
+
+    // Runs `work` on the connection and says of a failure what the seam promises.
+    template <class Work>
+    auto guarded(Work work) {
+        try {
+            return work();
+        } catch (const ConnectionLost& lost) {
+            connection.reset();
+            throw Away(lost.what());
+        } catch (const SqlError& error) {
+            if (error.state() == "SL001") throw Deposed(error.what());
+            if (error.is_about_data()) throw Refused(error.what());
+            // 42: a statement of ours is wrong; trying again cannot help.
+            if (error.state().starts_with("42")) throw Error(ErrorCode::internal, error.what());
+            connection.reset();
+            throw Away(error.what());
+        }
+    }
+
+    void read_partitions();
+    void cover(std::int64_t run_key);
+    const Partition& partition_for(const Turn& turn) const;
+    void replan_if_grown(const Turn& turn, const Partition& partition);
+    void take_lease(Snapshot& snapshot);
+    void settle_doubt(std::int64_t old_epoch);
+    void read_state(Snapshot& snapshot);
+    std::vector<StoredRun> read_runs(const Result& runs);
+};
+
+PgJournal::PgJournal(JournalSettings settings)
+    : state_(std::make_unique<State>(std::move(settings))) {}
+
+PgJournal::~PgJournal() { release_lease(); }
+
+// ---- partitions
+
+constexpr Query partitions_sql{
+    "partitions", "select number, lo, hi from run_partition order by number"
+};
+
+void PgJournal::State::read_partitions() {
+    const Result rows = connected().run(partitions_sql);
+    partitions.clear();
+    for (int i = 0; i < rows.rows(); ++i) {
+        const std::string function = "commit_turn_p" + std::to_string(rows.int4(i, 0));
+        partitions.push_back({rows.int8(i, 1), rows.int8(i, 2), function, call_of(function)});
+    }
+    last_partition = nullptr;
+}
+
+// Attaching a new partition stops nobody else; this thread pays some 30 ms once in 50,000 runs.
+void PgJournal::State::cover(std::int64_t run_key) {
+    if (!partitions.empty()) {
+        const Partition& last = partitions.back();
+        if (run_key < last.hi - (last.hi - last.lo) / 8) return;
+    }
+    make_partitions(connected(), run_key);
+    read_partitions();
+}
+
+// Most turns touch one partition and use its own function, which spares the server the routing of
+// rows and a plan over all partitions.
+const Partition& PgJournal::State::partition_for(const Turn& turn) const {
+    const auto keys = partition_keys(turn);
+    if (!keys) return across;
+    const auto found = std::ranges::find_if(partitions, [&](const Partition& partition) {
+        return partition.lo <= keys->first && keys->second < partition.hi;
+    });
+    return found == partitions.end() ? across : *found;
+}
+
+// A generic plan made while a table was small is a scan of the whole table, and stays until the
+// next ANALYZE. So plans are dropped whenever the tables may have doubled since they were made.
+void PgJournal::State::replan_if_grown(const Turn& turn, const Partition& partition) {
+    if (last_partition != &partition) {
+        last_partition = &partition;
+        rows_inserted = 0;
+        rows_to_replan = 64;
+    }
+    rows_inserted += static_cast<std::int64_t>(turn.tasks.size() + turn.transitions.size());
+    if (rows_inserted < rows_to_replan) return;
+    rows_to_replan = rows_inserted * 2;
+    connection->script("discard plans");
+}
+
+// ---- the lease
+
+constexpr Query take_lease_sql{"take_lease", R"(
+    update lease set
+        epoch = case when epoch = $1 and holder = $2 then epoch else epoch + 1 end,
+        holder = $2, address = $3, expires = clock_timestamp() + $4
+    where holder = $2 or expires < clock_timestamp()
+    returning epoch, turn, last_seq, last_run, last_backfill,
+        greatest(last_at, clock_timestamp()))"};
+constexpr Query record_epoch_sql{"record_epoch", R"(
+    insert into lease_epoch (epoch, holder, address, first_turn, taken_at)
+    values ($1, $2, $3, $4, clock_timestamp()) on conflict (epoch) do nothing)"};
+constexpr Query lease_holder_sql{"lease_holder", R"(
+    select holder, address, ceil(extract(epoch from expires - clock_timestamp()))::int8
+    from lease)"};
+
+void PgJournal::State::take_lease(Snapshot& snapshot) {
+    Transaction transaction{*connection};
+    Params mine;
+    mine.add(epoch).add(settings.holder).add(settings.address).add_interval(settings.lease);
+    const Result taken = connection->run(take_lease_sql, mine);
+    if (taken.rows() == 0) {
+        const Result other = connection->run(lease_holder_sql);
+        throw Deposed(
+            "the lease is held by " + other.text(0, 0) + " at " + other.text(0, 1) +
+            " for another " + std::to_string(other.int8(0, 2)) + " s"
+        );
+    }
+    Params record;
+    record.add(taken.int8(0, 0)).add(settings.holder).add(settings.address);
+    record.add(taken.int8(0, 1));
+    connection->run(record_epoch_sql, record);
+    transaction.commit();
+
+    const std::int64_t old_epoch = std::exchange(epoch, taken.int8(0, 0));
+    last_turn = taken.int8(0, 1);
+    snapshot.last_seq = Seq{taken.int8(0, 2)};
+    snapshot.last_run = RunKey{taken.int8(0, 3)};
+    snapshot.last_backfill = BackfillId{taken.int8(0, 4)};
+    snapshot.now = taken.time(0, 5);
+    settle_doubt(old_epoch);
+}
+
+constexpr Query end_of_epoch_sql{"end_of_epoch", R"(
+    select first_turn from lease_epoch where epoch > $1 order by epoch limit 1)"};
+
+// The commit in doubt raised the turn if it happened; turns after our epoch are somebody else's.
+void PgJournal::State::settle_doubt(std::int64_t old_epoch) {
+    if (!in_doubt) return;
+    std::int64_t last_turn_of_ours = last_turn;
+    if (old_epoch != epoch) {
+        Params params;
+        params.add(old_epoch);
+        const Result next = connection->run(end_of_epoch_sql, params);
+        if (next.rows() > 0) last_turn_of_ours = next.int8(0, 0);
+    }
+    last_commit_happened = last_turn_of_ours > *in_doubt;
+    in_doubt.reset();
+}
+
+constexpr Query renew_lease_sql{
+    "renew_lease", "update lease set expires = clock_timestamp() + $2 where epoch = $1"
+};
+
+void PgJournal::renew_lease() {
+    state_->guarded([&] {
+        Params params;
+        params.add(state_->epoch).add_interval(state_->settings.lease);
+        const Result renewed = state_->connected().run(renew_lease_sql, params);
+        if (renewed.changed() == 0) throw Deposed("another daemon has taken the lease");
+    });
+}
+
+constexpr Query release_lease_sql{
+    "release_lease", "update lease set expires = '-infinity' where epoch = $1"
+};
+
+void PgJournal::release_lease() noexcept {
+    if (state_->connection == nullptr || state_->epoch == 0) return;
+    try {
+        Params params;
+        params.add(state_->epoch);
+        state_->connection->run(release_lease_sql, params);
+    } catch (const std::exception&) {
+        // It ends by itself.
+    }
+    state_->connection.reset();
+}
+
+Duration PgJournal::lease() const { return state_->settings.lease; }
+std::int64_t PgJournal::turn() const { return state_->last_turn; }
+bool PgJournal::last_commit_happened() const { return state_->last_commit_happened; }
+
+// ---- reading the state
+
+constexpr Query dag_states_sql{
+    "dag_states", "select " SLUICE_DAG_COLUMNS " from dag d order by d.dag_id"
+};
+constexpr Query open_runs_sql{
+    "open_runs", "select " SLUICE_RUN_COLUMNS " from dag_run r where r.state < 2 order by r.run_key"
+};
+constexpr Query open_tasks_sql{"open_tasks", "select " SLUICE_TASK_COLUMNS R"(
+    from task_instance t join dag_run r on r.run_key = t.run_key
+    where r.state < 2 and t.run_key >= $1
+    order by t.run_key, t.task_no, t.map_index)"};
+constexpr Query open_backfills_sql{
+    "open_backfills",
+    "select " SLUICE_BACKFILL_COLUMNS " from backfill b where b.completed_at is null order by b.id"
+};
+constexpr Query pools_sql{
+    "pools", "select name, slots, description, include_deferred from pool order by name"
+};
+
+void PgJournal::State::read_state(Snapshot& snapshot) {
+    const Result dags = connection->run(dag_states_sql);
+    for (int i = 0; i < dags.rows(); ++i) snapshot.dags.push_back(read_dag_state(dags, i));
+    const Result runs = connection->run(open_runs_sql);
+    for (int i = 0; i < runs.rows(); ++i) snapshot.open_runs.push_back(read_run(runs, i));
+    if (!snapshot.open_runs.empty()) {
+        Params oldest;
+        oldest.add(snapshot.open_runs.front().key.value);
+        const Result tasks = connection->run(open_tasks_sql, oldest);
+        for (int i = 0; i < tasks.rows(); ++i) snapshot.instances.push_back(read_task(tasks, i));
+    }
+    const Result backfills = connection->run(open_backfills_sql);
+    for (int i = 0; i < backfills.rows(); ++i) {
+        snapshot.backfills.push_back(read_backfill(backfills, i));
+    }
+    const Result pools = connection->run(pools_sql);
+    for (int i = 0; i < pools.rows(); ++i) snapshot.pools.push_back(read_pool(pools, i));
+}
+
+Snapshot PgJournal::load() {
+    return state_->guarded([&] {
+        state_->connect();
+        Snapshot snapshot;
+        state_->take_lease(snapshot);
+        state_->read_partitions();
+        state_->cover(snapshot.last_run.value);
+        state_->read_state(snapshot);
+        return snapshot;
+    });
+}
+
+// ---- committing
+
+void PgJournal::commit(const Turn& turn) {
+    State& state = *state_;
+    state.guarded([&] {
+        Connection& connection = state.connected();
+        state.cover(last_new_run(turn));
+        const Partition& partition = state.partition_for(turn);
+        write_turn(turn, state.epoch, state.settings.lease, state.turn_params);
+        const Query call{partition.function.c_str(), partition.call.c_str()};
+        connection.prepare(call.name, call.sql);
+
+        fault_point("before_commit");
+        state.in_doubt = state.last_turn;
+        try {
+            state.last_turn = connection.run(call, state.turn_params).int8(0, 0);
+        } catch (const SqlError&) {
+            state.in_doubt.reset();  // the server says that nothing happened
+            state.last_commit_happened = false;
+            throw;
+        }
+        fault_point("after_commit_before_ack");
+        state.in_doubt.reset();
+        state.last_commit_happened = true;
+        state.replan_if_grown(turn, partition);
+    });
+}
+
+// ---- runs that core does not hold
+
+constexpr Query find_run_sql{
+    "find_run", "select " SLUICE_RUN_COLUMNS " from dag_run r where r.run_key = $1"
+};
+constexpr Query tasks_of_runs_sql{"tasks_of_runs", "select " SLUICE_TASK_COLUMNS R"(
+    from task_instance t where t.run_key = any($1)
+    order by t.run_key, t.task_no, t.map_index)"};
+
+std::vector<StoredRun> PgJournal::State::read_runs(const Result& runs) {
+    std::vector<StoredRun> found;
+    std::vector<std::int64_t> keys;
+    for (int i = 0; i < runs.rows(); ++i) {
+        found.push_back({read_run(runs, i), {}});
+        keys.push_back(found.back().run.key.value);
+    }
+    if (found.empty()) return found;
+    Params params;
+    params.add(std::span<const std::int64_t>{keys});
+    const Result tasks = connection->run(tasks_of_runs_sql, params);
+    std::map<RunKey, std::vector<TaskInstance>> instances;
+    for (int i = 0; i < tasks.rows(); ++i) {
+        TaskInstance task = read_task(tasks, i);
+        instances[task.key.run].push_back(std::move(task));
+    }
+    for (StoredRun& run : found) run.instances = std::move(instances[run.run.key]);
+    return found;
+}
+
+std::optional<StoredRun> PgJournal::find_run(RunKey run) {
+    return state_->guarded([&]() -> std::optional<StoredRun> {
+        Params params;
+        params.add(run.value);
+        auto found = state_->read_runs(state_->connected().run(find_run_sql, params));
+        if (found.empty()) return std::nullopt;
+        return std::move(found.front());
+    });
+}
+
+constexpr Query find_run_key_sql{
+    "find_run_key", "select run_key from dag_run where dag_id = $1 and run_id = $2"
+};
+
+std::optional<RunKey> PgJournal::find_run_key(
+    const std::string& dag_id, const std::string& run_id
+) {
+    return state_->guarded([&]() -> std::optional<RunKey> {
+        Params params;
+        params.add(dag_id).add(run_id);
+        const Result found = state_->connected().run(find_run_key_sql, params);
+        if (found.rows() == 0) return std::nullopt;
+        return RunKey{found.int8(0, 0)};
+    });
+}
+
+constexpr Query has_logical_date_sql{
+    "has_logical_date",
+    "select exists (select from dag_run where dag_id = $1 and logical_date = $2)"
+};
+
+bool PgJournal::has_logical_date(const std::string& dag_id, Instant logical_date) {
+    return state_->guarded([&] {
+        Params params;
+        params.add(dag_id).add(logical_date);
+        return state_->connected().run(has_logical_date_sql, params).boolean(0, 0);
+    });
+}
+
+constexpr Query runs_between_sql{
+    "runs_between", "select distinct on (r.logical_date) " SLUICE_RUN_COLUMNS R"(
+    from dag_run r where r.dag_id = $1 and r.logical_date between $2 and $3
+    order by r.logical_date, r.run_key desc)"
+};
+
+std::vector<StoredRun> PgJournal::runs_between(
+    const std::string& dag_id, Instant from, Instant to
+) {
+    return state_->guarded([&] {
+        Params params;
+        params.add(dag_id).add(from).add(to);
+        return state_->read_runs(state_->connected().run(runs_between_sql, params));
+    });
+}
+
+// ---- definitions
+
+std::vector<Journal::StoredVersion> PgJournal::versions(const std::vector<VersionId>& ids) {
+    return state_->guarded([&] { return read_versions(state_->connected(), ids); });
+}
+
+Journal::StoredVersion PgJournal::put_version(const Dag& dag) {
+    return state_->guarded([&] {
+        return store_version(state_->connected(), dag, state_->epoch);
+    });
+}
+
+}  // namespace sluice::store

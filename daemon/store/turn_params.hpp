@@ -1,0 +1,24 @@
+// turn_params.hpp — a Turn as the parameters of commit_turn (migrations/0003_commit.sql).
+// Included by .cpp files of this folder only.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "model/turn.hpp"
+#include "store/pq.hpp"
+
+namespace sluice::store {
+
+inline constexpr int commit_turn_parameters = 65;
+
+/// Smallest and largest run key of the rows that go to partitioned tables; none if there are none.
+std::optional<std::pair<std::int64_t, std::int64_t>> partition_keys(const Turn& turn);
+/// Largest run key of a new run, 0 if there is none.
+std::int64_t last_new_run(const Turn& turn);
+
+/// Writes all parameters. `params` is cleared first, its memory is used again.
+void write_turn(const Turn& turn, std::int64_t epoch, Duration lease, Params& params);
+
+}  // namespace sluice::store
