@@ -84,7 +84,9 @@ Cluster::~Cluster() {
 
 int Cluster::pid() const { return state_->server.alive() ? state_->server.pid : 0; }
 
-std::string Cluster::url(const std::string& database) const { return url_of(state_->home, database); }
+std::string Cluster::url(const std::string& database) const {
+    return url_of(state_->home, database);
+}
 
 std::string Cluster::url_of(const fs::path& home, const std::string& database) {
     const fs::path socket = fs::absolute(home).lexically_normal() / "pg.socket";
@@ -140,8 +142,7 @@ void Cluster::State::wait_until_ready(Steady::time_point deadline) {
         if (!server.alive()) {
             server = {};
             throw Error(
-                ErrorCode::unavailable,
-                "PostgreSQL did not start: " + end_of_file(files.log, 2000)
+                ErrorCode::unavailable, "PostgreSQL did not start: " + end_of_file(files.log, 2000)
             );
         }
         // Asking the server before it says "ready" in its pid file would fill its log.
@@ -186,8 +187,8 @@ void Cluster::State::start_server() {
         } catch (const Error& error) {
             // Backends of a killed server end by themselves when they notice; until then the new
             // one refuses to start.
-            const bool old_one_lives =
-                std::string_view{error.what()}.find("shared memory block") != std::string_view::npos;
+            const bool old_one_lives = std::string_view{error.what()}.find("shared memory block") !=
+                                       std::string_view::npos;
             if (!old_one_lives || Steady::now() > deadline) throw;
             ::usleep(20'000);
         }

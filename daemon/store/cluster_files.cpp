@@ -105,7 +105,7 @@ fs::path choose_programs(const fs::path& home, const fs::path& data) {
 bool can_reach(const fs::path& path, const Owner& owner) {
     for (fs::path folder = path.parent_path(); folder != folder.parent_path();
          folder = folder.parent_path()) {
-        struct stat info {};
+        struct stat info{};
         if (::stat(folder.c_str(), &info) != 0) return false;
         const mode_t needed = info.st_uid == owner.uid   ? S_IXUSR
                               : info.st_gid == owner.gid ? S_IXGRP
@@ -141,7 +141,7 @@ fs::path make_state_folder(const Owner& owner) {
 }
 
 bool is_private(const fs::path& folder, const Owner& owner) {
-    struct stat info {};
+    struct stat info{};
     return ::lstat(folder.c_str(), &info) == 0 && S_ISDIR(info.st_mode) &&
            info.st_uid == owner.uid && (info.st_mode & 0077) == 0;
 }
@@ -278,8 +278,8 @@ ClusterFiles place_cluster(const fs::path& home) {
 }
 
 bool write_settings(const ClusterFiles& files) {
-    const std::string settings = std::string{settings_text} + "unix_socket_directories = '" +
-                                 files.socket.string() + "'\n";
+    const std::string settings =
+        std::string{settings_text} + "unix_socket_directories = '" + files.socket.string() + "'\n";
     const bool changed = write_file(files.data / "postgresql.conf", settings, files.owner);
     // The socket's folder is open to its owner (and root) only: that is the password.
     return write_file(files.data / "pg_hba.conf", "local all all trust\n", files.owner) || changed;

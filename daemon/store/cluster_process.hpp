@@ -26,7 +26,9 @@ public:
 
     /// Its output is appended to `log`. Throws Error.
     static Server spawn(
-        const Owner& owner, const std::vector<std::string>& command, const std::filesystem::path& log
+        const Owner& owner,
+        const std::vector<std::string>& command,
+        const std::filesystem::path& log
     );
     static Server adopt(pid_t pid);
 

@@ -70,6 +70,7 @@ private:
     BackfillId last_backfill_;
     Instant last_now_;
     std::map<RunKey, DagRun> runs_;
+    std::map<std::pair<std::string, std::string>, RunKey> run_ids_;  // of (dag_id, run_id)
     std::map<TaskKey, TaskInstance> instances_;
     std::vector<Transition> transitions_;
     std::vector<AttemptRecord> attempts_;
@@ -81,6 +82,7 @@ private:
     std::map<std::string, DagState> dags_;
     std::map<std::string, Pool> pools_;
     std::vector<StoredVersion> versions_;
+    std::int64_t last_version_{0};
 };
 
 }  // namespace sluice::store

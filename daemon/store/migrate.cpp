@@ -43,8 +43,8 @@ void refuse_newer(std::int64_t version) {
     if (version <= newest_migration()) return;
     throw Error(
         ErrorCode::invalid,
-        "the database's schema is number " + std::to_string(version) + ", this sluice knows up to " +
-            std::to_string(newest_migration()) +
+        "the database's schema is number " + std::to_string(version) +
+            ", this sluice knows up to " + std::to_string(newest_migration()) +
             ": it was used by a newer sluice, which must be used from now on"
     );
 }

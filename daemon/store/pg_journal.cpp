@@ -411,9 +411,7 @@ std::vector<Journal::StoredVersion> PgJournal::versions(const std::vector<Versio
 }
 
 Journal::StoredVersion PgJournal::put_version(const Dag& dag) {
-    return state_->guarded([&] {
-        return store_version(state_->connected(), dag, state_->epoch);
-    });
+    return state_->guarded([&] { return store_version(state_->connected(), dag, state_->epoch); });
 }
 
 }  // namespace sluice::store

@@ -198,12 +198,7 @@ std::int64_t Result::changed() const {
 Connection::Connection(const std::string& url, const std::string& application)
     : raw_(nullptr, &PQfinish) {
     const char* const keywords[] = {
-        "dbname",
-        "application_name",
-        "connect_timeout",
-        "tcp_user_timeout",
-        "options",
-        nullptr
+        "dbname", "application_name", "connect_timeout", "tcp_user_timeout", "options", nullptr
     };
     const char* const values[] = {
         url.c_str(),

@@ -1,4 +1,5 @@
-// stored_versions.hpp — DAG definitions in the database. Included by .cpp files of this folder only.
+// stored_versions.hpp — DAG definitions in the database. Included by .cpp files of this folder
+// only.
 #pragma once
 
 #include <vector>

@@ -1,0 +1,248 @@
+#include "store/memory_journal.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "base/limits.hpp"
+
+namespace sluice::store {
+namespace {
+
+using RunIds = std::map<std::pair<std::string, std::string>, RunKey>;
+
+void check_runs(
+    const std::vector<RunChange>& changes,
+    const std::map<RunKey, DagRun>& runs,
+    const RunIds& run_ids
+) {
+    for (const RunChange& change : changes) {
+        const std::string name = change.run.dag_id + "/" + change.run.run_id;
+        const auto found = runs.find(change.run.key);
+        if (change.row == RowIs::fresh) {
+            if (found != runs.end()) throw Refused("run exists already: " + name);
+            const bool taken = run_ids.contains({change.run.dag_id, change.run.run_id});
+            if (taken) throw Refused("run id is taken: " + name);
+            continue;
+        }
+        if (found == runs.end() || !change.from || found->second.state != *change.from) {
+            throw Refused("lost update: run " + name);
+        }
+        if (*change.from != change.run.state && !legal(*change.from, change.run.state)) {
+            throw Refused("illegal transition of run " + name);
+        }
+    }
+}
+
+void check_tasks(
+    const std::vector<TaskChange>& changes, const std::map<TaskKey, TaskInstance>& instances
+) {
+    std::set<TaskKey> seen;
+    for (const TaskChange& change : changes) {
+        const TaskKey& key = change.instance.key;
+        const std::string name = "run " + std::to_string(key.run.value) + ", task " +
+                                 std::to_string(key.task) + "[" + std::to_string(key.map_index) +
+                                 "]";
+        if (!seen.insert(key).second) throw Refused("two changes of one instance: " + name);
+        const auto found = instances.find(key);
+        TaskState from = TaskState::none;
+        if (change.row == RowIs::fresh) {
+            if (found != instances.end()) throw Refused("instance exists already: " + name);
+        } else {
+            from = change.from;
+            if (found == instances.end() || found->second.state != from) {
+                throw Refused("lost update: " + name);
+            }
+        }
+        if (from != change.instance.state && !legal(from, change.instance.state)) {
+            throw Refused("illegal transition of " + name);
+        }
+    }
+}
+
+}  // namespace
+
+void MemoryJournal::check(const Turn& turn) const {
+    check_runs(turn.runs, runs_, run_ids_);
+    check_tasks(turn.tasks, instances_);
+    Seq seq = last_seq_;
+    for (const Transition& transition : turn.transitions) {
+        if (transition.seq.value != ++seq.value) throw Refused("seq does not follow");
+    }
+    for (const XcomWrite& xcom : turn.xcoms) {
+        if (xcom.value.value.size() > limits::inline_value_bytes) {
+            throw Refused("XCom " + xcom.value.key + " is over the limit inline_value_bytes");
+        }
+    }
+    if (turn.outputs.empty()) return;
+    if (ledger_ == nullptr || !ledger_->may_commit(turn.outputs)) {
+        throw Refused("an output's generation is not its slice's newest");
+    }
+}
+
+void MemoryJournal::apply(const Turn& turn) {
+    ++turn_;
+    last_now_ = std::max(last_now_, turn.now);
+    for (const RunChange& change : turn.runs) {
+        runs_[change.run.key] = change.run;
+        run_ids_[{change.run.dag_id, change.run.run_id}] = change.run.key;
+        last_run_ = std::max(last_run_, change.run.key);
+    }
+    for (const TaskChange& change : turn.tasks) instances_[change.instance.key] = change.instance;
+    for (const Transition& transition : turn.transitions) {
+        transitions_.push_back(transition);
+        last_seq_ = transition.seq;
+    }
+    attempts_.insert(attempts_.end(), turn.attempts.begin(), turn.attempts.end());
+    for (const TaskKey& key : turn.xcoms_cleared) {
+        std::erase_if(xcoms_, [&](const auto& entry) { return entry.first.first == key; });
+    }
+    for (const XcomWrite& xcom : turn.xcoms) xcoms_[{xcom.key, xcom.value.key}] = xcom.value.value;
+    for (const RenderedWrite& rendered : turn.rendered) rendered_[rendered.key] = rendered.fields;
+    if (ledger_ != nullptr) ledger_->commit(turn.outputs, turn.now);
+    for (const Backfill& backfill : turn.backfills) {
+        backfills_[backfill.id] = backfill;
+        last_backfill_ = std::max(last_backfill_, backfill.id);
+    }
+    dates_.insert(dates_.end(), turn.backfill_dates.begin(), turn.backfill_dates.end());
+    for (const DagState& dag : turn.dags) dags_[dag.dag_id] = dag;
+    for (const Pool& pool : turn.pools) pools_[pool.name] = pool;
+    for (const std::string& name : turn.pools_removed) pools_.erase(name);
+    audits_.insert(audits_.end(), turn.audits.begin(), turn.audits.end());
+}
+
+void MemoryJournal::commit(const Turn& turn) {
+    const Fault fault = faults_ ? faults_(++commits_) : Fault::none;
+    switch (fault) {
+        case Fault::none:
+        case Fault::lost_after:
+            break;
+        case Fault::refused:
+            throw Refused("refused by the test");
+        case Fault::lost:
+            last_commit_happened_ = false;
+            throw Away("lost by the test");
+        case Fault::deposed:
+            throw Deposed("deposed by the test");
+    }
+    check(turn);
+    apply(turn);
+    last_commit_happened_ = true;
+    if (fault == Fault::lost_after) throw Away("lost by the test, after the commit");
+}
+
+Snapshot MemoryJournal::load() {
+    Snapshot snapshot;
+    snapshot.last_seq = last_seq_;
+    snapshot.last_run = last_run_;
+    snapshot.last_backfill = last_backfill_;
+    snapshot.now = last_now_;
+    for (const auto& [id, dag] : dags_) snapshot.dags.push_back(dag);
+    for (const auto& [key, run] : runs_) {
+        if (is_finished(run.state)) continue;
+        StoredRun open = stored(run);
+        snapshot.open_runs.push_back(std::move(open.run));
+        std::ranges::move(open.instances, std::back_inserter(snapshot.instances));
+    }
+    for (const auto& [id, backfill] : backfills_) {
+        if (!backfill.completed_at) snapshot.backfills.push_back(backfill);
+    }
+    for (const auto& [name, pool] : pools_) snapshot.pools.push_back(pool);
+    return snapshot;
+}
+
+StoredRun MemoryJournal::stored(const DagRun& run) const {
+    StoredRun found{run, {}};
+    const TaskKey first{run.key, INT32_MIN, INT32_MIN};
+    for (auto it = instances_.lower_bound(first);
+         it != instances_.end() && it->first.run == run.key;
+         ++it) {
+        found.instances.push_back(it->second);
+    }
+    return found;
+}
+
+std::optional<StoredRun> MemoryJournal::find_run(RunKey run) {
+    const auto found = runs_.find(run);
+    if (found == runs_.end()) return std::nullopt;
+    return stored(found->second);
+}
+
+std::optional<RunKey> MemoryJournal::find_run_key(
+    const std::string& dag_id, const std::string& run_id
+) {
+    const auto found = run_ids_.find({dag_id, run_id});
+    if (found == run_ids_.end()) return std::nullopt;
+    return found->second;
+}
+
+bool MemoryJournal::has_logical_date(const std::string& dag_id, Instant logical_date) {
+    return std::ranges::any_of(runs_, [&](const auto& entry) {
+        return entry.second.dag_id == dag_id && entry.second.logical_date == logical_date;
+    });
+}
+
+std::vector<StoredRun> MemoryJournal::runs_between(
+    const std::string& dag_id, Instant from, Instant to
+) {
+    std::map<Instant, const DagRun*> latest;
+    for (const auto& [key, run] : runs_) {
+        if (run.dag_id != dag_id || !run.logical_date) continue;
+        if (*run.logical_date < from || *run.logical_date > to) continue;
+        latest[*run.logical_date] = &run;
+    }
+    std::vector<StoredRun> found;
+    for (const auto& [date, run] : latest) found.push_back(stored(*run));
+    return found;
+}
+
+std::vector<Journal::StoredVersion> MemoryJournal::versions(const std::vector<VersionId>& ids) {
+    std::vector<StoredVersion> found;
+    for (const StoredVersion& version : versions_) {
+        if (std::ranges::find(ids, version.id) != ids.end()) found.push_back(version);
+    }
+    return found;
+}
+
+Journal::StoredVersion MemoryJournal::put_version(const Dag& dag) {
+    StoredVersion fresh{
+        .dag_id = dag.dag_id,
+        .number = 1,
+        .format = 1,
+        .hash = dag.hash,
+        .fileloc = dag.fileloc,
+        .source = dag.source,
+        .files = dag.files
+    };
+    auto newest = versions_.end();
+    for (auto it = versions_.begin(); it != versions_.end(); ++it) {
+        if (it->dag_id == dag.dag_id) newest = it;
+    }
+    if (newest != versions_.end()) {
+        if (newest->hash == dag.hash) {
+            newest->fileloc = dag.fileloc;
+            return *newest;
+        }
+        const bool was_run = std::ranges::any_of(runs_, [&](const auto& entry) {
+            return entry.second.version == newest->id;
+        });
+        fresh.number = newest->number + (was_run ? 1 : 0);
+        if (!was_run) versions_.erase(newest);
+    }
+    fresh.id = VersionId{++last_version_};
+    versions_.push_back(fresh);
+    return fresh;
+}
+
+std::optional<std::string> MemoryJournal::xcom(const TaskKey& task, const std::string& key) const {
+    const auto found = xcoms_.find({task, key});
+    if (found == xcoms_.end()) return std::nullopt;
+    return found->second;
+}
+
+std::optional<std::string> MemoryJournal::rendered(const AttemptKey& attempt) const {
+    const auto found = rendered_.find(attempt);
+    if (found == rendered_.end()) return std::nullopt;
+    return found->second;
+}
+
+}  // namespace sluice::store

@@ -1,0 +1,90 @@
+#include "store/memory_ledger.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+
+namespace sluice::store {
+
+std::int64_t MemoryLedger::claim(const Claim& claim) {
+    const std::lock_guard lock(mutex_);
+    auto& entries = slices_[claim.key];
+    for (const Entry& entry : entries) {
+        const AttemptKey& other = entry.claim.attempt;
+        if (other.task == claim.attempt.task && other.start > claim.attempt.start) {
+            throw Error(
+                ErrorCode::conflict,
+                "a later attempt of this task has claimed " + claim.key.dataset + " " +
+                    claim.key.partition
+            );
+        }
+    }
+    const std::int64_t newest = entries.empty() ? 0 : entries.back().slice.generation;
+    Entry entry{claim, {}};
+    entry.slice.key = claim.key;
+    entry.slice.generation = std::max(newest + 1, claim.at_least);
+    entry.slice.state = "writing";
+    entries.push_back(std::move(entry));
+    return entries.back().slice.generation;
+}
+
+std::vector<Slice> MemoryLedger::live(const SliceQuery& query) {
+    const std::lock_guard lock(mutex_);
+    std::vector<Slice> found;
+    for (const auto& [key, entries] : slices_) {
+        if (key.dataset != query.dataset) continue;
+        if (query.from && key.partition < *query.from) continue;
+        if (query.to && key.partition > *query.to) continue;
+        const auto live = std::ranges::find_if(entries, [](const Entry& entry) {
+            return entry.slice.state == "committed";
+        });
+        if (live != entries.end()) found.push_back(live->slice);
+    }
+    if (query.latest_only && !found.empty()) {
+        const std::string latest = found.back().key.partition;
+        std::erase_if(found, [&](const Slice& slice) { return slice.key.partition != latest; });
+    }
+    return found;
+}
+
+std::vector<Slice> MemoryLedger::history(const SliceKey& key) {
+    const std::lock_guard lock(mutex_);
+    std::vector<Slice> found;
+    const auto entries = slices_.find(key);
+    if (entries == slices_.end()) return found;
+    for (const Entry& entry : entries->second) found.push_back(entry.slice);
+    std::ranges::reverse(found);
+    return found;
+}
+
+bool MemoryLedger::may_commit(const std::vector<OutputWrite>& outputs) const {
+    const std::lock_guard lock(mutex_);
+    return std::ranges::all_of(outputs, [&](const OutputWrite& write) {
+        const OutputCommit& output = write.output;
+        const auto found = slices_.find({output.dataset, output.partition, output.slice});
+        if (found == slices_.end()) return false;
+        const Entry& newest = found->second.back();
+        return newest.slice.generation == output.generation && newest.slice.state == "writing" &&
+               newest.claim.attempt == write.key;
+    });
+}
+
+void MemoryLedger::commit(const std::vector<OutputWrite>& outputs, Instant now) {
+    const std::lock_guard lock(mutex_);
+    for (const OutputWrite& write : outputs) {
+        const OutputCommit& output = write.output;
+        auto& entries = slices_[{output.dataset, output.partition, output.slice}];
+        for (Entry& entry : entries) entry.slice.state = "superseded";
+        Slice& live = entries.back().slice;
+        live.state = "committed";
+        live.rows = output.rows;
+        live.bytes = output.bytes;
+        live.content_hash = output.content_hash;
+        live.files = output.files;
+        live.input = output.input;
+        live.code_hash = output.code_hash;
+        live.committed_at = now;
+    }
+}
+
+}  // namespace sluice::store
