@@ -79,8 +79,10 @@ Spawner& TaskContext::spawner() const {
     return *state_->spawner;
 }
 
-void TaskContext::log(Level level, std::string_view message) {
-    state_->channel.send({{"type", "log"}, {"level", name(level)}, {"message", message}});
+void TaskContext::log(Level level, std::string_view message, std::string_view source) {
+    state_->channel.send(
+        {{"type", "log"}, {"level", name(level)}, {"message", message}, {"source", source}}
+    );
 }
 
 void TaskContext::progress(double fraction, std::string_view what) {

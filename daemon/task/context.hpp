@@ -116,7 +116,8 @@ public:
     [[nodiscard]] Spawner& spawner() const;
 
     /// One line of the task log (cut at 64 KiB, secrets redacted by the daemon).
-    void log(Level level, std::string_view message);
+    /// `source` says whose words they are: "task", "stdout", "stderr".
+    void log(Level level, std::string_view message, std::string_view source = "task");
     void info(std::string_view message) { log(Level::info, message); }
     void warn(std::string_view message) { log(Level::warning, message); }
     /// fraction 0..1; shown live, not stored.

@@ -27,7 +27,12 @@ Job sample_job() {
     job.params = R"({"to":"sales.fact_sales"})";
     DatasetSpec dataset;
     dataset.name = "raw.orders";
-    dataset.columns = {ColumnSpec{"id", "bigint", true, "", {}, ""}};
+    ColumnSpec column;
+    column.name = "id";
+    column.type = "bigint";
+    column.not_null = true;
+    column.origins = {"raw.orders.id"};
+    dataset.columns = {column};
     dataset.key = {"id"};
     job.datasets = std::make_shared<const std::vector<DatasetSpec>>(1, dataset);
     job.files = std::make_shared<const std::map<std::string, std::string>>(

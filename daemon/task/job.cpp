@@ -1,9 +1,12 @@
 #include "task/job.hpp"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "base/check.hpp"
 #include "base/error.hpp"
+#include "base/limits.hpp"
 #include "model/names.hpp"
 
 namespace sluice::task {
@@ -81,6 +84,7 @@ Json to_json(const ColumnSpec& column) {
         {"type", column.type},
         {"not_null", column.not_null},
         {"class", column.pii_class},
+        {"origins", column.origins},
         {"parse", column.parse},
         {"origins", column.origins},
         {"description", column.description}
@@ -93,6 +97,7 @@ ColumnSpec column_of(const Json& json) {
     json.at("type").get_to(column.type);
     json.at("not_null").get_to(column.not_null);
     json.at("class").get_to(column.pii_class);
+    json.at("origins").get_to(column.origins);
     json.at("parse").get_to(column.parse);
     json.at("origins").get_to(column.origins);
     json.at("description").get_to(column.description);
@@ -121,6 +126,26 @@ Resources resources_of(const Json& json) {
 
 std::string_view name(Level level) { return name_in(levels, level); }
 std::string_view name(OutcomeKind kind) { return name_in(kinds, kind); }
+
+Json json_or_text(std::string_view text) {
+    // Counted first: writing a value out again is recursive.
+    std::size_t depth = 0;
+    std::size_t deepest = 0;
+    bool quoted = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (quoted && c == '\\') ++i;
+        if (c == '"') quoted = !quoted;
+        if (quoted) continue;
+        if (c == '[' || c == '{') deepest = std::max(deepest, ++depth);
+        if ((c == ']' || c == '}') && depth > 0) --depth;
+    }
+    if (deepest <= limits::dag_file_depth) {
+        Json value = Json::parse(text, nullptr, false);
+        if (!value.is_discarded()) return value;
+    }
+    return std::string(text);
+}
 
 Json to_json(const DatasetSpec& dataset) {
     Json columns = Json::array();

@@ -60,6 +60,10 @@ InputSlice slice_of(const nlohmann::json& json);
 nlohmann::json to_json(const InputQuery& query);
 InputQuery query_of(const nlohmann::json& json);
 
+/// What a command printed or a server answered: its JSON value if it is JSON (and nested no deeper
+/// than a DAG file may be), else the text as a string.
+nlohmann::json json_or_text(std::string_view text);
+
 std::string_view name(Level level);
 std::string_view name(OutcomeKind kind);
 

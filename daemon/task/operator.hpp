@@ -20,6 +20,8 @@ struct Traits {
     Isolation isolation{Isolation::inline_};
     bool idempotent{false};
     bool data{false};  // reads or writes data sets: resources, rows in its summary
+    /// An inline operator that waits for nothing: the thread that takes it takes the next one too.
+    bool instant{false};
 };
 
 /// What `check` may look at: the data sets known so far (declared, or derived by earlier tasks) and

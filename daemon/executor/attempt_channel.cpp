@@ -1,0 +1,144 @@
+#include "executor/attempt_channel.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "base/limits.hpp"
+#include "task/job.hpp"
+
+namespace sluice::executor {
+namespace {
+
+using Json = nlohmann::json;
+
+[[noreturn]] void nothing(const std::string& what) {
+    throw Error(ErrorCode::unavailable, "this daemon has no " + what);
+}
+
+}  // namespace
+
+task::Connection require_connection(
+    const Services& services, Redactor& redactor, const std::string& conn_id
+) {
+    auto found = services.connection ? services.connection(conn_id) : std::nullopt;
+    if (!found) {
+        std::string variable = "SLUICE_CONN_";
+        for (const char c : conn_id)
+            variable += std::isalnum(static_cast<unsigned char>(c)) != 0
+                            ? static_cast<char>(std::toupper(static_cast<unsigned char>(c)))
+                            : '_';
+        throw Error(
+            ErrorCode::not_found,
+            "connection \"" + conn_id + "\" is not defined: set " + variable +
+                " (a URI or JSON), or `sluice connections add " + conn_id + '`'
+        );
+    }
+    redactor.add(found->password);
+    return std::move(*found);
+}
+
+AttemptChannel::AttemptChannel(
+    const AttemptOrder& order, const Services& services, Redactor& redactor, TaskLog& log
+)
+    : order_(order), services_(services), redactor_(redactor), log_(log) {}
+
+Json AttemptChannel::call(const Json& request) {
+    const std::string type = request.at("type");
+    if (type == "connection")
+        return to_json(require_connection(services_, redactor_, request.at("conn_id")));
+    if (type == "secret") return secret(request.at("name"));
+    if (type == "partition") {
+        if (!services_.partition) nothing("partitions");
+        return {{"partition", services_.partition(order_, request.at("dataset"))}};
+    }
+    if (type == "inputs") {
+        if (!services_.inputs) nothing("ledger");
+        Json slices = Json::array();
+        for (const auto& slice : services_.inputs(order_, task::query_of(request)))
+            slices.push_back(to_json(slice));
+        return {{"slices", std::move(slices)}};
+    }
+    if (type == "claim") {
+        if (!services_.claim) nothing("ledger");
+        const auto claim = services_.claim(
+            order_,
+            {request.at("dataset"),
+             request.at("partition"),
+             request.at("slice"),
+             request.at("at_least")}
+        );
+        return {{"generation", claim.generation}, {"folder", claim.folder}};
+    }
+    if (type == "checkpoint") {
+        if (services_.save_checkpoint)
+            services_.save_checkpoint(order_, request.at("state").dump());
+        return Json::object();
+    }
+    throw Error(ErrorCode::invalid, "a task asked for \"" + type + "\", which nobody answers");
+}
+
+Json AttemptChannel::secret(const std::string& secret_name) {
+    auto found = services_.secret ? services_.secret(secret_name) : std::nullopt;
+    if (!found)
+        throw Error(
+            ErrorCode::not_found,
+            "secret \"" + secret_name + "\" is not defined: put it into the home's secrets folder"
+        );
+    redactor_.add(*found);
+    return {{"value", found->reveal()}};
+}
+
+void AttemptChannel::send(const Json& notice) {
+    const std::string type = notice.at("type");
+    if (type == "log") {
+        const auto level = level_of(notice.at("level").get<std::string>());
+        log_.append(
+            level.value_or(task::Level::info),
+            notice.at("message").get_ref<const std::string&>(),
+            notice.at("source").get_ref<const std::string&>()
+        );
+    } else if (type == "xcom") {
+        std::string value =
+            redactor_.redact(notice.at("value").dump(-1, ' ', false, Json::error_handler_t::replace)
+            );
+        const std::string key = notice.at("key");
+        if (value.size() > limits::inline_value_bytes)
+            throw Error(
+                ErrorCode::limit,
+                "XCom \"" + key + "\" has " + std::to_string(value.size()) +
+                    " bytes; inline_value_bytes is " + std::to_string(limits::inline_value_bytes)
+            );
+        const std::lock_guard lock(mutex_);
+        std::erase_if(xcoms_, [&](const XcomValue& xcom) { return xcom.key == key; });
+        xcoms_.push_back({key, std::move(value)});
+    } else if (type == "output") {
+        const std::lock_guard lock(mutex_);
+        outputs_.push_back(task::output_of(notice));
+    } else if (type == "progress") {
+        const std::lock_guard lock(mutex_);
+        progress_ = {notice.at("fraction"), redactor_.redact(notice.at("what").get<std::string>())};
+    } else {
+        throw Error(ErrorCode::invalid, "a task sent \"" + type + "\", which nobody takes");
+    }
+}
+
+std::vector<XcomValue> AttemptChannel::take_xcoms() {
+    const std::lock_guard lock(mutex_);
+    return std::move(xcoms_);
+}
+
+std::vector<OutputCommit> AttemptChannel::take_outputs() {
+    const std::lock_guard lock(mutex_);
+    return std::move(outputs_);
+}
+
+Progress AttemptChannel::progress() const {
+    const std::lock_guard lock(mutex_);
+    return progress_;
+}
+
+}  // namespace sluice::executor

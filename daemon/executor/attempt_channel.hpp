@@ -1,0 +1,61 @@
+// attempt_channel.hpp — the daemon's end of one attempt: answers its requests, takes what it says.
+// The same object serves an inline operator (a direct call) and a worker (frames). Thread-safe.
+#pragma once
+
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "executor/redactor.hpp"
+#include "executor/services.hpp"
+#include "executor/task_log.hpp"
+#include "model/attempt.hpp"
+#include "task/context.hpp"
+
+namespace sluice::executor {
+
+struct Progress {
+    double fraction{0};
+    std::string what;
+};
+
+class AttemptChannel final : public task::Channel {
+public:
+    /// All must outlive the channel.
+    AttemptChannel(
+        const AttemptOrder& order, const Services& services, Redactor& redactor, TaskLog& log
+    );
+
+    /// connection, secret, partition, inputs, claim, checkpoint. Throws Error.
+    nlohmann::json call(const nlohmann::json& request) override;
+    /// log, progress, xcom, output. Throws Error(limit) for a value that is too large.
+    void send(const nlohmann::json& notice) override;
+
+    /// What was pushed, secrets taken out: the last value of each key.
+    [[nodiscard]] std::vector<XcomValue> take_xcoms();
+    [[nodiscard]] std::vector<OutputCommit> take_outputs();
+    [[nodiscard]] Progress progress() const;
+
+private:
+    task::Connection connection(const std::string& conn_id);
+    nlohmann::json secret(const std::string& name);
+
+    const AttemptOrder& order_;
+    const Services& services_;
+    Redactor& redactor_;
+    TaskLog& log_;
+    mutable std::mutex mutex_;  // guards all below
+    std::vector<XcomValue> xcoms_;
+    std::vector<OutputCommit> outputs_;
+    Progress progress_;
+};
+
+/// Looks a connection up and makes its password unprintable. Throws Error(not_found) that says how
+/// to define it.
+task::Connection require_connection(
+    const Services& services, Redactor& redactor, const std::string& conn_id
+);
+
+}  // namespace sluice::executor

@@ -1,0 +1,61 @@
+// services.hpp — what the daemon gives to tasks. Filled by wiring, so that the executor knows
+// neither store nor spec. Every function may be called from any thread, may block and may throw
+// Error; an empty one means there is nothing of the kind (tests).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/secret.hpp"
+#include "model/attempt.hpp"
+#include "model/dag.hpp"
+#include "task/context.hpp"
+
+namespace sluice::executor {
+
+struct ClaimRequest {
+    std::string dataset;
+    std::string partition;
+    std::string slice;
+    std::int64_t at_least{0};
+};
+
+struct Services {
+    std::function<std::optional<task::Connection>(const std::string& conn_id)> connection;
+    std::function<std::optional<Secret>(const std::string& name)> secret;
+    std::function<std::optional<std::string>(const std::string& name)> variable;
+    /// All values a task of the same run has pushed (not mapped ones): key -> JSON text.
+    std::function<
+        std::map<std::string, std::string>(const AttemptOrder&, const std::string& task_id)>
+        xcoms;
+    /// Label of the run's partition ("2026-01-05"), and of one data set's ("dt=2026-01-05").
+    std::function<std::string(const AttemptOrder&)> partition_key;
+    std::function<std::string(const AttemptOrder&, const std::string& dataset)> partition;
+    std::function<std::vector<task::InputSlice>(const AttemptOrder&, const task::InputQuery&)>
+        inputs;
+    std::function<task::OutputClaim(const AttemptOrder&, const ClaimRequest&)> claim;
+    /// JSON text; "null" = none.
+    std::function<std::string(const AttemptOrder&)> load_checkpoint;
+    std::function<void(const AttemptOrder&, const std::string& state)> save_checkpoint;
+    /// The schema to write instead of the one in the DAG file; empty = itself.
+    std::function<std::string(const AttemptOrder&, const std::string& schema)> physical_schema;
+    /// The DAG's data sets with derived columns; empty = those of the file.
+    std::function<std::shared_ptr<const std::vector<DatasetSpec>>(const DagPtr&)> datasets;
+};
+
+struct Settings {
+    std::size_t threads{128};  // pool threads: as many inline or supervised tasks at once
+    std::string logs_root;     // the folder `logs`
+    std::string scratch_root;  // "" = the system's folder for temporary files
+    std::string instance;      // the daemon's SLUICE_INSTANCE id
+    std::string program;       // this binary: workers are `program worker`
+    bool test_mode{false};     // `sluice dags test`
+};
+
+}  // namespace sluice::executor

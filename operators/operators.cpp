@@ -1,0 +1,27 @@
+#include "operators/operators.hpp"
+
+#include <algorithm>
+
+#include "operators/control/control.hpp"
+#include "operators/external/external.hpp"
+
+namespace sluice::ops {
+namespace {
+
+std::vector<task::Operator> make_table() {
+    std::vector<task::Operator> table{
+        empty_operator(),
+        shell_operator(),
+    };
+    std::ranges::sort(table, {}, &task::Operator::name);
+    return table;
+}
+
+}  // namespace
+
+const std::vector<task::Operator>& all_operators() {
+    static const std::vector<task::Operator> table = make_table();
+    return table;
+}
+
+}  // namespace sluice::ops
