@@ -97,6 +97,7 @@ struct Task {
     bool reuse{false};
     bool do_xcom_push{true};
     bool multiple_outputs{false};
+    std::string attest;  // the reason to trust declared classes of what cannot be looked into
 
     std::string description;
     std::string doc_md;

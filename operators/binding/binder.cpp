@@ -40,18 +40,17 @@ void Binder::add(const DatasetSpec& dataset) {
     if (dataset.columns.empty() || !tables_.insert(dataset.name).second) return;
     const std::string schema = tier_of(dataset.name);
     if (schemas_.insert(schema).second)
-        database_.execute("create schema if not exists " + engine::quoted(schema));
+        database_.execute("create schema if not exists " + engine::quote(schema));
     std::string columns;
     for (const ColumnSpec& column : dataset.columns) {
         // A derived column may have a type of the engine that the language has no name for.
         const std::string type = engine::is_language_type(column.type)
                                      ? engine::type_name(engine::Dialect::duckdb, column.type)
                                      : column.type;
-        columns += engine::quoted(column.name) + " " + type + ", ";
+        columns += (columns.empty() ? "" : ", ") + engine::quote(column.name) + " " + type;
     }
     database_.execute(
-        "create table " + engine::quoted_name(dataset.name) + " (" + columns +
-        "_sluice_row_hash varchar)"
+        "create table " + engine::quoted_name(dataset.name) + " (" + columns + ")"
     );
 }
 

@@ -22,7 +22,7 @@ class Binder {
 public:
     explicit Binder(const std::string& zone = "UTC");
 
-    /// An empty table with the columns of the data set (and `_sluice_row_hash`), under its name.
+    /// An empty table with the columns of the data set, under its name.
     void add(const DatasetSpec& dataset);
     Bound<std::vector<engine::ColumnInfo>> describe(const std::string& query);
     /// Every name with a schema that one select statement reads: "sales.fact_sales", sorted.

@@ -29,7 +29,7 @@ public:
                 return "cast(" + engine::literal(node.text) + " as " + type(node.name) + ")";
             case NodeKind::column:
                 return (node.qualifier.empty() ? "" : node.qualifier + ".") +
-                       engine::quoted(node.name);
+                       engine::quote(node.name);
             case NodeKind::star:
                 return "*";
             case NodeKind::unary:
