@@ -3,7 +3,8 @@
 // Keywords: type, properties, required, additionalProperties, patternProperties, propertyNames,
 // minProperties, maxProperties, enum, const, items, minItems, maxItems, uniqueItems, oneOf, anyOf,
 // allOf, not, pattern, minLength, maxLength, minimum, maximum, exclusiveMinimum, exclusiveMaximum,
-// format (duration, size, time), default, $ref "#/definitions/x". Annotations begin with "x-".
+// format (duration, size, time, path), default, $ref "#/definitions/x". Annotations begin with
+// "x-".
 #pragma once
 
 #include <functional>
@@ -31,6 +32,15 @@ std::vector<Problem> check_against(
     Templates templates = Templates::refuse
 );
 
+/// As above for a part of a schema; `root` holds its definitions.
+std::vector<Problem> check_part(
+    const nlohmann::json& value,
+    const nlohmann::json& schema,
+    const nlohmann::json& root,
+    const std::string& pointer,
+    Templates templates
+);
+
 /// What is wrong with a schema itself (keywords this checker does not know, bad $ref or pattern);
 /// empty = sound. Operators' schemas are held to it by a test.
 std::vector<std::string> schema_faults(const nlohmann::json& schema);
@@ -50,11 +60,13 @@ void walk_schema(
     const SchemaVisitor& visit
 );
 
-/// The schema after `$ref`.
-const nlohmann::json& resolve_schema(const nlohmann::json& schema, const nlohmann::json& root);
-/// `schema` with the form of its oneOf/anyOf that fits `value` best; itself if it has none.
-const nlohmann::json& form_of(
+/// What describes `value` here: `$ref` followed, the best fitting form of oneOf/anyOf chosen, the
+/// annotations around them kept. `root` is the whole schema, which holds the definitions.
+nlohmann::json effective_schema(
     const nlohmann::json& value, const nlohmann::json& schema, const nlohmann::json& root
 );
+/// The schema of one member or of the items of an effective schema; empty = nothing is said.
+const nlohmann::json& member_schema(const nlohmann::json& effective, const std::string& key);
+const nlohmann::json& item_schema(const nlohmann::json& effective);
 
 }  // namespace sluice
