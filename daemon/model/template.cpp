@@ -31,6 +31,12 @@ void refuse_mark(std::string_view text) {
         throw TemplateFault{.message = "the text holds a control character (U+001A)"};
 }
 
+void refuse_marks(const json& value) {
+    if (value.is_string()) refuse_mark(value.get_ref<const std::string&>());
+    if (value.is_structured())
+        for (const auto& child : value) refuse_marks(child);
+}
+
 /// Text as it is; secrets become placeholders.
 class TextSink final : public tmpl::Sink {
 public:
@@ -203,11 +209,7 @@ private:
             if (names_.sampling() && (value.any() || value.as<tmpl::Undefined>() != nullptr))
                 return nullptr;
             out = tmpl::to_json(value);
-            if (value.as<tmpl::SecretName>() == nullptr)
-                refuse_mark(out.dump(-1, ' ', false, json::error_handler_t::replace));
-            // dump() writes the control character as an escape, so strings are looked at by hand.
-            if (out.is_string() && value.as<tmpl::SecretName>() == nullptr)
-                refuse_mark(out.get_ref<const std::string&>());
+            if (value.as<tmpl::SecretName>() == nullptr) refuse_marks(out);
         } else {
             TextSink sink;
             evaluator.render(nodes, sink);
