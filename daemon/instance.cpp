@@ -1,0 +1,203 @@
+#include "instance.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include <spdlog/spdlog.h>
+
+#include "api/app.hpp"
+#include "base/clock.hpp"
+#include "base/error.hpp"
+#include "connections.hpp"
+#include "dag_loading.hpp"
+#include "executor/local_executor.hpp"
+#include "home.hpp"
+#include "operators/operators.hpp"
+#include "runtime/dag_folder.hpp"
+#include "runtime/runtime.hpp"
+#include "store/admin.hpp"
+#include "store/cluster.hpp"
+#include "store/connection_pool.hpp"
+#include "store/ledger.hpp"
+#include "store/pg_journal.hpp"
+#include "store/queries.hpp"
+#include "task_services.hpp"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The private cluster if there is to be one, started.
+std::unique_ptr<store::Cluster> start_cluster(const Config& config) {
+    if (!config.database_url.empty()) return nullptr;
+    auto cluster = std::make_unique<store::Cluster>(config.home);
+    cluster->start();
+    return cluster;
+}
+
+std::size_t pool_threads(const Config& config) {
+    if (config.threads > 0) return static_cast<std::size_t>(config.threads);
+    return static_cast<std::size_t>(std::max(config.parallelism, machine_cores()));
+}
+
+fs::path dag_folder(const Config& config) {
+    const auto folder = config.dags.empty() ? config.home / "dags" : config.dags;
+    std::error_code error;
+    if (config.dags.empty()) fs::create_directories(folder, error);
+    if (!fs::is_directory(folder, error))
+        throw Error(ErrorCode::invalid, "the DAG folder " + folder.string() + " is not a folder");
+    return fs::absolute(folder).lexically_normal();
+}
+
+Config with_absolute_home(Config config) {
+    config.home = fs::absolute(config.home).lexically_normal();
+    return config;
+}
+
+}  // namespace
+
+class Instance::Impl {
+public:
+    explicit Impl(const Config& config)
+        : config_(with_absolute_home(config)),
+          dags_(dag_folder(config_)),
+          home_(config_.home),
+          cluster_(start_cluster(config_)),
+          url_(cluster_ ? cluster_->url("sluice") : config_.database_url),
+          pool_(url_, 8),
+          admin_(pool_),
+          queries_(pool_),
+          ledger_(pool_),
+          connections_(admin_),
+          journal_({.url = url_, .holder = home_.instance_id(), .lease = config_.lease}),
+          executor_(
+              executor_settings(),
+              services(),
+              ops::all_operators(),
+              [this](AttemptResult result) { runtime_.report(std::move(result)); }
+          ),
+          runtime_(runtime_settings(), clock_, journal_, executor_, DagLoading::load_stored),
+          loading_(dags_),
+          folder_(
+              dags_,
+              [this](const std::string& text, const std::string& file) {
+                  return loading_.load(text, file);
+              },
+              runtime_
+          ) {
+        runtime_.start();
+        put_connections();
+        app_.emplace(app_options(), runtime_, queries_, admin_, clock_, DagLoading::load_stored);
+        app_->ensure_admin(home_.admin_password());
+        address_ = "http://" + config_.address + ':' + std::to_string(app_->port());
+        folder_.start();
+        home_.write_address(address_);
+        spdlog::info("serving at {} with home {}", address_, config_.home.string());
+    }
+
+    ~Impl() {
+        app_.reset();
+        folder_.stop();
+        // No new decision may start an attempt that is about to be ended.
+        runtime_.stop();
+        executor_.stop();
+        journal_.release_lease();
+    }
+
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
+
+    [[nodiscard]] const std::string& url() const { return address_; }
+    [[nodiscard]] bool deposed() const { return runtime_.deposed(); }
+
+private:
+    [[nodiscard]] executor::Settings executor_settings() const {
+        return {
+            .threads = pool_threads(config_),
+            .logs_root = (config_.home / "logs").string(),
+            .scratch_root = (config_.home / "scratch").string(),
+            .instance = home_.instance_id(),
+            .program = fs::read_symlink("/proc/self/exe").string(),
+        };
+    }
+
+    [[nodiscard]] runtime::Settings runtime_settings() const {
+        return {
+            .core =
+                {.parallelism = config_.parallelism,
+                 .cpu = machine_cores(),
+                 .memory_mb = machine_memory_mb()},
+            .dags_are_paused_at_creation = config_.dags_are_paused_at_creation,
+        };
+    }
+
+    [[nodiscard]] api::AppOptions app_options() const {
+        return {
+            .address = config_.address,
+            .port = config_.port,
+            .logs = (config_.home / "logs").string(),
+            .dags = dags_.string(),
+            .web_dir = config_.web_dir.string(),
+            .version = SLUICE_VERSION,
+            .executor_slots = config_.parallelism,
+        };
+    }
+
+    executor::Services services() {
+        return task_services({
+            .ledger = ledger_,
+            .connection = [this](const std::string& id) { return connections_.find(id); },
+            .secrets = [this] { return home_.secrets(); },
+            .variable = [this](const std::string& key) -> std::optional<std::string> {
+                const auto found = admin_.variable(key);
+                if (!found) return std::nullopt;
+                return found->value;
+            },
+            .xcoms =
+                [this](const TaskKey& key) {
+                    std::map<std::string, std::string> values;
+                    for (auto& row : queries_.xcoms(key)) values[row.name] = std::move(row.value);
+                    return values;
+                },
+        });
+    }
+
+    void put_connections() {
+        if (!cluster_) return put_folder_connections(admin_, config_.home);
+        put_home_connections(
+            admin_,
+            {.home = config_.home,
+             .shop_url = cluster_->url("shop"),
+             .warehouse_url = cluster_->url("warehouse")}
+        );
+    }
+
+    Config config_;
+    fs::path dags_;
+    SystemClock clock_;
+    Home home_;
+    std::unique_ptr<store::Cluster> cluster_;
+    std::string url_;
+    store::ConnectionPool pool_;
+    store::Admin admin_;
+    store::Queries queries_;
+    store::PgLedger ledger_;
+    Connections connections_;
+    store::PgJournal journal_;
+    executor::LocalExecutor executor_;
+    runtime::Runtime runtime_;
+    DagLoading loading_;
+    runtime::DagFolder folder_;
+    std::optional<api::App> app_;
+    std::string address_;
+};
+
+Instance::Instance(const Config& config) : impl_(std::make_unique<Impl>(config)) {}
+Instance::~Instance() = default;
+const std::string& Instance::url() const { return impl_->url(); }
+bool Instance::deposed() const { return impl_->deposed(); }
+
+}  // namespace sluice

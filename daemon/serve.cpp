@@ -1,0 +1,99 @@
+// serve.cpp — the verbs standalone and serve: a daemon in the foreground, until a signal.
+#include <array>
+#include <csignal>
+#include <ctime>
+#include <iostream>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "base/error.hpp"
+#include "config.hpp"
+#include "instance.hpp"
+#include "wiring.hpp"
+
+namespace sluice {
+namespace {
+
+void start_logging(const Config& config) {
+    // stderr, one line an event: a service manager or a redirect keeps it.
+    auto logger = spdlog::stderr_color_mt("sluice");
+    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
+    logger->set_level(spdlog::level::from_str(config.log_level));
+    logger->flush_on(spdlog::level::info);
+    spdlog::set_default_logger(std::move(logger));
+}
+
+void serve(const Config& config) {
+    start_logging(config);
+    // Blocked in every thread, taken by this one; children get them back from the spawner.
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+
+    Instance instance(config);
+    std::cout << "Sluice serves at " << instance.url() << "  (user admin, password in "
+              << (config.home / "admin.password").string() << ")" << std::endl;
+    constexpr timespec look{.tv_sec = 0, .tv_nsec = 200'000'000};
+    for (;;) {
+        const int signal = sigtimedwait(&signals, nullptr, &look);
+        if (signal > 0) {
+            spdlog::info("stopping on {}", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+            return;
+        }
+        if (instance.deposed())
+            throw Error(
+                ErrorCode::conflict, "this daemon no longer owns the run state; see its log"
+            );
+    }
+}
+
+void add_common(CLI::App& verb, Config& config) {
+    verb.add_option("--home", config.home, "home folder: logs, lake, secrets")
+        ->capture_default_str();
+    verb.add_option("--port", config.port, "port of API and dashboard; 0 = any free one")
+        ->capture_default_str();
+    verb.add_option("--address", config.address, "address to listen on")->capture_default_str();
+    verb.add_option("--dags", config.dags, "DAG folder (default: HOME/dags)");
+    verb.add_option(
+        "--web-dir", config.web_dir, "serve the dashboard from this folder (development)"
+    );
+    verb.add_option("--parallelism", config.parallelism, "attempts at once")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 10'000));
+    verb.add_option(
+            "--threads", config.threads, "threads of the task pool (default: by parallelism)"
+    )
+        ->check(CLI::Range(1, 10'000));
+    verb.add_option("--log-level", config.log_level, "debug, info, warn or error")
+        ->capture_default_str();
+    verb.add_flag(
+        "--dags-active-at-creation{false}",
+        config.dags_are_paused_at_creation,
+        "new DAGs are not paused (Airflow: dags_are_paused_at_creation = False)"
+    );
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app) {
+    const auto config = std::make_shared<Config>();
+    auto* standalone = app.add_subcommand(
+        "standalone",
+        "serve with a private PostgreSQL of the home: one command, nothing else to set up"
+    );
+    add_common(*standalone, *config);
+    standalone->callback([config] { serve(*config); });
+
+    auto* with_server = app.add_subcommand("serve", "serve with an existing PostgreSQL");
+    add_common(*with_server, *config);
+    with_server->add_option("--database-url", config->database_url, "postgresql://...")->required();
+    with_server->callback([config] { serve(*config); });
+}
+
+}  // namespace sluice

@@ -1,0 +1,179 @@
+#include "task_services.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "model/timetable.hpp"
+#include "model/zone.hpp"
+
+namespace sluice {
+namespace {
+
+const DatasetSpec* find_dataset(const Dag& dag, const std::string& name) {
+    const auto found = std::ranges::find(dag.datasets, name, &DatasetSpec::name);
+    return found == dag.datasets.end() ? nullptr : &*found;
+}
+
+/// How a data set is cut into partitions. Side data sets are cut like the one they stand beside.
+std::string partitioning(const Dag& dag, const std::string& name) {
+    if (const auto* known = find_dataset(dag, name)) return known->partition;
+    for (const std::string_view suffix : {"_rejects", "_quarantine"}) {
+        if (!name.ends_with(suffix)) continue;
+        if (const auto* base = find_dataset(dag, name.substr(0, name.size() - suffix.size())))
+            return base->partition;
+    }
+    return "day";
+}
+
+Instant begin_of(const AttemptOrder& order) {
+    const auto& run = *order.run;
+    if (run.data_interval) return run.data_interval->start;
+    return run.logical_date.value_or(run.run_after);
+}
+
+/// The last instant that belongs to the run's interval.
+Instant last_of(const AttemptOrder& order) {
+    const auto& interval = order.run->data_interval;
+    if (!interval || interval->end <= interval->start) return begin_of(order);
+    return interval->end - Duration{1};
+}
+
+std::string label(Instant at, const std::string& partitioning, const std::string& timezone) {
+    if (partitioning == "none") return "";
+    const auto zone = Zone::find(timezone).value_or(Zone::utc());
+    const std::string folder = partitioning == "day" ? "dt" : partitioning;
+    return folder + '=' + partition_key(at, partitioning, zone);
+}
+
+std::vector<task::InputSlice> live_inputs(
+    store::Ledger& ledger, const AttemptOrder& order, const task::InputQuery& query
+) {
+    const auto& dag = *order.dag;
+    const auto kind = partitioning(dag, query.dataset);
+    store::SliceQuery wanted{.dataset = query.dataset};
+    switch (query.partitions) {
+        case task::InputQuery::Partitions::all:
+            break;
+        case task::InputQuery::Partitions::latest:
+            wanted.latest_only = true;
+            [[fallthrough]];
+        case task::InputQuery::Partitions::interval:
+            if (!wanted.latest_only)
+                wanted.from = label(
+                    begin_of(order) - query.lookback.value_or(Duration{}), kind, dag.timezone
+                );
+            wanted.to = label(last_of(order), kind, dag.timezone);
+            break;
+    }
+    std::vector<task::InputSlice> slices;
+    for (const auto& slice : ledger.live(wanted)) {
+        task::InputSlice input{
+            .dataset = slice.key.dataset,
+            .partition = slice.key.partition,
+            .slice = slice.key.slice,
+            .generation = slice.generation,
+            .rows = slice.rows,
+        };
+        for (const auto& file : nlohmann::json::parse(slice.files))
+            input.files.push_back(file.at("path").get<std::string>());
+        slices.push_back(std::move(input));
+    }
+    return slices;
+}
+
+/// "raw/customers/dt=2026-01-05/g=000123-<attempt>": new for every attempt, so that nobody ever
+/// writes into a folder that a reader may have open.
+std::string folder_of(
+    const store::SliceKey& key, std::int64_t generation, const std::string& attempt
+) {
+    const auto dot = key.dataset.find('.');
+    std::string folder = key.dataset.substr(0, dot) + '/' + key.dataset.substr(dot + 1);
+    if (!key.partition.empty()) folder += '/' + key.partition;
+    std::string number = std::to_string(generation);
+    number.insert(0, number.size() < 6 ? 6 - number.size() : 0, '0');
+    return folder + "/g=" + number + '-' + attempt;
+}
+
+bool is_lake(const std::string& dataset) {
+    return dataset.starts_with("raw.") || dataset.starts_with("processed.") ||
+           dataset.starts_with("curated.");
+}
+
+std::string attempt_name(const AttemptKey& key) {
+    return std::to_string(key.task.run.value) + '-' + std::to_string(key.task.task) + '-' +
+           std::to_string(key.start);
+}
+
+task::OutputClaim claim_output(
+    store::Ledger& ledger, const AttemptOrder& order, const executor::ClaimRequest& request
+) {
+    const store::Claim claim{
+        .key = {request.dataset, request.partition, request.slice},
+        .attempt = order.key,
+        .dag_id = order.dag->dag_id,
+        .run_id = order.run->run_id,
+        .task_id = order.dag->tasks[static_cast<std::size_t>(order.key.task.task)].id,
+        .try_number = order.try_number,
+        .interval = order.run->data_interval,
+        .at_least = request.at_least,
+    };
+    const auto generation = ledger.claim(claim);
+    if (!is_lake(request.dataset)) return {.generation = generation};
+    return {
+        .generation = generation,
+        .folder = folder_of(claim.key, generation, attempt_name(order.key)),
+    };
+}
+
+}  // namespace
+
+std::string partition_of(const AttemptOrder& order, const std::string& dataset) {
+    return label(begin_of(order), partitioning(*order.dag, dataset), order.dag->timezone);
+}
+
+std::string partition_key_of(const AttemptOrder& order) {
+    // The data sets that a DAG writes share its default partitioning unless they say otherwise.
+    const auto& datasets = order.dag->datasets;
+    const auto written = std::ranges::find_if(datasets, [&](const DatasetSpec& dataset) {
+        return dataset.writer == order.key.task.task && dataset.partition != "none";
+    });
+    const std::string kind = written == datasets.end() ? "day" : written->partition;
+    const auto zone = Zone::find(order.dag->timezone).value_or(Zone::utc());
+    return partition_key(begin_of(order), kind, zone);
+}
+
+executor::Services task_services(ServiceSources sources) {
+    executor::Services services;
+    services.connection = sources.connection;
+    services.variable = sources.variable;
+    services.secret = [secrets =
+                           sources.secrets](const std::string& name) -> std::optional<Secret> {
+        auto all = secrets();
+        const auto found = all.find(name);
+        if (found == all.end()) return std::nullopt;
+        return std::move(found->second);
+    };
+    services.xcoms = [xcoms =
+                          sources.xcoms](const AttemptOrder& order, const std::string& task_id) {
+        const TaskNo task = find_task(*order.dag, task_id);
+        if (task == no_task) return std::map<std::string, std::string>{};
+        return xcoms({.run = order.key.task.run, .task = task, .map_index = unmapped});
+    };
+    services.partition_key = partition_key_of;
+    services.partition = partition_of;
+    services.inputs = [&ledger = sources.ledger](const auto& order, const auto& query) {
+        return live_inputs(ledger, order, query);
+    };
+    services.claim = [&ledger = sources.ledger](const auto& order, const auto& request) {
+        return claim_output(ledger, order, request);
+    };
+    if (!sources.schema_suffix.empty())
+        services.physical_schema = [suffix = sources.schema_suffix](
+                                       const AttemptOrder&, const auto& schema
+                                   ) { return schema + suffix; };
+    return services;
+}
+
+}  // namespace sluice

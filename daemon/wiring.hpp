@@ -1,0 +1,20 @@
+// wiring.hpp — the verbs that need every part of Sluice at once; wiring.cpp is the one place that
+// builds and joins all objects.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace sluice {
+
+/// standalone, serve
+void add_serve(CLI::App& app);
+/// worker: what the executor starts, never a user
+void add_worker(CLI::App& app);
+/// check: DAG files and policies, without a daemon
+void add_check(CLI::App& app);
+/// sample
+void add_sample(CLI::App& app);
+
+}  // namespace sluice
