@@ -14,6 +14,7 @@
 #include "dag_loading.hpp"
 #include "executor/local_executor.hpp"
 #include "home.hpp"
+#include "http/server.hpp"
 #include "operators/operators.hpp"
 #include "runtime/dag_folder.hpp"
 #include "runtime/runtime.hpp"
@@ -90,16 +91,22 @@ public:
           ) {
         runtime_.start();
         put_connections();
-        app_.emplace(app_options(), runtime_, queries_, admin_, clock_, DagLoading::load_stored);
-        app_->ensure_admin(home_.admin_password());
-        address_ = "http://" + config_.address + ':' + std::to_string(app_->port());
+        api::App::ensure_user(admin_, clock_, "admin", "admin", home_.admin_password());
+        app_.emplace(runtime_, queries_, admin_, clock_, api_instance(), DagLoading::load_stored);
+        server_.emplace(
+            http::ServerOptions{.address = config_.address, .port = config_.port},
+            [this](http::Request request) { return app_->handle(std::move(request)); }
+        );
+        app_->set_server_counters(&server_->counters());
+        address_ = "http://" + config_.address + ':' + std::to_string(server_->port());
         folder_.start();
         home_.write_address(address_);
         spdlog::info("serving at {} with home {}", address_, config_.home.string());
     }
 
     ~Impl() {
-        app_.reset();
+        if (app_) app_->stop();
+        server_.reset();
         folder_.stop();
         // No new decision may start an attempt that is about to be ended.
         runtime_.stop();
@@ -134,15 +141,15 @@ private:
         };
     }
 
-    [[nodiscard]] api::AppOptions app_options() const {
+    [[nodiscard]] api::Instance api_instance() const {
         return {
-            .address = config_.address,
-            .port = config_.port,
+            .name = "standalone",
+            .version = SLUICE_VERSION,
             .logs = (config_.home / "logs").string(),
             .dags = dags_.string(),
             .web_dir = config_.web_dir.string(),
-            .version = SLUICE_VERSION,
             .executor_slots = config_.parallelism,
+            .started_at = clock_.now(),
         };
     }
 
@@ -192,6 +199,7 @@ private:
     DagLoading loading_;
     runtime::DagFolder folder_;
     std::optional<api::App> app_;
+    std::optional<http::Server> server_;
     std::string address_;
 };
 
