@@ -1,0 +1,133 @@
+"""What the daemon does when things go wrong: killed, doubled, its port taken, its database gone."""
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import SLUICE, wait_for, write_dag
+
+SHELL_CHAIN = [
+    {"task_id": "a", "operator": "shell", "with": {"argv": ["true"]}},
+    {"task_id": "b", "operator": "shell", "with": {"argv": ["sleep", "0.05"]}, "upstream": ["a"]},
+    {"task_id": "c", "operator": "empty", "upstream": ["b"]},
+]
+
+
+def start_backfill(daemon, dag_id, last):
+    return daemon.request("POST", "/api/v2/backfills", json={
+        "dag_id": dag_id, "from_date": "2026-01-01", "to_date": last, "max_active_runs": 8})
+
+
+def wait_backfill(daemon, backfill, seconds=90):
+    def completed():
+        """the backfill has completed"""
+        return daemon.get(f"/api/v2/backfills/{backfill['id']}")["completed_at"]
+    wait_for(completed, seconds)
+
+
+def check_every_run_once(daemon, dag_id, count):
+    """Every date has one successful run, every task of it one successful end; nothing lost or doubled."""
+    with daemon.database() as db:
+        runs = db.execute("select count(*), count(distinct logical_date), count(*) filter (where state = 2) "
+                          "from dag_run where dag_id = %s", (dag_id,)).fetchone()
+        assert runs == (count, count, count)
+        ends = db.execute(
+            "select t.run_key, t.task, count(*) from transition t join dag_run r using (run_key) "
+            "where r.dag_id = %s and t.task >= 0 and t.to_state = 4 group by 1, 2", (dag_id,)).fetchall()
+        assert len(ends) == count * len(SHELL_CHAIN)
+        assert {n for _, _, n in ends} == {1}
+        gaps = db.execute("select count(*), max(seq) - min(seq) + 1 from transition").fetchone()
+        assert gaps[0] == gaps[1]
+
+
+def test_kill_9_of_the_daemon_in_a_backfill_loses_nothing_and_does_nothing_twice(daemons):
+    seed = int(os.environ.get("SEED", random.randrange(1 << 30)))
+    print(f"SEED={seed}")
+    chance = random.Random(seed)
+    daemon = daemons().start()
+    write_dag(daemon, "killed", SHELL_CHAIN, schedule={"cron_interval": "@daily"}, start_date="2026-01-01",
+              end_date="2026-02-09")
+    backfill = start_backfill(daemon, "killed", "2026-02-09")
+    for _ in range(3):
+        time.sleep(chance.uniform(0.02, 0.4))
+        daemon.kill()
+        daemon.start()
+    wait_backfill(daemon, backfill)
+    check_every_run_once(daemon, "killed", 40)
+
+
+@pytest.mark.parametrize("point", ["before_commit", "after_commit_before_ack"])
+def test_a_kill_at_the_fault_point_is_survived(daemons, point):
+    daemon = daemons().start()
+    write_dag(daemon, "faulty", SHELL_CHAIN, schedule={"cron_interval": "@daily"}, start_date="2026-01-01",
+              end_date="2026-01-12")
+    daemon.stop()
+    daemon.start(env={"SLUICE_FAULT": f"{point}:9"})
+    backfill = start_backfill(daemon, "faulty", "2026-01-12")
+    assert daemon.process.wait(30) == -signal.SIGKILL, "the fault point was never reached"
+    daemon.start()
+    wait_backfill(daemon, backfill)
+    check_every_run_once(daemon, "faulty", 12)
+
+
+def test_port_in_use_is_a_clear_error_that_names_the_port(daemons, home):
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    port = taken.getsockname()[1]
+    (home / "dags").mkdir()
+    done = subprocess.run([SLUICE, "standalone", "--home", home, "--port", str(port)], capture_output=True, text=True,
+                          timeout=60)
+    taken.close()
+    assert done.returncode == 1
+    assert str(port) in done.stderr and "in use" in done.stderr
+    # and the next start on a free port is not in its way
+    daemons().start()
+
+
+def test_two_daemons_on_one_home_the_second_says_which_process_has_it(daemon):
+    done = subprocess.run([SLUICE, "standalone", "--home", daemon.home, "--port", "0"], capture_output=True, text=True,
+                          timeout=30)
+    assert done.returncode == 1
+    assert str(daemon.process.pid) in done.stderr
+    assert daemon.get("/api/v2/monitor/health")["scheduler"]["status"] == "healthy"
+
+
+def test_sigterm_stops_daemon_and_its_postgresql_within_10_s_and_running_tasks_go_on_after_a_start(daemons):
+    daemon = daemons().start()
+    write_dag(daemon, "slow", [{"task_id": "s", "operator": "shell", "with": {"argv": ["sleep", "1"]}}])
+    run = daemon.trigger("slow")
+    wait_for(lambda: daemon.tasks("slow", run["dag_run_id"])["s"]["state"] == "running")
+    postmaster = int((daemon.home / "pg" / "postmaster.pid").read_text().split()[0])
+    assert daemon.stop(10) == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(postmaster, 0)
+    daemon.start()
+    assert daemon.wait_run("slow", run["dag_run_id"])["state"] == "success"
+    assert daemon.tasks("slow", run["dag_run_id"])["s"]["max_tries"] >= 0
+
+
+def test_postgresql_stopped_and_started_again_tasks_go_on_and_writes_are_refused_meanwhile(daemons):
+    daemon = daemons().start()
+    write_dag(daemon, "patient", [
+        {"task_id": "one", "operator": "shell", "with": {"argv": ["sleep", "1"]}},
+        {"task_id": "two", "operator": "empty", "upstream": ["one"]}])
+    run = daemon.trigger("patient")
+    wait_for(lambda: daemon.tasks("patient", run["dag_run_id"])["one"]["state"] == "running")
+    pg = daemon.home / "pg"
+    owner = pg.stat().st_uid
+    ctl = ["setpriv", f"--reuid={owner}", "--clear-groups"] if os.getuid() == 0 else []
+    binary = sorted(__import__("pathlib").Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))[-1]
+    options = (pg / "postmaster.opts").read_text().split(" ", 1)[1].strip()
+    subprocess.run([*ctl, binary, "-D", pg, "-m", "immediate", "stop"], check=True, capture_output=True)
+    refused = daemon.session.post(f"{daemon.url}/api/v2/dags/patient/dagRuns", json={"logical_date": None}, timeout=40)
+    assert refused.status_code == 503
+    subprocess.run([*ctl, binary, "-D", pg, "-l", "/dev/null", "-o", options.replace(f'"-D" "{pg}"', ""), "start"],
+                   check=True, capture_output=True)
+    assert daemon.wait_run("patient", run["dag_run_id"])["state"] == "success"
