@@ -8,31 +8,81 @@
 -- commit_turn, which touches its tables directly. The one without suffix goes through the
 -- partitioned tables and serves turns that touch several partitions.
 
+-- The rows of a turn come as arrays of these. One array of records costs the server one scan; one
+-- array a column, unnested side by side, costs one a column (decisions.md 2).
+create type turn_task as (
+    from_state smallint,
+    run_key bigint,
+    task_no int,
+    map_index int,
+    state smallint,
+    try_number int,
+    max_tries int,
+    starts int,
+    attempts_since_clear int,
+    lost_in_a_row int,
+    scheduled_at timestamptz,
+    queued_at timestamptz,
+    start_date timestamptz,
+    end_date timestamptz,
+    next_try_at timestamptz,
+    error_class smallint,
+    error text,
+    note text
+);
+create type turn_log as (
+    seq bigint,
+    run_key bigint,
+    at timestamptz,
+    task_no int,
+    map_lo int,
+    map_hi int,
+    try_number int,
+    from_state smallint,
+    to_state smallint,
+    cause text,
+    actor text
+);
+create type turn_run as (
+    from_state smallint,
+    run_key bigint,
+    dag_id text,
+    version bigint,
+    run_id text,
+    run_type smallint,
+    triggered_by smallint,
+    triggering_user text,
+    state smallint,
+    logical_date timestamptz,
+    interval_start timestamptz,
+    interval_end timestamptz,
+    run_after timestamptz,
+    queued_at timestamptz,
+    start_date timestamptz,
+    end_date timestamptz,
+    conf json,
+    note text,
+    reason text,
+    backfill_id bigint,
+    backfill_ordinal int,
+    clear_number int
+);
+create type turn_key as (run_key bigint, task_no int, map_index int);
+
 create function commit_turn(
     -- the turn: numbers are those after it
     my_epoch bigint, my_lease interval, turn_at timestamptz,
-    seq_count int, seq_last bigint, run_last bigint, backfill_last bigint,
-    -- task instances
-    t_fresh boolean[], t_from smallint[], t_run bigint[], t_task int[], t_map int[],
-    t_state smallint[], t_try int[], t_max int[], t_starts int[], t_since int[], t_lost int[],
-    t_scheduled timestamptz[], t_queued timestamptz[], t_start timestamptz[],
-    t_end timestamptz[], t_next timestamptz[], t_class smallint[], t_error text[], t_note text[],
-    -- the log
-    l_run bigint[], l_task int[], l_lo int[], l_hi int[], l_from smallint[], l_to smallint[],
-    l_try int[], l_at timestamptz[], l_cause text[], l_actor text[],
-    -- runs
-    r_fresh boolean[], r_from smallint[], r_key bigint[], r_dag text[], r_version bigint[],
-    r_id text[], r_type smallint[], r_by smallint[], r_user text[], r_state smallint[],
-    r_logical timestamptz[], r_lo timestamptz[], r_hi timestamptz[], r_after timestamptz[],
-    r_queued timestamptz[], r_start timestamptz[], r_end timestamptz[], r_conf json[],
-    r_note text[], r_reason text[], r_backfill bigint[], r_ordinal int[], r_clear int[],
-    -- XComs to delete
-    x_run bigint[], x_task int[], x_map int[],
-    -- how many rows exist already, and everything rarer as JSON (null = nothing)
-    t_existing int, r_existing int, extra json
+    seq_last bigint, run_last bigint, backfill_last bigint,
+    -- rows; null = none
+    new_runs turn_run[], changed_runs turn_run[],
+    new_tasks turn_task[], changed_tasks turn_task[],
+    log turn_log[], cleared turn_key[],
+    -- everything rarer
+    extra json
 ) returns bigint language plpgsql as $$
 declare
     seen record;
+    seq_count int := coalesce(cardinality(log), 0);
     changed int;
 begin
     update lease set turn = turn + 1, expires = clock_timestamp() + my_lease,
@@ -47,88 +97,70 @@ begin
         raise exception 'seq % does not follow', seq_last using errcode = 'SL002';
     end if;
 
-    if cardinality(r_key) > 0 then
-        if r_existing > 0 then
-            update dag_run r set version = d.version, run_type = d.type, triggered_by = d.by,
-                triggering_user = d.usr, state = d.state, logical_date = d.logical,
-                interval_start = d.lo, interval_end = d.hi, run_after = d.after,
-                queued_at = d.queued, start_date = d.start, end_date = d.ended, conf = d.conf,
-                note = d.note, reason = d.reason, backfill_id = d.backfill,
-                backfill_ordinal = d.ordinal, clear_number = d.clear
-                from unnest(r_fresh, r_from, r_key, r_version, r_type, r_by, r_user, r_state,
-                    r_logical, r_lo, r_hi, r_after, r_queued, r_start, r_end, r_conf, r_note,
-                    r_reason, r_backfill, r_ordinal, r_clear)
-                    as d(fresh, frm, key, version, type, by, usr, state, logical, lo, hi, after,
-                         queued, start, ended, conf, note, reason, backfill, ordinal, clear)
-                where not d.fresh and r.run_key = d.key and r.state = d.frm;
-            get diagnostics changed = row_count;
-            if changed <> r_existing then
-                raise exception 'lost update: % of % runs', changed, r_existing
-                    using errcode = 'SL002';
-            end if;
-        end if;
-        if r_existing < cardinality(r_key) then
-            insert into dag_run (run_key, version, logical_date, interval_start, interval_end,
-                run_after, queued_at, start_date, end_date, backfill_id, backfill_ordinal,
-                clear_number, state, run_type, triggered_by, dag_id, run_id, triggering_user, note,
-                reason, conf)
-                select key, version, logical, lo, hi, after, queued, start, ended, backfill,
-                    ordinal, clear, state, type, by, dag, id, usr, note, reason, conf
-                from unnest(r_fresh, r_key, r_dag, r_version, r_id, r_type, r_by, r_user, r_state,
-                    r_logical, r_lo, r_hi, r_after, r_queued, r_start, r_end, r_conf, r_note,
-                    r_reason, r_backfill, r_ordinal, r_clear)
-                    as d(fresh, key, dag, version, id, type, by, usr, state, logical, lo, hi,
-                         after, queued, start, ended, conf, note, reason, backfill, ordinal, clear)
-                where fresh;
+    if changed_runs is not null then
+        update dag_run r set version = d.version, run_type = d.run_type,
+            triggered_by = d.triggered_by, triggering_user = d.triggering_user, state = d.state,
+            logical_date = d.logical_date, interval_start = d.interval_start,
+            interval_end = d.interval_end, run_after = d.run_after, queued_at = d.queued_at,
+            start_date = d.start_date, end_date = d.end_date, conf = d.conf, note = d.note,
+            reason = d.reason, backfill_id = d.backfill_id,
+            backfill_ordinal = d.backfill_ordinal, clear_number = d.clear_number
+            from unnest(changed_runs) d
+            where r.run_key = d.run_key and r.state = d.from_state;
+        get diagnostics changed = row_count;
+        if changed <> cardinality(changed_runs) then
+            raise exception 'lost update: % of % runs', changed, cardinality(changed_runs)
+                using errcode = 'SL002';
         end if;
     end if;
-
-    if cardinality(t_run) > 0 then
-        if t_existing > 0 then
-            update task_instance/*p*/ t set state = d.state, try_number = d.try,
-                max_tries = d.max, starts = d.starts, attempts_since_clear = d.since,
-                lost_in_a_row = d.lost, scheduled_at = d.scheduled, queued_at = d.queued,
-                start_date = d.start, end_date = d.ended, next_try_at = d.next,
-                error_class = d.class, error = d.error, note = d.note
-                from unnest(t_fresh, t_from, t_run, t_task, t_map, t_state, t_try, t_max,
-                    t_starts, t_since, t_lost, t_scheduled, t_queued, t_start, t_end, t_next,
-                    t_class, t_error, t_note)
-                    as d(fresh, frm, run, task, map, state, try, max, starts, since, lost,
-                         scheduled, queued, start, ended, next, class, error, note)
-                where not d.fresh and t.run_key = d.run and t.task_no = d.task
-                    and t.map_index = d.map and t.state = d.frm;
-            get diagnostics changed = row_count;
-            if changed <> t_existing then
-                raise exception 'lost update: % of % task instances', changed, t_existing
-                    using errcode = 'SL002';
-            end if;
-        end if;
-        if t_existing < cardinality(t_run) then
-            insert into task_instance/*p*/ (run_key, task_no, map_index, state, try_number,
-                max_tries, starts, attempts_since_clear, lost_in_a_row, scheduled_at, queued_at,
-                start_date, end_date, next_try_at, error_class, error, note)
-                select run, task, map, state, try, max, starts, since, lost, scheduled, queued,
-                    start, ended, next, class, error, note
-                from unnest(t_fresh, t_run, t_task, t_map, t_state, t_try, t_max, t_starts,
-                    t_since, t_lost, t_scheduled, t_queued, t_start, t_end, t_next, t_class,
-                    t_error, t_note)
-                    as d(fresh, run, task, map, state, try, max, starts, since, lost, scheduled,
-                         queued, start, ended, next, class, error, note)
-                where fresh;
-        end if;
+    if new_runs is not null then
+        insert into dag_run (run_key, version, logical_date, interval_start, interval_end,
+            run_after, queued_at, start_date, end_date, backfill_id, backfill_ordinal,
+            clear_number, state, run_type, triggered_by, dag_id, run_id, triggering_user, note,
+            reason, conf)
+            select run_key, version, logical_date, interval_start, interval_end, run_after,
+                queued_at, start_date, end_date, backfill_id, backfill_ordinal, clear_number,
+                state, run_type, triggered_by, dag_id, run_id, triggering_user, note, reason, conf
+            from unnest(new_runs);
     end if;
 
-    if seq_count > 0 then
+    if changed_tasks is not null then
+        update task_instance/*p*/ t set state = d.state, try_number = d.try_number,
+            max_tries = d.max_tries, starts = d.starts,
+            attempts_since_clear = d.attempts_since_clear, lost_in_a_row = d.lost_in_a_row,
+            scheduled_at = d.scheduled_at, queued_at = d.queued_at, start_date = d.start_date,
+            end_date = d.end_date, next_try_at = d.next_try_at, error_class = d.error_class,
+            error = d.error, note = d.note
+            from unnest(changed_tasks) d
+            where t.run_key = d.run_key and t.task_no = d.task_no and t.map_index = d.map_index
+                and t.state = d.from_state;
+        get diagnostics changed = row_count;
+        if changed <> cardinality(changed_tasks) then
+            raise exception 'lost update: % of % task instances', changed,
+                cardinality(changed_tasks) using errcode = 'SL002';
+        end if;
+    end if;
+    if new_tasks is not null then
+        insert into task_instance/*p*/ (run_key, task_no, map_index, state, try_number, max_tries,
+            starts, attempts_since_clear, lost_in_a_row, scheduled_at, queued_at, start_date,
+            end_date, next_try_at, error_class, error, note)
+            select run_key, task_no, map_index, state, try_number, max_tries, starts,
+                attempts_since_clear, lost_in_a_row, scheduled_at, queued_at, start_date, end_date,
+                next_try_at, error_class, error, note
+            from unnest(new_tasks);
+    end if;
+
+    if log is not null then
         insert into transition/*p*/ (seq, run_key, at, task_no, map_lo, map_hi, try_number,
             from_state, to_state, cause, actor)
-            select seq_last - seq_count + ord, run, at, task, lo, hi, try, frm, too, cause, actor
-            from unnest(l_run, l_task, l_lo, l_hi, l_from, l_to, l_try, l_at, l_cause, l_actor)
-                with ordinality as d(run, task, lo, hi, frm, too, try, at, cause, actor, ord);
+            select seq, run_key, at, task_no, map_lo, map_hi, try_number, from_state, to_state,
+                cause, actor
+            from unnest(log);
     end if;
 
-    if cardinality(x_run) > 0 then
-        delete from xcom/*p*/ x using unnest(x_run, x_task, x_map) as d(run, task, map)
-            where x.run_key = d.run and x.task_no = d.task and x.map_index = d.map;
+    if cleared is not null then
+        delete from xcom/*p*/ x using unnest(cleared) d
+            where x.run_key = d.run_key and x.task_no = d.task_no and x.map_index = d.map_index;
     end if;
 
     if extra is not null then

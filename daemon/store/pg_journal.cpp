@@ -15,7 +15,7 @@
 namespace sluice::store {
 namespace {
 
-// "select commit_turn_p7($1, ..., $65)"
+// "select commit_turn_p7($1, ..., $13)"
 std::string call_of(const std::string& function) {
     std::string sql = "select " + function + "(";
     for (int i = 1; i <= commit_turn_parameters; ++i) {
@@ -49,6 +49,7 @@ struct PgJournal::State {
     std::int64_t rows_to_replan{64};
     const Partition* last_partition{nullptr};
     Params turn_params;
+    TurnTypes types;
 
     Connection& connected() {
         if (connection == nullptr) throw Away("no connection to the database");
@@ -61,6 +62,7 @@ struct PgJournal::State {
         migrate(*connection);
         // With `auto` the server would plan every commit anew: array parameters look cheaper.
         connection->script("set plan_cache_mode = force_generic_plan");
+        types = read_turn_types(*connection);
         last_partition = nullptr;
     }
 
@@ -300,7 +302,7 @@ void PgJournal::commit(const Turn& turn) {
         Connection& connection = state.connected();
         state.cover(last_new_run(turn));
         const Partition& partition = state.partition_for(turn);
-        write_turn(turn, state.epoch, state.settings.lease, state.turn_params);
+        write_turn(turn, state.types, state.epoch, state.settings.lease, state.turn_params);
         const Query call{partition.function.c_str(), partition.call.c_str()};
         connection.prepare(call.name, call.sql);
 

@@ -128,6 +128,46 @@ void Params::element(std::string_view value) {
 }
 void Params::element_null() { integer(0xFFFFFFFFU, 4); }
 
+void Params::begin_record(int columns) {
+    record_ = buffer_.size();
+    integer(0, 4);
+    integer(static_cast<std::uint32_t>(columns), 4);
+}
+void Params::end_record() {
+    const std::size_t size = buffer_.size() - record_ - 4;
+    for (std::size_t i = 0; i < 4; ++i) {
+        buffer_[record_ + i] = static_cast<char>(size >> (8 * (3 - i)));
+    }
+}
+void Params::field(std::int64_t value) {
+    integer(oid::int8, 4);
+    element(value);
+}
+void Params::field_int(std::int32_t value) {
+    integer(oid::int4, 4);
+    element_int(value);
+}
+void Params::field_small(std::int16_t value) {
+    integer(oid::int2, 4);
+    element_small(value);
+}
+void Params::field(const std::optional<Instant>& value) {
+    integer(oid::timestamptz, 4);
+    element(value);
+}
+void Params::field(std::string_view value) {
+    integer(oid::text, 4);
+    element(value);
+}
+void Params::field_json(std::string_view value) {
+    integer(oid::json, 4);
+    element(value);
+}
+void Params::field_null(Oid type) {
+    integer(type, 4);
+    element_null();
+}
+
 Params& Params::add(std::span<const std::string> values) {
     begin_array(oid::text, values.size());
     for (const std::string& value : values) element(std::string_view{value});

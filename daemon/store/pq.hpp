@@ -53,7 +53,17 @@ public:
     Params& add_null();
     Params& add_interval(Duration value);
 
-    // Arrays: `begin_array(element type, count)` and then `count` elements.
+    // Arrays: `begin_array(element type, count)` and then `count` elements. An element that is a
+    // record: `begin_record(columns)`, the columns as fields, `end_record`.
+    void begin_record(int columns);
+    void end_record();
+    void field(std::int64_t value);
+    void field_int(std::int32_t value);
+    void field_small(std::int16_t value);
+    void field(const std::optional<Instant>& value);
+    void field(std::string_view value);
+    void field_json(std::string_view value);
+    void field_null(Oid type);
     Params& begin_array(Oid element, std::size_t count);
     void element(std::int64_t value);
     void element_int(std::int32_t value);
@@ -79,6 +89,7 @@ private:
     void finish();
 
     std::string buffer_;
+    std::size_t record_{0};  // where the length of the open record goes
     struct Slot {
         std::size_t offset;
         int length;  // -1 = null

@@ -1,7 +1,6 @@
 #include "store/turn_params.hpp"
 
 #include <algorithm>
-#include <concepts>
 
 #include "base/check.hpp"
 #include "store/json_rows.hpp"
@@ -11,99 +10,99 @@ namespace {
 
 std::int16_t small(auto value) { return static_cast<std::int16_t>(value); }
 
-template <class Rows, class Field>
-void column(Params& params, Oid type, const Rows& rows, Field field) {
-    params.begin_array(type, rows.size());
+// One array parameter of the rows that `take`; null if there are none.
+template <class Rows, class Take, class Write>
+void write_array(Params& p, Oid type, const Rows& rows, Take take, Write write) {
+    const auto count = static_cast<std::size_t>(std::ranges::count_if(rows, take));
+    if (count == 0) {
+        p.add_null();
+        return;
+    }
+    p.begin_array(type, count);
     for (const auto& row : rows) {
-        const auto value = field(row);
-        using Value = std::remove_cvref_t<decltype(value)>;
-        if constexpr (std::same_as<Value, int>) {
-            params.element_int(value);
-        } else if constexpr (std::same_as<Value, std::int16_t>) {
-            params.element_small(value);
-        } else if constexpr (std::same_as<Value, std::optional<std::int64_t>>) {
-            if (value) {
-                params.element(*value);
-            } else {
-                params.element_null();
-            }
-        } else {
-            params.element(value);
-        }
+        if (take(row)) write(p, row);
     }
 }
 
-void write_tasks(const std::vector<TaskChange>& tasks, Params& p) {
-    using C = const TaskChange&;
-    column(p, oid::boolean, tasks, [](C c) { return c.row == RowIs::fresh; });
-    column(p, oid::int2, tasks, [](C c) { return small(c.from); });
-    column(p, oid::int8, tasks, [](C c) { return c.instance.key.run.value; });
-    column(p, oid::int4, tasks, [](C c) { return c.instance.key.task; });
-    column(p, oid::int4, tasks, [](C c) { return c.instance.key.map_index; });
-    column(p, oid::int2, tasks, [](C c) { return small(c.instance.state); });
-    column(p, oid::int4, tasks, [](C c) { return c.instance.try_number; });
-    column(p, oid::int4, tasks, [](C c) { return c.instance.max_tries; });
-    column(p, oid::int4, tasks, [](C c) { return c.instance.starts; });
-    column(p, oid::int4, tasks, [](C c) { return c.instance.attempts_since_clear; });
-    column(p, oid::int4, tasks, [](C c) { return c.instance.lost_in_a_row; });
-    column(p, oid::timestamptz, tasks, [](C c) { return c.instance.scheduled_at; });
-    column(p, oid::timestamptz, tasks, [](C c) { return c.instance.queued_at; });
-    column(p, oid::timestamptz, tasks, [](C c) { return c.instance.start_date; });
-    column(p, oid::timestamptz, tasks, [](C c) { return c.instance.end_date; });
-    column(p, oid::timestamptz, tasks, [](C c) { return c.instance.next_try_at; });
-    column(p, oid::int2, tasks, [](C c) { return small(c.instance.error_class); });
-    column(p, oid::text, tasks, [](C c) { return std::string_view{c.instance.error}; });
-    column(p, oid::text, tasks, [](C c) { return std::string_view{c.instance.note}; });
+void write_task(Params& p, const TaskChange& change) {
+    const TaskInstance& task = change.instance;
+    p.begin_record(18);
+    p.field_small(small(change.from));
+    p.field(task.key.run.value);
+    p.field_int(task.key.task);
+    p.field_int(task.key.map_index);
+    p.field_small(small(task.state));
+    p.field_int(task.try_number);
+    p.field_int(task.max_tries);
+    p.field_int(task.starts);
+    p.field_int(task.attempts_since_clear);
+    p.field_int(task.lost_in_a_row);
+    p.field(task.scheduled_at);
+    p.field(task.queued_at);
+    p.field(task.start_date);
+    p.field(task.end_date);
+    p.field(task.next_try_at);
+    p.field_small(small(task.error_class));
+    p.field(std::string_view{task.error});
+    p.field(std::string_view{task.note});
+    p.end_record();
 }
 
-void write_log(const std::vector<Transition>& log, Params& p) {
-    using T = const Transition&;
-    column(p, oid::int8, log, [](T t) { return t.run.value; });
-    column(p, oid::int4, log, [](T t) { return t.task; });
-    column(p, oid::int4, log, [](T t) { return t.map_lo; });
-    column(p, oid::int4, log, [](T t) { return t.map_hi; });
-    column(p, oid::int2, log, [](T t) { return small(t.from); });
-    column(p, oid::int2, log, [](T t) { return small(t.to); });
-    column(p, oid::int4, log, [](T t) { return t.try_number; });
-    column(p, oid::timestamptz, log, [](T t) { return t.at; });
-    column(p, oid::text, log, [](T t) { return std::string_view{t.cause}; });
-    column(p, oid::text, log, [](T t) { return std::string_view{t.actor}; });
+void write_transition(Params& p, const Transition& row) {
+    p.begin_record(11);
+    p.field(row.seq.value);
+    p.field(row.run.value);
+    p.field(std::optional{row.at});
+    p.field_int(row.task);
+    p.field_int(row.map_lo);
+    p.field_int(row.map_hi);
+    p.field_int(row.try_number);
+    p.field_small(small(row.from));
+    p.field_small(small(row.to));
+    p.field(std::string_view{row.cause});
+    p.field(std::string_view{row.actor});
+    p.end_record();
 }
 
-std::optional<Instant> start_of(const std::optional<Interval>& interval) {
-    return interval ? std::optional{interval->start} : std::nullopt;
-}
-std::optional<Instant> end_of(const std::optional<Interval>& interval) {
-    return interval ? std::optional{interval->end} : std::nullopt;
+void write_run(Params& p, const RunChange& change) {
+    const DagRun& run = change.run;
+    const auto& interval = run.data_interval;
+    p.begin_record(22);
+    p.field_small(change.from ? small(*change.from) : small(-1));
+    p.field(run.key.value);
+    p.field(std::string_view{run.dag_id});
+    p.field(run.version.value);
+    p.field(std::string_view{run.run_id});
+    p.field_small(small(run.type));
+    p.field_small(small(run.triggered_by));
+    p.field(std::string_view{run.triggering_user});
+    p.field_small(small(run.state));
+    p.field(run.logical_date);
+    p.field(interval ? std::optional{interval->start} : std::nullopt);
+    p.field(interval ? std::optional{interval->end} : std::nullopt);
+    p.field(std::optional{run.run_after});
+    p.field(std::optional{run.queued_at});
+    p.field(run.start_date);
+    p.field(run.end_date);
+    p.field_json(run.conf);
+    p.field(std::string_view{run.note});
+    p.field(std::string_view{run.reason});
+    if (run.backfill) {
+        p.field(run.backfill->value);
+    } else {
+        p.field_null(oid::int8);
+    }
+    p.field_int(run.backfill_ordinal);
+    p.field_int(run.clear_number);
+    p.end_record();
 }
 
-void write_runs(const std::vector<RunChange>& runs, Params& p) {
-    using C = const RunChange&;
-    column(p, oid::boolean, runs, [](C c) { return c.row == RowIs::fresh; });
-    column(p, oid::int2, runs, [](C c) { return c.from ? small(*c.from) : small(-1); });
-    column(p, oid::int8, runs, [](C c) { return c.run.key.value; });
-    column(p, oid::text, runs, [](C c) { return std::string_view{c.run.dag_id}; });
-    column(p, oid::int8, runs, [](C c) { return c.run.version.value; });
-    column(p, oid::text, runs, [](C c) { return std::string_view{c.run.run_id}; });
-    column(p, oid::int2, runs, [](C c) { return small(c.run.type); });
-    column(p, oid::int2, runs, [](C c) { return small(c.run.triggered_by); });
-    column(p, oid::text, runs, [](C c) { return std::string_view{c.run.triggering_user}; });
-    column(p, oid::int2, runs, [](C c) { return small(c.run.state); });
-    column(p, oid::timestamptz, runs, [](C c) { return c.run.logical_date; });
-    column(p, oid::timestamptz, runs, [](C c) { return start_of(c.run.data_interval); });
-    column(p, oid::timestamptz, runs, [](C c) { return end_of(c.run.data_interval); });
-    column(p, oid::timestamptz, runs, [](C c) { return c.run.run_after; });
-    column(p, oid::timestamptz, runs, [](C c) { return c.run.queued_at; });
-    column(p, oid::timestamptz, runs, [](C c) { return c.run.start_date; });
-    column(p, oid::timestamptz, runs, [](C c) { return c.run.end_date; });
-    column(p, oid::json, runs, [](C c) { return std::string_view{c.run.conf}; });
-    column(p, oid::text, runs, [](C c) { return std::string_view{c.run.note}; });
-    column(p, oid::text, runs, [](C c) { return std::string_view{c.run.reason}; });
-    column(p, oid::int8, runs, [](C c) {
-        return c.run.backfill ? std::optional{c.run.backfill->value} : std::nullopt;
-    });
-    column(p, oid::int4, runs, [](C c) { return c.run.backfill_ordinal; });
-    column(p, oid::int4, runs, [](C c) { return c.run.clear_number; });
+void write_key(Params& p, const TaskKey& key) {
+    p.begin_record(3);
+    p.field(key.run.value);
+    p.field_int(key.task);
+    p.field_int(key.map_index);
+    p.end_record();
 }
 
 // The numbers of a turn follow each other; core gives them.
@@ -113,12 +112,6 @@ std::int64_t check_seqs(const std::vector<Transition>& log) {
         SLUICE_CHECK(log[i].seq.value == log[i - 1].seq.value + 1);
     }
     return log.back().seq.value;
-}
-
-int existing(const auto& changes) {
-    return static_cast<int>(std::ranges::count(changes, RowIs::existing, [](const auto& change) {
-        return change.row;
-    }));
 }
 
 }  // namespace
@@ -148,22 +141,41 @@ std::int64_t last_new_run(const Turn& turn) {
     return last;
 }
 
-void write_turn(const Turn& turn, std::int64_t epoch, Duration lease, Params& params) {
+constexpr Query turn_types_sql{"turn_types", R"(
+    select 'turn_task'::regtype::oid::int8, 'turn_log'::regtype::oid::int8,
+        'turn_run'::regtype::oid::int8, 'turn_key'::regtype::oid::int8)"};
+
+TurnTypes read_turn_types(Connection& connection) {
+    const Result row = connection.run(turn_types_sql);
+    return {
+        static_cast<Oid>(row.int8(0, 0)),
+        static_cast<Oid>(row.int8(0, 1)),
+        static_cast<Oid>(row.int8(0, 2)),
+        static_cast<Oid>(row.int8(0, 3))
+    };
+}
+
+void write_turn(
+    const Turn& turn, const TurnTypes& types, std::int64_t epoch, Duration lease, Params& params
+) {
     params.clear();
     std::int64_t last_backfill = 0;
     for (const Backfill& backfill : turn.backfills) {
         last_backfill = std::max(last_backfill, backfill.id.value);
     }
     params.add(epoch).add_interval(lease).add(turn.now);
-    params.add_int(static_cast<std::int32_t>(turn.transitions.size()));
     params.add(check_seqs(turn.transitions)).add(last_new_run(turn)).add(last_backfill);
-    write_tasks(turn.tasks, params);
-    write_log(turn.transitions, params);
-    write_runs(turn.runs, params);
-    column(params, oid::int8, turn.xcoms_cleared, [](const TaskKey& k) { return k.run.value; });
-    column(params, oid::int4, turn.xcoms_cleared, [](const TaskKey& k) { return k.task; });
-    column(params, oid::int4, turn.xcoms_cleared, [](const TaskKey& k) { return k.map_index; });
-    params.add_int(existing(turn.tasks)).add_int(existing(turn.runs));
+
+    const auto fresh = [](const auto& change) { return change.row == RowIs::fresh; };
+    const auto existing = [](const auto& change) { return change.row == RowIs::existing; };
+    const auto all = [](const auto&) { return true; };
+    write_array(params, types.run, turn.runs, fresh, write_run);
+    write_array(params, types.run, turn.runs, existing, write_run);
+    write_array(params, types.task, turn.tasks, fresh, write_task);
+    write_array(params, types.task, turn.tasks, existing, write_task);
+    write_array(params, types.log, turn.transitions, all, write_transition);
+    write_array(params, types.key, turn.xcoms_cleared, all, write_key);
+
     const std::string extra = extra_rows(turn);
     if (extra.empty()) {
         params.add_null();

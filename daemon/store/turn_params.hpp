@@ -11,7 +11,16 @@
 
 namespace sluice::store {
 
-inline constexpr int commit_turn_parameters = 65;
+inline constexpr int commit_turn_parameters = 13;
+
+/// The database's numbers of the record types that commit_turn takes.
+struct TurnTypes {
+    Oid task{};
+    Oid log{};
+    Oid run{};
+    Oid key{};
+};
+TurnTypes read_turn_types(Connection& connection);
 
 /// Smallest and largest run key of the rows that go to partitioned tables; none if there are none.
 std::optional<std::pair<std::int64_t, std::int64_t>> partition_keys(const Turn& turn);
@@ -19,6 +28,8 @@ std::optional<std::pair<std::int64_t, std::int64_t>> partition_keys(const Turn& 
 std::int64_t last_new_run(const Turn& turn);
 
 /// Writes all parameters. `params` is cleared first, its memory is used again.
-void write_turn(const Turn& turn, std::int64_t epoch, Duration lease, Params& params);
+void write_turn(
+    const Turn& turn, const TurnTypes& types, std::int64_t epoch, Duration lease, Params& params
+);
 
 }  // namespace sluice::store
