@@ -141,7 +141,7 @@ Postgres::Postgres(const task::Connection& connection, const std::string& applic
         state_->canceller = PQgetCancel(state_->connection);
     }
     query(
-        "set datestyle = iso; set timezone = 'UTC'; set intervalstyle = iso_8601; "
+        "set datestyle = iso; set timezone = 'UTC'; set intervalstyle = postgres; "
         "set extra_float_digits = 1; set client_min_messages = warning; "
         "set standard_conforming_strings = on"
     );
@@ -187,6 +187,29 @@ PgRows Postgres::query(const std::string& sql, const std::vector<Cell>& paramete
     const std::string changed = PQcmdTuples(result.get());
     if (!changed.empty()) rows.changed = std::stoll(changed);
     return rows;
+}
+
+std::vector<std::pair<std::string, std::string>> Postgres::describe(const std::string& sql) {
+    state_->check_cancelled();
+    PGconn* connection = state_->connection;
+    const ResultPtr prepared(PQprepare(connection, "", sql.c_str(), 0, nullptr));
+    if (PQresultStatus(prepared.get()) != PGRES_COMMAND_OK) fail(connection, prepared.get());
+    const ResultPtr described(PQdescribePrepared(connection, ""));
+    if (PQresultStatus(described.get()) != PGRES_COMMAND_OK) fail(connection, described.get());
+    std::vector<std::pair<std::string, std::string>> columns;
+    std::string types;
+    for (int column = 0; column < PQnfields(described.get()); ++column) {
+        columns.emplace_back(PQfname(described.get(), column), "");
+        types += (types.empty() ? "select format_type(" : ", format_type(") +
+                 std::to_string(PQftype(described.get(), column)) + ", " +
+                 std::to_string(PQfmod(described.get(), column)) + ")";
+    }
+    if (columns.empty()) return columns;
+    const PgRows names = query(types);
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+        columns[i].second = names.rows.at(0).at(i).value_or("");
+    }
+    return columns;
 }
 
 std::int64_t Postgres::execute(const std::string& sql, const std::vector<Cell>& parameters) {

@@ -36,6 +36,8 @@ public:
 
     /// One statement with $1, $2, ...; or several without parameters (the last one's answer).
     PgRows query(const std::string& sql, const std::vector<Cell>& parameters = {});
+    /// Names and types (as format_type() writes them) of a statement's columns; it is not run.
+    std::vector<std::pair<std::string, std::string>> describe(const std::string& sql);
     /// Rows changed.
     std::int64_t execute(const std::string& sql, const std::vector<Cell>& parameters = {});
     /// First cell of the first row; none for no row or NULL.

@@ -2,6 +2,7 @@
 #include <thread>
 
 #include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
 
 #include "operators/engine/chunk.hpp"
 #include "operators/engine/database.hpp"
@@ -221,4 +222,18 @@ TEST_CASE("type names map between the language and both engines", "[engine][type
     CHECK(duckdb_type_of_postgres("character varying(20)") == "VARCHAR");
     CHECK(quote("a\"b") == "\"a\"\"b\"");
     CHECK(literal("it's") == "'it''s'");
+}
+
+TEST_CASE("rendered SQL is written out with literals", "[engine][sql]") {
+    const nlohmann::json sql{
+        {"text", "select '$1', \"$1\" -- $1\n, $1, $2, $3, $4"},
+        {"values", {"it's", 5, {{"timestamptz", "2026-01-05T00:00:00+00:00"}}, {1, 2}}}
+    };
+    CHECK(
+        with_literals(sql) ==
+        "select '$1', \"$1\" -- $1\n, ('it''s'), (5), "
+        "(timestamp with time zone '2026-01-05T00:00:00+00:00'), (array[1, 2])"
+    );
+    CHECK(with_literals("select 1") == "select 1");
+    CHECK_THROWS_AS(with_literals(nlohmann::json{{"text", "$2"}, {"values", {1}}}), Error);
 }

@@ -4,6 +4,8 @@
 #include <cctype>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
 #include "base/error.hpp"
 #include "base/hash.hpp"
 
@@ -47,6 +49,75 @@ std::string literal_list(const std::vector<std::string>& texts) {
         list += literal(text);
     }
     return list + "]";
+}
+
+namespace {
+
+std::string literal_of(const nlohmann::json& value) {
+    if (value.is_null()) return "null";
+    if (value.is_string()) return literal(value.get<std::string>());
+    if (value.is_object()) {
+        // {"timestamptz": "2026-01-05T00:00:00+00:00"}
+        return type_name(Dialect::postgres, value.begin().key()) + " " +
+               literal(value.begin().value().get<std::string>());
+    }
+    if (value.is_array()) {
+        std::string list;
+        for (const auto& element : value) list += (list.empty() ? "" : ", ") + literal_of(element);
+        return "array[" + list + "]";
+    }
+    return value.dump();  // numbers and booleans
+}
+
+/// The place after the quoted piece or comment that begins at `at`; `at` itself if none does.
+std::size_t skip_quoted(const std::string& sql, std::size_t at) {
+    const char c = sql[at];
+    std::size_t end = std::string::npos;
+    if (c == '\'' || c == '"') {
+        end = sql.find(c, at + 1);
+        return end == std::string::npos ? sql.size() : end + 1;
+    }
+    if (sql.compare(at, 2, "--") == 0) {
+        end = sql.find('\n', at);
+        return end == std::string::npos ? sql.size() : end;
+    }
+    if (sql.compare(at, 2, "/*") == 0) {
+        end = sql.find("*/", at + 2);
+        return end == std::string::npos ? sql.size() : end + 2;
+    }
+    return at;
+}
+
+}  // namespace
+
+std::string with_literals(const nlohmann::json& rendered) {
+    if (rendered.is_string()) return rendered.get<std::string>();
+    const std::string sql = rendered.at("text").get<std::string>();
+    const nlohmann::json& values = rendered.at("values");
+    std::string out;
+    for (std::size_t at = 0; at < sql.size();) {
+        const std::size_t after = skip_quoted(sql, at);
+        if (after != at) {
+            out += sql.substr(at, after - at);
+            at = after;
+            continue;
+        }
+        std::size_t digits = at + 1;
+        while (digits < sql.size() && std::isdigit(static_cast<unsigned char>(sql[digits])) != 0) {
+            ++digits;
+        }
+        if (sql[at] != '$' || digits == at + 1) {
+            out += sql[at++];
+            continue;
+        }
+        const std::size_t number = std::stoul(sql.substr(at + 1, digits - at - 1));
+        if (number == 0 || number > values.size()) {
+            throw Error(ErrorCode::invalid, "the SQL has no value for $" + std::to_string(number));
+        }
+        out += "(" + literal_of(values.at(number - 1)) + ")";
+        at = digits;
+    }
+    return out;
 }
 
 std::string quoted_name(std::string_view dotted) {

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "operators/engine/database.hpp"
 
 namespace sluice::engine {
@@ -22,6 +24,9 @@ std::string quoted_list(const std::vector<std::string>& names, std::string_view 
 std::string literal(std::string_view text);
 /// ['a', 'b']: DuckDB's list of texts.
 std::string literal_list(const std::vector<std::string>& texts);
+/// A rendered `x-template: sql` value ({text, values}, or a plain string) with its values written
+/// as literals in place of $1, $2, ...: for statements that take no parameters.
+std::string with_literals(const nlohmann::json& sql);
 /// "sales.dim_date" with each part quoted.
 std::string quoted_name(std::string_view dotted);
 

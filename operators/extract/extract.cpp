@@ -1,0 +1,458 @@
+#include "operators/extract/extract.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include <nlohmann/json.hpp>
+
+#include "base/fault.hpp"
+#include "operators/engine/failure.hpp"
+#include "operators/engine/sql.hpp"
+#include "operators/extract/source.hpp"
+#include "operators/lake/slice.hpp"
+#include "operators/lake/summary.hpp"
+
+namespace sluice::ops {
+
+namespace {
+
+using engine::ColumnInfo;
+using engine::quote;
+using extract::Extracted;
+using extract::Request;
+using Json = nlohmann::json;
+
+constexpr const char* schema = R"json({
+  "type": "object",
+  "required": ["from", "to"],
+  "additionalProperties": false,
+  "properties": {
+    "from": {
+      "type": "object",
+      "description": "A table, files or an HTTP API; the connection's type says which.",
+      "required": ["conn_id"],
+      "additionalProperties": false,
+      "properties": {
+        "conn_id": {"type": "string", "description": "The connection to read from."},
+        "table": {"type": "string", "description": "Table: its name, with its schema if not public."},
+        "query": {"type": ["string", "array", "object"], "items": {"type": "string"}, "x-template": "sql", "description": "Table: a SELECT in place of a table."},
+        "query_file": {"type": "string", "x-file": true, "description": "Table: a file with the SELECT."},
+        "columns": {"type": ["string", "array"], "items": {"type": "string"}, "description": "Table: only these columns."},
+        "where": {"type": ["string", "array", "object"], "items": {"type": "string"}, "x-template": "sql", "description": "Table: a condition."},
+        "chunk": {"type": "object", "description": "Table: read in ranges of a column."},
+        "path": {"type": "string", "description": "Files: path or glob (*, ?, **) under the connection's folder."},
+        "format": {"enum": ["csv", "json", "jsonl", "parquet"], "description": "Files: by the name if absent."},
+        "compression": {"enum": ["gzip", "zstd", "zip", "none"], "description": "Files: by the name if absent."},
+        "delimiter": {"type": "string", "minLength": 1, "maxLength": 1, "description": "CSV: default is a comma."},
+        "quote": {"type": "string", "minLength": 1, "maxLength": 1, "description": "CSV: default is a double quote."},
+        "header": {"type": "boolean", "description": "CSV: the first line names the columns (default true); else they are the declared ones, in order."},
+        "encoding": {"enum": ["utf-8"], "description": "CSV: utf-8."},
+        "skip": {"type": "integer", "minimum": 0, "description": "CSV: lines before the header."},
+        "null_tokens": {"type": "array", "items": {"type": "string"}, "description": "CSV: unquoted fields that become NULL in raw already."},
+        "records": {"type": "string", "description": "JSON: JSONPath of the records; default are the elements of the array."},
+        "nested": {"enum": ["keep", "flatten", "json"], "description": "JSON: nested values are kept as JSON text."},
+        "on_missing": {"enum": ["fail", "empty"], "description": "Files: what a missing file is."},
+        "endpoint": {"type": "string"}, "method": {"type": "string"}, "headers": {"type": "object"},
+        "query_params": {"type": "object"}, "body": {}, "pagination": {"type": "object"},
+        "rate_limit": {"type": "string"}, "max_pages": {"type": "integer"}
+      }
+    },
+    "to": {"type": "string", "x-dataset": "out", "x-template": "none", "description": "A data set of tier raw."},
+    "incremental": {
+      "description": "A column: rows with start <= column < end of the data interval. Absent: the whole source.",
+      "oneOf": [
+        {"type": "string"},
+        {"type": "object", "additionalProperties": false, "properties": {
+          "column": {"type": "string"}, "lookback": {"type": "string"}, "cursor": {"type": "string"},
+          "key": {"type": ["string", "array"]}, "initial": {}, "files": {"enum": ["modified"]}}}
+      ]
+    },
+    "on_schema_change": {"enum": ["fail", "evolve", "ignore"], "description": "For columns that are not declared: fail (default), add them, drop them."},
+    "max_rejects": {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+(\\.[0-9]+)?%$", "description": "Lines that may be unreadable: a number or a share (\"0.5%\"); default 0."},
+    "rejects": {"type": "string", "x-dataset": "out", "x-template": "none", "description": "Where they are kept; default raw.<x>_rejects."}
+  }
+})json";
+
+std::string rejects_name(const Json& params) {
+    return params.value("rejects", params.at("to").get<std::string>() + "_rejects");
+}
+
+std::optional<extract::Increment> increment_of(
+    const task::TaskContext& context, const Json& params
+) {
+    if (!params.contains("incremental")) return std::nullopt;
+    const Json& written = params["incremental"];
+    extract::Increment increment;
+    increment.column =
+        written.is_string() ? written.get<std::string>() : written.at("column").get<std::string>();
+    const auto& interval = context.info().data_interval;
+    if (!interval || interval->start == interval->end) {
+        throw engine::Failure(
+            ErrorClass::permanent,
+            "this run has no data interval, so \"incremental\" has nothing to go by: schedule the "
+            "DAG with cron_interval or window, or trigger it with an interval [E-SCHEDULE-INTERVAL]"
+        );
+    }
+    increment.interval = *interval;
+    if (written.is_object() && written.contains("lookback")) {
+        const auto back = parse_duration(written["lookback"].get<std::string>());
+        if (!back) throw Error(ErrorCode::invalid, "lookback is not a duration");
+        increment.interval.start -= *back;
+    }
+    return increment;
+}
+
+bool has(const std::vector<ColumnInfo>& columns, const std::string& name) {
+    return std::any_of(columns.begin(), columns.end(), [&](const ColumnInfo& column) {
+        return column.name == name;
+    });
+}
+
+/// The columns of the slice: the declared ones in their order, then by on_schema_change.
+std::vector<std::string> chosen_columns(
+    task::TaskContext& context,
+    const Request& request,
+    const Json& params,
+    const std::vector<ColumnInfo>& found
+) {
+    std::vector<std::string> chosen;
+    std::vector<std::string> missing;
+    std::vector<std::string> extra;
+    std::set<std::string> declared;
+    for (const ColumnSpec& column : request.dataset.columns) {
+        declared.insert(column.name);
+        (has(found, column.name) ? chosen : missing).push_back(column.name);
+    }
+    for (const ColumnInfo& column : engine::user_columns(found)) {
+        if (!declared.contains(column.name)) extra.push_back(column.name);
+    }
+    if (!missing.empty()) {
+        engine::bad_schema(
+            "declared columns that the source does not have: " + engine::quoted_list(missing)
+        );
+    }
+    const std::string on_change = params.value("on_schema_change", "fail");
+    if (declared.empty() || (on_change == "evolve" && !extra.empty())) {
+        if (!declared.empty()) {
+            context.warn("new columns, unclassified until declared: " + engine::quoted_list(extra));
+        }
+        chosen.insert(chosen.end(), extra.begin(), extra.end());
+    } else if (on_change == "ignore" && !extra.empty()) {
+        context.warn("columns dropped, they are not declared: " + engine::quoted_list(extra));
+    } else if (!extra.empty()) {
+        engine::bad_schema(
+            "the source has columns that are not declared: " + engine::quoted_list(extra) +
+            " (on_schema_change: evolve keeps them, ignore drops them)"
+        );
+    }
+    return chosen;
+}
+
+const ColumnSpec* find_column(const DatasetSpec& dataset, const std::string& name) {
+    for (const ColumnSpec& column : dataset.columns) {
+        if (column.name == name) return &column;
+    }
+    return nullptr;
+}
+
+/// DuckDB expression: the instant that a text says, by the column's formats, in order.
+std::string time_of_text(const std::string& column, const ColumnSpec* spec) {
+    const std::string text = quote(column);
+    std::vector<std::string> formats;
+    if (spec != nullptr) formats = spec->parse;
+    if (formats.empty()) formats = {"iso"};
+    std::string tries;
+    for (const std::string& format : formats) {
+        if (!tries.empty()) tries += ", ";
+        if (format == "iso") {
+            tries += "try_cast(" + text + " as timestamptz)";
+        } else if (format == "epoch_s") {
+            tries += "to_timestamp(try_cast(" + text + " as bigint))";
+        } else if (format == "epoch_ms") {
+            tries += "make_timestamptz(try_cast(" + text + " as bigint) * 1000)";
+        } else {
+            tries += "try_strptime(" + text + ", " + engine::literal(format) + ")::timestamptz";
+        }
+    }
+    return "coalesce(" + tries + ")";
+}
+
+/// Narrows the rows to the increment, where the source did not; rows whose time cannot be read
+/// are set aside like unreadable lines.
+std::string incremented(
+    engine::Database& database,
+    const Request& request,
+    const Extracted& extracted,
+    const std::vector<ColumnInfo>& found
+) {
+    if (!request.increment || extracted.increment_done) return extracted.query;
+    const std::string& name = request.increment->column;
+    if (!has(found, name)) engine::bad_schema("the source has no column \"" + name + "\"");
+    std::string time = quote(name) + "::timestamptz";
+    if (extracted.text) {
+        time = time_of_text(name, find_column(request.dataset, name));
+        database.execute(
+            "insert into sluice_rejects select null, to_json(r)::varchar, " +
+            engine::literal("\"" + name + "\" is not a time") + ", _sluice_source from (" +
+            extracted.query + ") as r where " + quote(name) + " is not null and " + time +
+            " is null"
+        );
+    }
+    const auto bound = [](Instant at) {
+        return engine::literal(format_offset(at)) + "::timestamptz";
+    };
+    return "select * from (" + extracted.query + ") where " + time +
+           " >= " + bound(request.increment->interval.start) + " and " + time + " < " +
+           bound(request.increment->interval.end);
+}
+
+/// Throws Failure(data_quality) if more lines were rejected than are allowed.
+void check_rejects(
+    task::TaskContext& context,
+    engine::Database& database,
+    const Json& params,
+    std::int64_t rejected,
+    std::int64_t rows
+) {
+    if (rejected == 0) return;
+    const auto first = database.query(
+        "select _sluice_source, line_no, reason from sluice_rejects order by 1, 2 limit 5"
+    );
+    std::string examples;
+    for (const auto& row : first.rows) {
+        const std::string where =
+            engine::to_text(row.at(0)) +
+            (engine::is_null(row.at(1)) ? "" : ":" + engine::to_text(row.at(1)));
+        context.warn("unreadable: " + where + ": " + engine::to_text(row.at(2)));
+        examples += (examples.empty() ? "" : "; ") + where + ": " + engine::to_text(row.at(2));
+    }
+    std::int64_t allowed = 0;
+    if (params.contains("max_rejects")) {
+        const Json& written = params["max_rejects"];
+        allowed = written.is_number() ? written.get<std::int64_t>()
+                                      : static_cast<std::int64_t>(std::floor(
+                                            std::stod(written.get<std::string>()) / 100 *
+                                            static_cast<double>(rows + rejected)
+                                        ));
+    }
+    if (rejected > allowed) {
+        engine::bad_data(
+            std::to_string(rejected) + " unreadable lines, max_rejects allows " +
+            std::to_string(allowed) + ": " + examples
+        );
+    }
+}
+
+std::int64_t write_rejects(
+    task::TaskContext& context, engine::Database& database, const Json& params
+) {
+    lake::WriteRequest request;
+    request.dataset = rejects_name(params);
+    request.query =
+        "select line_no, line, reason, _sluice_source from sluice_rejects "
+        "order by _sluice_source, line_no";
+    request.code = params.dump();
+    return lake::write(context, database, request).rows;
+}
+
+Request request_of(task::TaskContext& context, const Json& params) {
+    Request request;
+    request.from = params.at("from");
+    request.dataset = context.dataset(params.at("to").get<std::string>());
+    if (!request.dataset.declared) request.dataset.columns.clear();
+    request.increment = increment_of(context, params);
+    request.timezone = context.info().timezone;
+    return request;
+}
+
+Outcome run(task::TaskContext& context, const Json& params) {
+    const Request request = request_of(context, params);
+    lake::Summary summary;
+    const auto database = engine::open_database(context);
+    const Extracted extracted = request.from.contains("path")
+                                    ? extract::from_files(context, *database, request)
+                                    : extract::from_table(context, *database, request);
+    lake::WriteRequest write;
+    write.dataset = params.at("to").get<std::string>();
+    write.code = params.dump();
+    if (extracted.query.empty()) {
+        // No file, and on_missing says that this is no rows.
+        std::string columns;
+        for (const ColumnSpec& column : request.dataset.columns) {
+            columns += "null::varchar as " + quote(column.name) + ", ";
+        }
+        if (columns.empty()) return lake::finish(context, {.rows_in = 0, .rows_out = 0});
+        write.query = "select " + columns + "null::varchar as _sluice_source where false";
+    } else {
+        const auto found = database->describe(extracted.query);
+        const auto chosen = chosen_columns(context, request, params, found);
+        write.query = "select " + engine::quoted_list(chosen) + ", _sluice_source from (" +
+                      incremented(*database, request, extracted, found) + ")";
+    }
+    std::int64_t rejected = 0;
+    if (extracted.has_rejects) {
+        rejected = database->integer("select count(*) from sluice_rejects");
+        check_rejects(context, *database, params, rejected, extracted.rows_in);
+    }
+    fault_point("extract_before_write");
+    const lake::Written written = lake::write(context, *database, write);
+    if (extracted.has_rejects) write_rejects(context, *database, params);
+    summary.rows_in = extracted.rows_in + rejected;
+    summary.rows_out = written.rows;
+    summary.rows_rejected = rejected;
+    summary.files = extracted.files;
+    summary.bytes = written.bytes;
+    return lake::finish(context, summary);
+}
+
+void problem(
+    task::CheckResult& result,
+    std::string code,
+    std::string pointer,
+    std::string message,
+    std::string suggestion = {}
+) {
+    Problem found;
+    found.code = std::move(code);
+    found.pointer = std::move(pointer);
+    found.message = std::move(message);
+    found.suggestion = std::move(suggestion);
+    result.problems.push_back(std::move(found));
+}
+
+void not_yet(task::CheckResult& result, const std::string& pointer) {
+    problem(
+        result,
+        "E-NOT-YET",
+        pointer,
+        "\"" + pointer.substr(pointer.rfind('/') + 1) + "\" is not supported yet"
+    );
+}
+
+void check_from(task::CheckResult& result, const Json& from) {
+    int kinds = 0;
+    for (const char* key : {"table", "query", "query_file", "path", "endpoint"}) {
+        kinds += from.contains(key) ? 1 : 0;
+    }
+    if (kinds != 1) {
+        problem(
+            result,
+            "E-EXTRACT-FROM",
+            "/from",
+            "exactly one of table, query, query_file, path and endpoint says what is read"
+        );
+    }
+    if (from.contains("endpoint")) not_yet(result, "/from/endpoint");
+    if (from.contains("chunk")) not_yet(result, "/from/chunk");
+    if (from.value("nested", "keep") == "flatten") not_yet(result, "/from/nested");
+    const bool files = from.contains("path");
+    for (const char* key : {"columns", "where"}) {
+        if (files && from.contains(key)) {
+            problem(
+                result,
+                "E-EXTRACT-FROM",
+                std::string("/from/") + key,
+                std::string("\"") + key + "\" is for tables, not for files"
+            );
+        }
+    }
+    for (const char* key :
+         {"format",
+          "compression",
+          "delimiter",
+          "quote",
+          "header",
+          "skip",
+          "null_tokens",
+          "records",
+          "nested",
+          "on_missing",
+          "encoding"}) {
+        if (!files && from.contains(key)) {
+            problem(
+                result,
+                "E-EXTRACT-FROM",
+                std::string("/from/") + key,
+                std::string("\"") + key + "\" is for files, it needs \"path\""
+            );
+        }
+    }
+}
+
+DatasetSpec rejects_spec(const std::string& name, const DatasetSpec& dataset) {
+    DatasetSpec spec;
+    spec.name = name;
+    spec.partition = dataset.partition;
+    spec.description = "Lines of " + dataset.name + " that could not be read";
+    const bool classified =
+        std::any_of(dataset.columns.begin(), dataset.columns.end(), [](const ColumnSpec& column) {
+            return !column.pii_class.empty();
+        });
+    for (const auto& [column_name, type] :
+         {std::pair{"line_no", "bigint"},
+          std::pair{"line", "varchar"},
+          std::pair{"reason", "varchar"}}) {
+        ColumnSpec column;
+        column.name = column_name;
+        column.type = type;
+        // The line holds whatever the row holds.
+        if (classified && column.name == "line") column.pii_class = "sensitive";
+        spec.columns.push_back(column);
+    }
+    return spec;
+}
+
+task::CheckResult check(const task::CheckInput& input) {
+    task::CheckResult result;
+    const Json& params = input.params;
+    const std::string to = params.at("to").get<std::string>();
+    check_from(result, params.at("from"));
+    if (to.substr(0, 4) != "raw.") {
+        problem(
+            result,
+            "E-EXTRACT-TO",
+            "/to",
+            "an extract writes to the tier raw, not to " + to,
+            "write \"raw." + to.substr(to.find('.') + 1) + "\""
+        );
+    }
+    const Json incremental = params.value("incremental", Json());
+    if (incremental.is_object()) {
+        for (const char* key : {"cursor", "files"}) {
+            if (incremental.contains(key)) not_yet(result, std::string("/incremental/") + key);
+        }
+        if (!incremental.contains("column") && result.problems.empty()) {
+            problem(result, "E-REQUIRED", "/incremental/column", "the column is missing");
+        }
+    }
+    DatasetSpec dataset;
+    if (const DatasetSpec* known = input.dataset(to)) dataset = *known;
+    dataset.name = to;
+    result.writes.push_back(dataset);
+    // Only text has lines that cannot be read; a connection's type is not known here, so tables
+    // are told by their keys.
+    if (params.at("from").contains("path")) {
+        result.writes.push_back(rejects_spec(rejects_name(params), dataset));
+    }
+    return result;
+}
+
+}  // namespace
+
+task::Operator extract() {
+    task::Operator op;
+    op.name = "extract";
+    op.summary = "Reads a table or files of a connection into a raw data set.";
+    op.schema = schema;
+    op.traits.isolation = Isolation::process;
+    op.traits.idempotent = true;
+    op.traits.data = true;
+    op.check = check;
+    op.run = [](task::TaskContext& context, const Json& params) {
+        return engine::guarded([&] { return run(context, params); });
+    };
+    return op;
+}
+
+}  // namespace sluice::ops

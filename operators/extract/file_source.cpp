@@ -1,0 +1,405 @@
+// file_source.cpp — from files: CSV by our own reader (bad lines are kept), JSON lines and JSON by
+// the engine's JSON functions, Parquet by the engine.
+#include <algorithm>
+#include <filesystem>
+#include <map>
+
+#include <nlohmann/json.hpp>
+
+#include "operators/connect/files.hpp"
+#include "operators/engine/failure.hpp"
+#include "operators/engine/sql.hpp"
+#include "operators/extract/csv.hpp"
+#include "operators/extract/source.hpp"
+
+namespace sluice::extract {
+
+namespace {
+
+namespace fs = std::filesystem;
+using engine::quote;
+
+struct File {
+    fs::path path;
+    std::string name;  // relative to the connection's folder
+    connect::Compression compression;
+};
+
+connect::Compression compression_of(const nlohmann::json& from, const fs::path& path) {
+    const std::string written = from.value("compression", "");
+    if (written == "gzip") return connect::Compression::gzip;
+    if (written == "zstd") return connect::Compression::zstd;
+    if (written == "zip") return connect::Compression::zip;
+    if (written == "none") return connect::Compression::none;
+    return connect::compression_of(path);
+}
+
+std::string format_of(const nlohmann::json& from, const File& file) {
+    const std::string written = from.value("format", "");
+    if (!written.empty()) return written;
+    fs::path name = file.path.filename();
+    if (file.compression != connect::Compression::none) name = name.stem();
+    const std::string extension = name.extension().string();
+    if (extension == ".csv" || extension == ".tsv" || extension == ".txt") return "csv";
+    if (extension == ".jsonl" || extension == ".ndjson") return "jsonl";
+    if (extension == ".json") return "json";
+    if (extension == ".parquet") return "parquet";
+    throw Error(
+        ErrorCode::invalid,
+        "the format of " + file.name + " cannot be told from its name: write \"format\""
+    );
+}
+
+std::vector<File> find(task::TaskContext& context, const nlohmann::json& from) {
+    const std::string conn_id = from.at("conn_id").get<std::string>();
+    const fs::path root = connect::folder_of(context.connection(conn_id));
+    const std::string pattern = from.at("path").get<std::string>();
+    std::vector<File> files;
+    for (const fs::path& path : connect::find_files(root, pattern)) {
+        files.push_back({path, path.lexically_relative(root).string(), compression_of(from, path)});
+    }
+    if (files.empty() && from.value("on_missing", "fail") == "fail") {
+        // It may come later: a retry is worth something.
+        throw engine::Failure(
+            ErrorClass::transient,
+            "the source file \"" + pattern + "\" is missing in connection \"" + conn_id + "\" (" +
+                root.string() + ")"
+        );
+    }
+    return files;
+}
+
+/// {"order id", "id", "id"} -> {"order id", "id", "id_2"}; an empty name becomes column_N.
+std::vector<std::string> unique_names(const std::vector<CsvField>& fields) {
+    std::vector<std::string> names;
+    for (const CsvField& field : fields) {
+        std::string name(field.text);
+        if (name.empty()) name = "column_" + std::to_string(names.size() + 1);
+        std::string candidate = name;
+        for (int n = 2; std::find(names.begin(), names.end(), candidate) != names.end(); ++n) {
+            candidate = name + "_" + std::to_string(n);
+        }
+        names.push_back(candidate);
+    }
+    return names;
+}
+
+/// Lines that could not be read, into sluice_rejects.
+class Rejects {
+public:
+    explicit Rejects(engine::Database& database) : appender_(database.append("sluice_rejects")) {}
+    void add(
+        std::int64_t line,
+        std::string_view text,
+        const std::string& reason,
+        const std::string& source
+    ) {
+        appender_.integer(line);
+        // What is not UTF-8 cannot be kept as text: its hex is.
+        appender_.text(valid_utf8(text) ? std::string(text) : "\\x" + hex(text));
+        appender_.text(reason);
+        appender_.text(source);
+        appender_.end_row();
+    }
+    void close() { appender_.close(); }
+
+private:
+    static std::string hex(std::string_view bytes) {
+        static constexpr char digits[] = "0123456789abcdef";
+        std::string text;
+        for (const char c : bytes) {
+            const auto byte = static_cast<unsigned char>(c);
+            text += digits[byte >> 4];
+            text += digits[byte & 15];
+        }
+        return text;
+    }
+    engine::Appender appender_;
+};
+
+/// Tells cheaply whether a text is a time outside the increment; anything else stays in and is
+/// looked at by the engine.
+class EarlyFilter {
+public:
+    EarlyFilter(const Request& request, const std::vector<std::string>& columns) {
+        if (!request.increment) return;
+        for (const ColumnSpec& column : request.dataset.columns) {
+            const bool plain =
+                column.parse.empty() || column.parse == std::vector<std::string>{"iso"};
+            if (column.name == request.increment->column && column.type == "timestamptz" && plain) {
+                const auto found = std::find(columns.begin(), columns.end(), column.name);
+                if (found == columns.end()) return;
+                column_ = static_cast<std::size_t>(found - columns.begin());
+                interval_ = request.increment->interval;
+            }
+        }
+    }
+    bool outside(const std::vector<CsvField>& fields) {
+        if (!interval_) return false;
+        const std::string_view text = fields[column_].text;
+        // Files are mostly in order: the last answer often holds.
+        if (text == last_) return last_outside_;
+        last_ = text;
+        const auto parsed = parse_time(text);
+        last_outside_ = parsed && parsed->has_offset &&
+                        (parsed->at < interval_->start || parsed->at >= interval_->end);
+        return last_outside_;
+    }
+
+private:
+    std::optional<Interval> interval_;
+    std::size_t column_{0};
+    std::string last_;
+    bool last_outside_{false};
+};
+
+/// Reads CSV files into one table for each distinct header.
+class CsvLoader {
+public:
+    CsvLoader(task::TaskContext& context, engine::Database& database, const Request& request)
+        : context_(context), database_(database), request_(request), rejects_(database) {
+        const nlohmann::json& from = request.from;
+        options_.delimiter = from.value("delimiter", ",").at(0);
+        options_.quote = from.value("quote", "\"").at(0);
+        options_.header = from.value("header", true);
+        options_.skip = from.value("skip", std::int64_t{0});
+        // Written ones only: the default tokens are the contract's business (validate).
+        if (from.contains("null_tokens")) {
+            null_tokens_ = from["null_tokens"].get<std::vector<std::string>>();
+        }
+    }
+
+    void load(const File& file) {
+        connect::FileReader reader(file.path, file.compression);
+        std::optional<EarlyFilter> filter;
+        if (!options_.header) open(declared_names(), filter);
+        CsvHandler handler;
+        handler.header = [&](const std::vector<CsvField>& fields) {
+            open(unique_names(fields), filter);
+            return fields.size();
+        };
+        handler.row = [&](const std::vector<CsvField>& fields) {
+            ++rows_;
+            if (filter->outside(fields)) return;
+            for (const CsvField& field : fields) put(field);
+            table_->text(file.name);
+            table_->end_row();
+        };
+        handler.reject = [&](const CsvReject& reject) {
+            rejects_.add(reject.line, reject.text, reject.reason, file.name);
+        };
+        const auto read = [&](char* buffer, std::size_t size) {
+            if (context_.cancelled()) throw engine::Failure(ErrorClass::transient, "cancelled");
+            return reader.read(buffer, size);
+        };
+        read_csv(options_, options_.header ? 0 : declared_names().size(), read, handler);
+        if (!filter) engine::bad_schema(file.name + " is empty: it has no header");
+        close();
+    }
+
+    Extracted finish() {
+        rejects_.close();
+        Extracted extracted;
+        for (const auto& [names, table] : tables_) {
+            if (!extracted.query.empty()) extracted.query += " union all by name ";
+            extracted.query += "select * from " + table;
+        }
+        extracted.rows_in = rows_;
+        return extracted;
+    }
+
+private:
+    std::vector<std::string> declared_names() const {
+        std::vector<std::string> names;
+        for (const ColumnSpec& column : request_.dataset.columns) names.push_back(column.name);
+        if (names.empty()) engine::bad_schema("a CSV without a header needs declared columns");
+        return names;
+    }
+    void open(const std::vector<std::string>& names, std::optional<EarlyFilter>& filter) {
+        filter.emplace(request_, names);
+        auto [found, is_new] = tables_.try_emplace(names, "");
+        if (is_new) {
+            found->second = "sluice_csv_" + std::to_string(tables_.size());
+            std::string columns;
+            for (const std::string& name : names) columns += quote(name) + " varchar, ";
+            database_.execute(
+                "create table " + found->second + " (" + columns + "_sluice_source varchar)"
+            );
+        }
+        table_.emplace(database_.append(found->second));
+    }
+    void close() {
+        table_->close();
+        table_.reset();
+    }
+    void put(const CsvField& field) {
+        const bool null =
+            !field.quoted &&
+            std::find(null_tokens_.begin(), null_tokens_.end(), field.text) != null_tokens_.end();
+        if (null) {
+            table_->null();
+        } else {
+            table_->text(field.text);
+        }
+    }
+
+    task::TaskContext& context_;
+    engine::Database& database_;
+    const Request& request_;
+    Rejects rejects_;
+    CsvOptions options_;
+    std::vector<std::string> null_tokens_;
+    std::map<std::vector<std::string>, std::string> tables_;
+    std::optional<engine::Appender> table_;
+    std::int64_t rows_{0};
+};
+
+/// The whole of a file, or its lines, into sluice_lines(line_no, line, _sluice_source).
+void load_lines(task::TaskContext& context, engine::Appender& lines, const File& file, bool whole) {
+    connect::FileReader reader(file.path, file.compression);
+    std::string text;
+    std::int64_t number = 0;
+    const auto emit = [&](std::string_view line) {
+        ++number;
+        if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+        if (number == 1 && line.substr(0, 3) == "\xEF\xBB\xBF") line.remove_prefix(3);
+        if (line.empty()) return;
+        lines.integer(number);
+        lines.text(valid_utf8(line) ? line : std::string_view("not UTF-8"));
+        lines.text(file.name);
+        lines.end_row();
+    };
+    std::vector<char> buffer(std::size_t{256} << 10);
+    while (const std::size_t got = reader.read(buffer.data(), buffer.size())) {
+        if (context.cancelled()) throw engine::Failure(ErrorClass::transient, "cancelled");
+        text.append(buffer.data(), got);
+        if (whole) continue;
+        std::size_t begin = 0;
+        for (std::size_t end = text.find('\n'); end != std::string::npos;
+             end = text.find('\n', begin)) {
+            emit(std::string_view(text).substr(begin, end - begin));
+            begin = end + 1;
+        }
+        text.erase(0, begin);
+    }
+    if (!text.empty()) emit(text);
+}
+
+/// Columns out of the JSON objects of the table sluice_objects(object, _sluice_source).
+std::string object_columns(engine::Database& database) {
+    const auto keys = database.query(
+        "select key, min(place) as place from (select unnest(json_keys(object)) as key, "
+        "generate_subscripts(json_keys(object), 1) as place from sluice_objects) "
+        "group by key order by place, key"
+    );
+    std::string select;
+    for (const auto& row : keys.rows) {
+        const std::string key = engine::to_text(row.at(0));
+        std::string path = "$.\"";
+        for (const char c : key) {
+            if (c == '"' || c == '\\') path += '\\';
+            path += c;
+        }
+        path += '"';
+        select +=
+            "json_extract_string(object, " + engine::literal(path) + ") as " + quote(key) + ", ";
+    }
+    return select;
+}
+
+Extracted load_json(
+    task::TaskContext& context,
+    engine::Database& database,
+    const nlohmann::json& from,
+    const std::vector<File>& files,
+    bool whole
+) {
+    database.execute(
+        "create table sluice_lines (line_no bigint, line varchar, _sluice_source varchar)"
+    );
+    engine::Appender lines = database.append("sluice_lines");
+    for (const File& file : files) load_lines(context, lines, file, whole);
+    lines.close();
+    database.execute(
+        "insert into sluice_rejects select line_no, line, 'not valid JSON', _sluice_source "
+        "from sluice_lines where not json_valid(line)"
+    );
+    std::string objects =
+        "select line_no, line::json as object, line, _sluice_source "
+        "from sluice_lines where json_valid(line)";
+    if (whole) {
+        const std::string records = from.value("records", "");
+        // Without a path: the elements of an array, or the one object.
+        const std::string list =
+            records.empty() ? "case json_type(line) when 'ARRAY' then json_extract(line, '$[*]') "
+                              "else [line::json] end"
+                            : "json_extract(line, " + engine::literal(records) + ")";
+        objects =
+            "select line_no, object, object::varchar as line, _sluice_source from (select "
+            "line_no, unnest(" +
+            list +
+            ") as object, _sluice_source from sluice_lines "
+            "where json_valid(line))";
+    }
+    database.execute("create table sluice_values as " + objects);
+    database.execute(
+        "insert into sluice_rejects select line_no, line, 'not a JSON object', _sluice_source "
+        "from sluice_values where json_type(object) is distinct from 'OBJECT'"
+    );
+    database.execute(
+        "create table sluice_objects as select object, _sluice_source from sluice_values "
+        "where json_type(object) = 'OBJECT'"
+    );
+    Extracted extracted;
+    extracted.rows_in = database.integer("select count(*) from sluice_objects");
+    extracted.query = "select " + object_columns(database) + "_sluice_source from sluice_objects";
+    return extracted;
+}
+
+Extracted load_parquet(
+    engine::Database& database, const fs::path& root, const std::vector<File>& files
+) {
+    std::vector<std::string> paths;
+    for (const File& file : files) paths.push_back(file.path.string());
+    Extracted extracted;
+    extracted.query = "select * replace (replace(_sluice_source, " +
+                      engine::literal((root / "").string()) +
+                      ", '') as _sluice_source) from read_parquet(" + engine::literal_list(paths) +
+                      ", union_by_name = true, hive_partitioning = false, "
+                      "filename = '_sluice_source')";
+    extracted.rows_in = database.integer("select count(*) from (" + extracted.query + ")");
+    return extracted;
+}
+
+}  // namespace
+
+Extracted from_files(
+    task::TaskContext& context, engine::Database& database, const Request& request
+) {
+    const std::vector<File> files = find(context, request.from);
+    Extracted extracted;
+    if (files.empty()) return extracted;
+    const std::string format = format_of(request.from, files.front());
+    const bool text = format != "parquet";
+    if (text) database.execute(rejects_table);
+    if (format == "csv") {
+        CsvLoader loader(context, database, request);
+        for (const File& file : files) {
+            context.info("reading " + file.name);
+            loader.load(file);
+        }
+        extracted = loader.finish();
+    } else if (format == "parquet") {
+        const fs::path root =
+            connect::folder_of(context.connection(request.from.at("conn_id").get<std::string>()));
+        extracted = load_parquet(database, root, files);
+    } else {
+        extracted = load_json(context, database, request.from, files, format == "json");
+    }
+    extracted.files = static_cast<std::int64_t>(files.size());
+    extracted.text = text;
+    extracted.has_rejects = text;
+    return extracted;
+}
+
+}  // namespace sluice::extract
