@@ -4,6 +4,7 @@
 
 #include "operators/control/control.hpp"
 #include "operators/external/external.hpp"
+#include "operators/extract/extract.hpp"
 
 namespace sluice::ops {
 namespace {
@@ -11,6 +12,7 @@ namespace {
 std::vector<task::Operator> make_table() {
     std::vector<task::Operator> table{
         empty_operator(),
+        extract_operator(),
         shell_operator(),
     };
     std::ranges::sort(table, {}, &task::Operator::name);

@@ -440,7 +440,7 @@ task::CheckResult check(const task::CheckInput& input) {
 
 }  // namespace
 
-task::Operator extract() {
+task::Operator extract_operator() {
     task::Operator op;
     op.name = "extract";
     op.summary = "Reads a table or files of a connection into a raw data set.";

@@ -5,6 +5,6 @@
 
 namespace sluice::ops {
 
-task::Operator extract();
+task::Operator extract_operator();
 
 }  // namespace sluice::ops

@@ -53,7 +53,7 @@ struct Extract {
     ) {
         task::FakeContext fake(ledger);
         home.prepare(fake, columns);
-        const Outcome outcome = fake.run(ops::extract(), params);
+        const Outcome outcome = fake.run(ops::extract_operator(), params);
         xcom = fake.xcom();
         return outcome;
     }
