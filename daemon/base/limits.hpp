@@ -16,6 +16,7 @@ inline constexpr std::size_t log_line_bytes = 64U << 10;
 inline constexpr std::size_t error_text_bytes = 4U << 10;
 inline constexpr std::size_t inline_value_bytes = 64U << 10;  // XCom, conf, rendered field
 inline constexpr std::size_t frame_bytes = 1U << 20;          // worker protocol
+inline constexpr std::size_t message_bytes = 64U << 20;      // of several frames
 inline constexpr std::size_t request_body_bytes = 8U << 20;
 inline constexpr std::size_t request_header_bytes = 32U << 10;
 inline constexpr std::size_t api_queue_events =

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <exception>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <mutex>
@@ -16,7 +16,9 @@
 #include "base/check.hpp"
 #include "base/error.hpp"
 #include "base/limits.hpp"
+#include "executor/error_class.hpp"
 #include "executor/prepare.hpp"
+#include "executor/supervisor.hpp"
 #include "executor/thread_pool.hpp"
 #include "task/job.hpp"
 #include "task/process.hpp"
@@ -46,23 +48,6 @@ std::string bounded(std::string text) {
     return text.substr(0, keep) + "...";
 }
 
-ErrorClass class_of(ErrorCode code) {
-    switch (code) {
-        case ErrorCode::unauthorized:
-        case ErrorCode::forbidden:
-            return ErrorClass::auth;
-        case ErrorCode::unavailable:
-        case ErrorCode::internal:
-            return ErrorClass::transient;
-        case ErrorCode::invalid:
-        case ErrorCode::not_found:
-        case ErrorCode::conflict:
-        case ErrorCode::limit:
-            return ErrorClass::permanent;
-    }
-    unreachable();
-}
-
 std::string cancel_text(CancelReason reason, const AttemptOrder& order) {
     switch (reason) {
         case CancelReason::user:
@@ -79,6 +64,26 @@ std::string cancel_text(CancelReason reason, const AttemptOrder& order) {
     unreachable();
 }
 
+/// A private folder of an attempt in a worker: ours to remove, as the worker may be killed.
+struct ScratchFolder {
+    explicit ScratchFolder(const std::string& root) {
+        const auto base =
+            root.empty() ? std::filesystem::temp_directory_path() : std::filesystem::path(root);
+        std::filesystem::create_directories(base);
+        std::string pattern = (base / "sluice-XXXXXX").string();
+        if (::mkdtemp(pattern.data()) == nullptr)
+            throw Error(ErrorCode::internal, "cannot make a scratch folder " + pattern);
+        path = pattern;
+    }
+    ~ScratchFolder() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path, ignored);
+    }
+    ScratchFolder(const ScratchFolder&) = delete;
+    ScratchFolder& operator=(const ScratchFolder&) = delete;
+    std::string path;
+};
+
 /// One attempt's life in this process.
 struct Attempt {
     explicit Attempt(AttemptOrder the_order) : order(std::move(the_order)) {}
@@ -86,8 +91,8 @@ struct Attempt {
     const AttemptOrder order;
     std::mutex mutex;  // guards all below
     std::optional<CancelReason> cancelled;
-    task::TaskContext* context{nullptr};  // while an inline operator runs
-    AttemptChannel* channel{nullptr};     // while it runs
+    std::function<void()> stop;        // while it runs: makes it end, returns at once
+    AttemptChannel* channel{nullptr};  // while it runs
     std::optional<AttemptResult> result;
 
     /// The first reason counts.
@@ -95,7 +100,7 @@ struct Attempt {
         const std::lock_guard lock(mutex);
         if (cancelled || result) return;
         cancelled = reason;
-        if (context != nullptr) context->cancel();
+        if (stop) stop();
     }
 };
 using AttemptPtr = std::shared_ptr<Attempt>;
@@ -292,44 +297,61 @@ private:
         TaskLog log(path_of(attempt->order), redactor);
         AttemptChannel channel(attempt->order, services_, redactor, log);
         Ending ending;
-        try {
+        ending.outcome = outcome_of_run([&] {
             Prepared prepared = prepare(attempt->order, *op, settings_, services_, redactor);
             ending.rendered = std::move(prepared.rendered);
-            ending.outcome = run_inline(attempt, *op, std::move(prepared.job), channel);
-        } catch (const Error& error) {
-            ending.outcome = task::fail(class_of(error.code()), error.what());
-        } catch (const std::bad_alloc&) {
-            ending.outcome = task::fail(ErrorClass::resource, "out of memory in the daemon");
-        } catch (const std::exception& error) {
-            ending.outcome = task::fail(ErrorClass::permanent, error.what());
-        }
+            switch (op->traits.isolation) {
+                case Isolation::inline_:
+                    return run_inline(attempt, *op, std::move(prepared.job), channel);
+                case Isolation::process:
+                    return run_worker(attempt, prepared.job, channel, log);
+            }
+            unreachable();
+        });
         ending.outcome->message = bounded(redactor.redact(ending.outcome->message));
         ending.xcoms = channel.take_xcoms();
         ending.outputs = channel.take_outputs();
         finish(attempt, std::move(ending), &log);
     }
 
+    /// While it lives a cancel goes to `stop`; taken back before what `stop` uses is gone.
+    class Attached {
+    public:
+        Attached(Attempt& attempt, AttemptChannel& channel, std::function<void()> stop)
+            : attempt_(attempt) {
+            const std::lock_guard lock(attempt_.mutex);
+            attempt_.channel = &channel;
+            attempt_.stop = std::move(stop);
+            if (attempt_.cancelled) attempt_.stop();
+        }
+        ~Attached() {
+            const std::lock_guard lock(attempt_.mutex);
+            attempt_.channel = nullptr;
+            attempt_.stop = nullptr;
+        }
+        Attached(const Attached&) = delete;
+        Attached& operator=(const Attached&) = delete;
+
+    private:
+        Attempt& attempt_;
+    };
+
     Outcome run_inline(
         const AttemptPtr& attempt, const task::Operator& op, task::Job job, AttemptChannel& channel
     ) {
-        const Json params = Json::parse(job.params);
+        const Json params = revealed_params(job);
         task::TaskContext context(std::move(job), channel, {"", &spawner_});
-        {
-            const std::lock_guard lock(attempt->mutex);
-            attempt->context = &context;
-            attempt->channel = &channel;
-            if (attempt->cancelled) context.cancel();
-        }
-        // Taken back before the context goes, however the operator ends.
-        struct Detach {
-            Attempt& attempt;
-            ~Detach() {
-                const std::lock_guard lock(attempt.mutex);
-                attempt.context = nullptr;
-                attempt.channel = nullptr;
-            }
-        } const detach{*attempt};
+        const Attached attached(*attempt, channel, [&context] { context.cancel(); });
         return op.run(context, params);
+    }
+
+    Outcome run_worker(
+        const AttemptPtr& attempt, const task::Job& job, AttemptChannel& channel, TaskLog& log
+    ) {
+        const ScratchFolder scratch(settings_.scratch_root);
+        Supervisor supervisor(spawner_, settings_.program, scratch.path, channel, log);
+        const Attached attached(*attempt, channel, [&supervisor] { supervisor.cancel(); });
+        return supervisor.run(job);
     }
 
     /// What an attempt left; no outcome = it never began.
