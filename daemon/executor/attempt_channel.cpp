@@ -41,6 +41,19 @@ task::Connection require_connection(
     return std::move(*found);
 }
 
+Secret require_secret(
+    const Services& services, Redactor& redactor, const std::string& secret_name
+) {
+    auto found = services.secret ? services.secret(secret_name) : std::nullopt;
+    if (!found)
+        throw Error(
+            ErrorCode::not_found,
+            "secret \"" + secret_name + "\" is not defined: put it into the home's secrets folder"
+        );
+    redactor.add(*found);
+    return std::move(*found);
+}
+
 AttemptChannel::AttemptChannel(
     const AttemptOrder& order, const Services& services, Redactor& redactor, TaskLog& log
 )
@@ -50,7 +63,8 @@ Json AttemptChannel::call(const Json& request) {
     const std::string type = request.at("type");
     if (type == "connection")
         return to_json(require_connection(services_, redactor_, request.at("conn_id")));
-    if (type == "secret") return secret(request.at("name"));
+    if (type == "secret")
+        return {{"value", require_secret(services_, redactor_, request.at("name")).reveal()}};
     if (type == "partition") {
         if (!services_.partition) nothing("partitions");
         return {{"partition", services_.partition(order_, request.at("dataset"))}};
@@ -79,17 +93,6 @@ Json AttemptChannel::call(const Json& request) {
         return Json::object();
     }
     throw Error(ErrorCode::invalid, "a task asked for \"" + type + "\", which nobody answers");
-}
-
-Json AttemptChannel::secret(const std::string& secret_name) {
-    auto found = services_.secret ? services_.secret(secret_name) : std::nullopt;
-    if (!found)
-        throw Error(
-            ErrorCode::not_found,
-            "secret \"" + secret_name + "\" is not defined: put it into the home's secrets folder"
-        );
-    redactor_.add(*found);
-    return {{"value", found->reveal()}};
 }
 
 void AttemptChannel::send(const Json& notice) {

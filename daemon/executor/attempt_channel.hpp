@@ -39,9 +39,6 @@ public:
     [[nodiscard]] Progress progress() const;
 
 private:
-    task::Connection connection(const std::string& conn_id);
-    nlohmann::json secret(const std::string& name);
-
     const AttemptOrder& order_;
     const Services& services_;
     Redactor& redactor_;
@@ -57,5 +54,8 @@ private:
 task::Connection require_connection(
     const Services& services, Redactor& redactor, const std::string& conn_id
 );
+
+/// The same for a secret.
+Secret require_secret(const Services& services, Redactor& redactor, const std::string& name);
 
 }  // namespace sluice::executor

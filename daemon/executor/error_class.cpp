@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/check.hpp"
+#include "model/template.hpp"
 #include "task/operator.hpp"
 
 namespace sluice::executor {
@@ -39,6 +40,18 @@ Outcome outcome_of_run(const std::function<Outcome()>& run) {
     }
 }
 
-nlohmann::json revealed_params(const task::Job& job) { return nlohmann::json::parse(job.params); }
+nlohmann::json revealed_params(const task::Job& job) {
+    auto params = nlohmann::json::parse(job.params);
+    if (job.secrets.empty()) return params;
+    reveal_secrets(params, [&](const std::string& secret) {
+        const auto found = job.secrets.find(secret);
+        if (found == job.secrets.end())
+            throw Error(
+                ErrorCode::not_found, "secret \"" + secret + "\" was not given to the task"
+            );
+        return found->second.reveal();
+    });
+    return params;
+}
 
 }  // namespace sluice::executor

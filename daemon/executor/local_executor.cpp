@@ -119,6 +119,7 @@ public:
           services_(std::move(services)),
           operators_(operators),
           report_(std::move(report)),
+          schemas_(read_schemas(operators)),
           spawner_(task::Spawner::allowed_environment(settings_.instance)),
           pool_(hot_threads(), std::max<std::size_t>(settings_.threads, hot_threads())) {
         if (settings_.instance.empty()) return;
@@ -221,6 +222,12 @@ private:
         return std::max(2U, std::thread::hardware_concurrency()) - 1;
     }
 
+    static std::map<std::string, Json> read_schemas(const std::vector<task::Operator>& operators) {
+        std::map<std::string, Json> out;
+        for (const task::Operator& op : operators) out[op.name] = Json::parse(op.schema);
+        return out;
+    }
+
     AttemptPtr find(const AttemptKey& key) const {
         const std::lock_guard lock(mutex_);
         const auto found = attempts_.find(key);
@@ -298,7 +305,8 @@ private:
         AttemptChannel channel(attempt->order, services_, redactor, log);
         Ending ending;
         ending.outcome = outcome_of_run([&] {
-            Prepared prepared = prepare(attempt->order, *op, settings_, services_, redactor);
+            Prepared prepared =
+                prepare(attempt->order, *op, schemas_.at(op->name), settings_, services_, redactor);
             ending.rendered = std::move(prepared.rendered);
             switch (op->traits.isolation) {
                 case Isolation::inline_:
@@ -478,6 +486,7 @@ private:
     const Services services_;
     const std::vector<task::Operator>& operators_;
     const Report report_;
+    const std::map<std::string, Json> schemas_;  // of the operators' parameters, by name
     task::Spawner spawner_;
     mutable std::mutex mutex_;  // guards all below but pool_; taken before an attempt's
     std::unordered_map<AttemptKey, AttemptPtr> attempts_;

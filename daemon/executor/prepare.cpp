@@ -6,8 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/limits.hpp"
 #include "executor/attempt_channel.hpp"
 #include "model/run.hpp"
+#include "model/template.hpp"
 
 namespace sluice::executor {
 namespace {
@@ -69,6 +71,123 @@ void add_datasets(task::Job& job, const AttemptOrder& order, const Services& ser
         job.partitions[dataset.name] = services.partition(order, dataset.name);
 }
 
+/// {name: JSON Schema with default | plain value}: the values.
+void merge_params(Json& into, const std::string& text, bool are_schemas) {
+    const Json params = Json::parse(text);
+    for (const auto& [key, value] : params.items()) {
+        const bool schema = are_schemas && value.is_object() && value.contains("default");
+        into[key] = schema ? value.at("default") : value;
+    }
+}
+
+RenderContext render_context(
+    const AttemptOrder& order, const task::TaskInfo& info, const Services& services
+) {
+    const Task& task = task_of(order);
+    RenderContext context;
+    context.dag_id = info.dag_id;
+    context.run_id = info.run_id;
+    context.task_id = info.task_id;
+    context.run_type = info.run_type;
+    context.owner = order.dag->owner;
+    context.operator_name = task.operator_name;
+    context.map_index = info.map_index;
+    context.try_number = info.try_number;
+    context.max_tries = info.max_tries;
+    context.logical_date = info.logical_date;
+    context.data_interval = info.data_interval;
+    context.run_after = order.run->run_after;
+    context.start_date = order.start_date;
+    context.timezone = info.timezone;
+    if (services.partition_key) {
+        context.partition_key = services.partition_key(order);
+    } else if (info.data_interval) {
+        context.partition_key = format_date(info.data_interval->start);
+    }
+    Json params = Json::object();
+    merge_params(params, order.dag->params, true);
+    merge_params(params, task.params, true);
+    merge_params(params, order.run->conf, false);
+    context.params = params.dump();
+    context.conf = order.run->conf;
+    context.test_mode = info.test_mode;
+    return context;
+}
+
+RenderConnection for_templates(const task::Connection& connection) {
+    RenderConnection out;
+    out.id = connection.id;
+    out.type = connection.type;
+    out.host = connection.host;
+    out.port = connection.port;
+    out.login = connection.login;
+    out.schema = connection.schema;
+    out.extra = connection.extra;
+    const Json extra = Json::parse(connection.extra, nullptr, false);
+    if (extra.is_object()) out.path = extra.value("path", connection.schema);
+    return out;
+}
+
+/// Fetches what the templates name; what does not exist is left to the engine to refuse.
+void add_reads(
+    RenderContext& context,
+    const TemplateReads& reads,
+    const AttemptOrder& order,
+    const Services& services,
+    Redactor& redactor
+) {
+    for (const std::string& id : reads.xcom_tasks)
+        if (services.xcoms) context.xcoms[id] = services.xcoms(order, id);
+    for (const std::string& variable : reads.variables) {
+        auto value = services.variable ? services.variable(variable) : std::nullopt;
+        if (!value)
+            throw Error(
+                ErrorCode::not_found,
+                "variable \"" + variable + "\" is not defined: `sluice variables set " + variable +
+                    " VALUE`"
+            );
+        context.variables[variable] = std::move(*value);
+    }
+    for (const std::string& id : reads.connections)
+        context.connections[id] = for_templates(require_connection(services, redactor, id));
+}
+
+/// The values behind the placeholders that came out of the templates.
+void add_secrets(task::Job& job, const Json& params, const Services& services, Redactor& redactor) {
+    std::set<std::string> names;
+    Json copy = params;
+    reveal_secrets(copy, [&](const std::string& secret) {
+        names.insert(secret);
+        return std::string{};
+    });
+    constexpr std::string_view of_connection = "conn.";
+    constexpr std::string_view password = ".password";
+    for (const std::string& secret : names) {
+        if (secret.starts_with(of_connection) && secret.ends_with(password)) {
+            const std::string id = secret.substr(
+                of_connection.size(), secret.size() - of_connection.size() - password.size()
+            );
+            job.secrets[secret] = require_connection(services, redactor, id).password;
+        } else {
+            const std::string plain = secret.starts_with("secret.") ? secret.substr(7) : secret;
+            job.secrets[secret] = require_secret(services, redactor, plain);
+        }
+    }
+}
+
+/// As stored and shown: placeholders and secret values masked, long values cut.
+std::string rendered_fields(Json params, const Redactor& redactor) {
+    mask_secrets(params);
+    for (auto& [key, value] : params.items()) {
+        const std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+        if (text.size() > limits::inline_value_bytes)
+            value = text.substr(0, 1'024) + " ... [" + std::to_string(text.size()) +
+                    " bytes: inline_value_bytes is " + std::to_string(limits::inline_value_bytes) +
+                    ']';
+    }
+    return redactor.redact(params.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
 }  // namespace
 
 std::string attempt_id(const AttemptKey& key) {
@@ -97,6 +216,7 @@ task::TaskInfo info_of(const AttemptOrder& order, const Settings& settings) {
 Prepared prepare(
     const AttemptOrder& order,
     const task::Operator& op,
+    const Json& schema,
     const Settings& settings,
     const Services& services,
     Redactor& redactor
@@ -117,9 +237,16 @@ Prepared prepare(
     job.files =
         std::shared_ptr<const std::map<std::string, std::string>>(order.dag, &order.dag->files);
     if (op.traits.data) add_datasets(job, order, services);
-    const Json params = Json::parse(task.with);
+    RenderContext context = render_context(order, info_of(order, settings), services);
+    job.dag_params = context.params;
+    const Json with = Json::parse(task.with);
+    add_reads(context, template_reads(with), order, services, redactor);
+    const Json params = render_params(with, schema, context);
+    job.params = params.dump();
+    add_secrets(job, params, services, redactor);
     add_connections(job, order, params, services, redactor);
     if (services.load_checkpoint) job.checkpoint = services.load_checkpoint(order);
+    out.rendered = rendered_fields(params, redactor);
     return out;
 }
 

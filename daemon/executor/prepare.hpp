@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "executor/redactor.hpp"
 #include "executor/services.hpp"
 #include "model/attempt.hpp"
@@ -17,10 +19,12 @@ struct Prepared {
     std::string rendered;  // for the store: secrets masked, "" if nothing was rendered
 };
 
-/// Throws Error: a template that cannot be rendered, a connection that is not defined.
+/// `schema` is the operator's. Throws Error: a template that cannot be rendered, a connection that
+/// is not defined.
 Prepared prepare(
     const AttemptOrder& order,
     const task::Operator& op,
+    const nlohmann::json& schema,
     const Settings& settings,
     const Services& services,
     Redactor& redactor

@@ -233,7 +233,7 @@ private:
     }
 
     Outcome settle(const task::ChildExit& exit) {
-        if (over_memory_)
+        if (over_memory_ && !outcome_)
             return task::fail(
                 ErrorClass::resource,
                 task::over_memory_text(job_.resources.memory_bytes, peak_bytes_)

@@ -147,7 +147,7 @@ int worker_main(int fd, const std::vector<task::Operator>& operators) {
         fault_point("worker_started");
         Outcome outcome = run_operator(context, operators, job);
         fault_point("worker_before_result");
-        socket.send({{"type", "result"}, {"outcome", to_json(outcome)}});
+        socket.send({{"type", "result"}, {"outcome", task::to_json(outcome)}});
         std::cout.flush();
         std::cerr.flush();
         // The reader waits for ever and engines may have threads: nothing is taken apart.
