@@ -291,6 +291,9 @@ private:
         } catch (const store::Away& away) {
             after_lost_connection(pending, turn, away.what());
             return;
+        } catch (...) {
+            refuse(pending);
+            throw;
         }
         carry_out(turn, pending);
     }
