@@ -165,9 +165,15 @@ task::Connection parse_connection(const std::string& conn_id, const std::string&
     return from_uri(conn_id, text);
 }
 
-std::optional<task::Connection> Connections::find(const std::string& conn_id) const {
+std::optional<task::Connection> environment_connection(const std::string& conn_id) {
     const auto variable = std::string(prefix) + upper(conn_id);
-    if (const char* text = std::getenv(variable.c_str())) return parse_connection(conn_id, text);
+    const char* text = std::getenv(variable.c_str());
+    if (text == nullptr) return std::nullopt;
+    return parse_connection(conn_id, text);
+}
+
+std::optional<task::Connection> Connections::find(const std::string& conn_id) const {
+    if (auto known = environment_connection(conn_id)) return known;
     const auto stored = admin_.connection(conn_id);
     if (!stored) return std::nullopt;
     return from_store(*stored);

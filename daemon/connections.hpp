@@ -28,6 +28,9 @@ private:
 /// object of conn_type, host, login, password, port, schema, extra. Throws Error(invalid).
 task::Connection parse_connection(const std::string& conn_id, const std::string& text);
 
+/// What SLUICE_CONN_<ID> says; none if it is not set.
+std::optional<task::Connection> environment_connection(const std::string& conn_id);
+
 /// Makes (or brings up to date) the connections of a home with a private cluster: shop, catalog,
 /// warehouse, landing, flights and lake. `url_of` gives the cluster's URL of a database.
 struct HomePlaces {

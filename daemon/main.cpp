@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
     sluice::add_check(app);
     sluice::add_sample(app);
     sluice::cli::add_dags(app);
+    sluice::add_dags_test(app);
     sluice::cli::add_runs(app);
     sluice::cli::add_tasks(app);
     sluice::cli::add_backfill(app);

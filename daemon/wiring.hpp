@@ -14,6 +14,8 @@ void add_serve(CLI::App& app);
 void add_worker(CLI::App& app);
 /// check: DAG files and policies, without a daemon
 void add_check(CLI::App& app);
+/// dags test; after add_dags
+void add_dags_test(CLI::App& app);
 /// sample
 void add_sample(CLI::App& app);
 

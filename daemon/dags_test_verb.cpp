@@ -1,0 +1,300 @@
+// dags_test_verb.cpp — `sluice dags test FILE DATE`: one whole DAG run without daemon or run-state
+// database, which leaves nothing behind: the journal and the ledger are in memory, the lake and the
+// logs are a temporary folder, warehouse tables go to a throw-away schema that is dropped.
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <set>
+
+#include <CLI/CLI.hpp>
+#include <libpq-fe.h>
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include "base/error.hpp"
+#include "cli/table.hpp"
+#include "config.hpp"
+#include "connections.hpp"
+#include "dag_loading.hpp"
+#include "executor/local_executor.hpp"
+#include "executor/task_log.hpp"
+#include "home.hpp"
+#include "model/timetable.hpp"
+#include "operators/operators.hpp"
+#include "runtime/runtime.hpp"
+#include "store/cluster.hpp"
+#include "store/connection_pool.hpp"
+#include "store/memory_journal.hpp"
+#include "task_services.hpp"
+#include "wiring.hpp"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+    std::string file;
+    std::string date;
+    std::string home{".sluice"};
+    std::string conf{"{}"};
+};
+
+/// A folder that is gone when this object is.
+class TemporaryFolder {
+public:
+    TemporaryFolder() {
+        std::string pattern = (fs::temp_directory_path() / "sluice-dags-test-XXXXXX").string();
+        if (::mkdtemp(pattern.data()) == nullptr)
+            throw Error(ErrorCode::internal, "cannot make a temporary folder");
+        path_ = pattern;
+    }
+    ~TemporaryFolder() {
+        std::error_code ignored;
+        fs::remove_all(path_, ignored);
+    }
+    TemporaryFolder(const TemporaryFolder&) = delete;
+    TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+    [[nodiscard]] const fs::path& path() const { return path_; }
+
+private:
+    fs::path path_;
+};
+
+/// Connections from the environment, else from the home's store when its PostgreSQL runs; the lake
+/// is always the temporary one.
+class TestConnections {
+public:
+    TestConnections(const std::string& home, fs::path lake) : lake_(std::move(lake)) {
+        fs::create_directories(lake_);
+        try {
+            pool_ = std::make_unique<store::ConnectionPool>(store::Cluster::url_of(home, "sluice"));
+            admin_ = std::make_unique<store::Admin>(*pool_);
+            known_ = std::make_unique<Connections>(*admin_);
+            (void)known_->find("lake");
+        } catch (const Error&) {
+            known_.reset();  // no home, or its daemon does not run: the environment is all there is
+        }
+    }
+
+    [[nodiscard]] std::optional<task::Connection> find(
+        const std::string& conn_id, const std::string& lake_id
+    ) const {
+        if (conn_id == lake_id)
+            return task::Connection{
+                .id = conn_id,
+                .type = "fs",
+                .extra = nlohmann::json{{"path", lake_.string()}}.dump(),
+            };
+        if (known_) return known_->find(conn_id);
+        return environment_connection(conn_id);
+    }
+
+private:
+    fs::path lake_;
+    std::unique_ptr<store::ConnectionPool> pool_;
+    std::unique_ptr<store::Admin> admin_;
+    std::unique_ptr<Connections> known_;
+};
+
+Dag load(const std::string& file) {
+    const fs::path path = fs::absolute(file).lexically_normal();
+    const auto text = read_file(path);
+    if (!text) throw Error(ErrorCode::not_found, file + " cannot be read");
+    auto parsed = DagLoading(path.parent_path()).load(*text, path.filename().string());
+    for (const auto& problem : parsed.problems) std::cerr << format(problem) << '\n';
+    if (!parsed.value) throw Error(ErrorCode::invalid, file + " is not a DAG file that can run");
+    Dag dag = std::move(*parsed.value);
+    // One run, by hand: no schedule, no limit of dates.
+    dag.is_paused_upon_creation = false;
+    return dag;
+}
+
+core::TriggerRun trigger_of(const Dag& dag, const Options& options) {
+    const auto time = parse_time(options.date);
+    if (!time) throw Error(ErrorCode::invalid, options.date + " is no ISO 8601 date");
+    const Timetable timetable(dag);
+    core::TriggerRun trigger{
+        .actor = {.user = "", .by = TriggeredBy::test},
+        .dag_id = dag.dag_id,
+        .conf = options.conf,
+    };
+    trigger.logical_date = resolve(*time, timetable.zone());
+    if (timetable.is_periodic()) {
+        const auto runs = timetable.ticks_between(*trigger.logical_date, *trigger.logical_date, 1);
+        if (!runs.empty()) trigger.data_interval = runs.front().interval;
+    }
+    trigger.run_after = SystemClock{}.now();
+    return trigger;
+}
+
+void print_log(const std::string& path) {
+    std::cerr << "--- " << path << '\n';
+    if (const auto text = read_file(path)) std::cerr << *text;
+}
+
+class TestRun {
+public:
+    explicit TestRun(const Options& options)
+        : dag_(load(options.file)),
+          connections_(options.home, folder_.path() / "lake"),
+          secrets_(secrets_of(options.home)),
+          journal_(ledger_),
+          executor_(
+              {.threads = 16,
+               .logs_root = (folder_.path() / "logs").string(),
+               .scratch_root = (folder_.path() / "scratch").string(),
+               .instance = "test-" + std::to_string(::getpid()),
+               .program = fs::read_symlink("/proc/self/exe").string(),
+               .test_mode = true},
+              services(),
+              ops::all_operators(),
+              [this](AttemptResult result) { runtime_.report(std::move(result)); }
+          ),
+          runtime_(
+              {.core = {.cpu = machine_cores(), .memory_mb = machine_memory_mb()}},
+              clock_,
+              journal_,
+              executor_,
+              DagLoading::load_stored
+          ) {}
+
+    ~TestRun() {
+        runtime_.stop();
+        executor_.stop();
+        drop_schemas();
+    }
+    TestRun(const TestRun&) = delete;
+    TestRun& operator=(const TestRun&) = delete;
+
+    /// Runs to the end; true if it succeeded.
+    bool run(const Options& options) {
+        drop_schemas();
+        runtime_.start();
+        const auto feed = runtime_.feed().subscribe();
+        listed_ = runtime_.define(dag_, {});
+        const auto answer = runtime_.call(trigger_of(dag_, options));
+        if (answer.error) throw Error(*answer.error, answer.message);
+        for (;;) {
+            const auto change =
+                feed->next(std::chrono::steady_clock::now() + std::chrono::hours(1));
+            if (!change) continue;
+            for (const auto& instance : (*change)->instances) tell(instance, answer.run->run_id);
+            for (const auto& run : (*change)->runs)
+                if (is_finished(run.state)) return run.state == RunState::success;
+        }
+    }
+
+private:
+    static std::map<std::string, Secret> secrets_of(const std::string& home) {
+        std::map<std::string, Secret> secrets;
+        const auto text = read_file(fs::path(home) / "secrets");
+        const auto json = nlohmann::json::parse(text.value_or("{}"), nullptr, false);
+        if (json.is_object())
+            for (const auto& [name, value] : json.items())
+                if (value.is_string()) secrets.emplace(name, Secret(value.get<std::string>()));
+        return secrets;
+    }
+
+    executor::Services services() {
+        return task_services({
+            .ledger = ledger_,
+            .connection = [this](const std::string& id
+                          ) { return connections_.find(id, dag_.lake); },
+            .secrets = [this] { return secrets_; },
+            .variable = [](const std::string&) { return std::nullopt; },
+            .xcoms =
+                [this](const TaskKey& key) {
+                    std::map<std::string, std::string> values;
+                    runtime_.query([&](const core::Scheduler&) { values = journal_.xcoms(key); });
+                    return values;
+                },
+            .schema_suffix = schema_suffix(),
+        });
+    }
+
+    [[nodiscard]] static std::string schema_suffix() {
+        return "__test_" + std::to_string(::getpid());
+    }
+
+    void tell(const TaskInstance& instance, const std::string& run_id) {
+        if (!is_finished(instance.state)) return;
+        const auto& task = listed_->tasks[static_cast<std::size_t>(instance.key.task)];
+        std::cout << task.id << ' ' << name(instance.state);
+        if (instance.start_date && instance.end_date)
+            std::cout << ' ' << to_seconds(*instance.end_date - *instance.start_date) << " s";
+        std::cout << std::endl;
+        if (instance.state != TaskState::failed) return;
+        print_log(executor::log_path(
+            (folder_.path() / "logs").string(),
+            listed_->dag_id,
+            run_id,
+            task.id,
+            instance.key.map_index,
+            instance.try_number
+        ));
+    }
+
+    void drop_schemas() {
+        for (const auto& [schema, conn_id] : dag_.schemas) {
+            const auto place = connections_.find(conn_id, dag_.lake);
+            if (!place || place->type != "postgres") continue;
+            const auto port = std::to_string(place->port == 0 ? 5432 : place->port);
+            const char* const keys[] = {"host", "port", "user", "password", "dbname", nullptr};
+            const char* const values[] = {
+                place->host.c_str(),
+                port.c_str(),
+                place->login.c_str(),
+                place->password.reveal().c_str(),
+                place->schema.c_str(),
+                nullptr,
+            };
+            const std::unique_ptr<PGconn, decltype(&PQfinish)> connection(
+                PQconnectdbParams(keys, values, 0), PQfinish
+            );
+            const std::string sql = "set client_min_messages = warning; drop schema if exists \"" +
+                                    schema + schema_suffix() + "\" cascade";
+            PQclear(PQexec(connection.get(), sql.c_str()));
+        }
+    }
+
+    Dag dag_;
+    DagPtr listed_;
+    TemporaryFolder folder_;
+    TestConnections connections_;
+    std::map<std::string, Secret> secrets_;
+    SystemClock clock_;
+    store::MemoryLedger ledger_;
+    store::MemoryJournal journal_;
+    executor::LocalExecutor executor_;
+    runtime::Runtime runtime_;
+};
+
+void test(const Options& options) {
+    spdlog::set_level(spdlog::level::warn);
+    bool succeeded = false;
+    {
+        TestRun run(options);
+        succeeded = run.run(options);
+    }
+    if (!succeeded) throw Error(ErrorCode::internal, "the run failed");
+    std::cout << "the run succeeded; nothing was kept\n";
+}
+
+}  // namespace
+
+void add_dags_test(CLI::App& app) {
+    auto* dags = app.get_subcommand("dags");
+    const auto options = std::make_shared<Options>();
+    auto* verb =
+        dags->add_subcommand("test", "run a DAG file once, here, and leave nothing behind");
+    verb->add_option("file", options->file, "the DAG file")->required();
+    verb->add_option("date", options->date, "logical date, ISO 8601")->required();
+    verb->add_option("--conf,-c", options->conf, "JSON object for the run's params");
+    verb->add_option("--home", options->home, "where connections and secrets are looked up")
+        ->capture_default_str();
+    verb->callback([options] { test(*options); });
+}
+
+}  // namespace sluice
