@@ -239,6 +239,14 @@ std::optional<std::string> MemoryJournal::xcom(const TaskKey& task, const std::s
     return found->second;
 }
 
+std::map<std::string, std::string> MemoryJournal::xcoms(const TaskKey& task) const {
+    std::map<std::string, std::string> values;
+    for (auto it = xcoms_.lower_bound({task, ""}); it != xcoms_.end() && it->first.first == task;
+         ++it)
+        values.emplace(it->first.second, it->second);
+    return values;
+}
+
 std::optional<std::string> MemoryJournal::rendered(const AttemptKey& attempt) const {
     const auto found = rendered_.find(attempt);
     if (found == rendered_.end()) return std::nullopt;

@@ -53,6 +53,8 @@ public:
     /// JSON text; none if it was never pushed.
     [[nodiscard]] std::optional<std::string> xcom(const TaskKey& task, const std::string& key)
         const;
+    /// All of an instance: key -> JSON text.
+    [[nodiscard]] std::map<std::string, std::string> xcoms(const TaskKey& task) const;
     [[nodiscard]] std::optional<std::string> rendered(const AttemptKey& attempt) const;
 
 private:
