@@ -202,8 +202,12 @@ TEST_CASE("a deposed daemon stops deciding and refuses commands", "[runtime]") {
     World world;
     world.runtime.define(chain(1), {});
     world.journal.set_faults([](std::int64_t) { return store::MemoryJournal::Fault::deposed; });
-    REQUIRE_THROWS_AS(world.trigger("r1"), Error);
+    REQUIRE(world.trigger("r1").error == ErrorCode::unavailable);
+    const auto deadline = std::chrono::steady_clock::now() + 10s;
+    while (!world.runtime.deposed() && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::yield();
     REQUIRE(world.runtime.deposed());
+    REQUIRE_THROWS_AS(world.trigger("r2"), Error);
     REQUIRE(world.executor.started == 0);
 }
 
