@@ -13,6 +13,8 @@ std::vector<task::Operator> make_table() {
     std::vector<task::Operator> table{
         empty_operator(),
         extract_operator(),
+        http_operator(),
+        python_operator(),
         shell_operator(),
     };
     std::ranges::sort(table, {}, &task::Operator::name);

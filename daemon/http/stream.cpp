@@ -46,7 +46,7 @@ void Stream::on_gone(std::function<void()> callback) {
             return;
         }
     }
-    callback();
+    if (callback) callback();
 }
 
 void Stream::set_wake(std::function<void()> wake) {

@@ -265,7 +265,4 @@ private:
     ConnectionPool& pool_;
 };
 
-/// Every statement of this file, for the test that prepares them all.
-std::vector<std::pair<std::string, std::string>> all_queries();
-
 }  // namespace sluice::store

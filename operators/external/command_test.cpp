@@ -140,3 +140,37 @@ TEST_CASE("shell: a cancel ends the command within a second", "[shell][cancel]")
     REQUIRE(outcome.kind == OutcomeKind::failed);
     REQUIRE(std::chrono::steady_clock::now() - begin < 1s);
 }
+
+TEST_CASE("python: code, arguments and environment", "[python]") {
+    const Ran ran =
+        run(ops::python_operator(),
+            {{"code",
+              {"import sys, os, json",
+               "print('log')",
+               "print(json.dumps(sys.argv[1:] + [os.environ['A'], 'HOME' in os.environ or 1]))"}},
+             {"args", {"x", 2}},
+             {"env", {{"A", "1"}}}});
+    INFO(ran.outcome.message);
+    REQUIRE(ran.outcome.kind == OutcomeKind::success);
+    REQUIRE(ran.lines.at(0) == "log");
+    REQUIRE(ran.xcom.at(0) == "x");
+    REQUIRE(ran.xcom.at(1) == "2");
+    REQUIRE(ran.xcom.at(2) == "1");
+}
+
+TEST_CASE("python: a script is part of the bundle; its traceback is in the log", "[python]") {
+    const auto bundle = [](FakeContext& fake) {
+        fake.files({{"scripts/job.py", "import context_is_fine_without_this_module"}});
+    };
+    const Ran ran = run(ops::python_operator(), {{"script", "scripts/job.py"}}, bundle);
+    REQUIRE(ran.outcome.kind == OutcomeKind::failed);
+    REQUIRE_THAT(ran.outcome.message, Catch::Contains("ModuleNotFoundError"));
+    REQUIRE(ran.lines.at(0) == "Traceback (most recent call last):");
+    const Ran missing = run(ops::python_operator(), {{"script", "scripts/other.py"}}, bundle);
+    REQUIRE(missing.outcome.error_class == ErrorClass::permanent);
+    const Ran interpreter = run(ops::python_operator(), {{"code", "1"}, {"python", "/no/python"}});
+    REQUIRE_THAT(interpreter.outcome.message, Catch::Contains("/no/python"));
+    REQUIRE(
+        run(ops::python_operator(), {{"code", "exit(99)"}}).outcome.kind == OutcomeKind::skipped
+    );
+}

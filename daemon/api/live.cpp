@@ -1,0 +1,594 @@
+#include "api/live.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include <spdlog/spdlog.h>
+
+#include "api/failure.hpp"
+#include "api/json.hpp"
+#include "api/live_batch.hpp"
+#include "api/log_view.hpp"
+#include "api/services.hpp"
+#include "http/stream.hpp"
+
+namespace sluice::api {
+namespace {
+
+using namespace std::chrono_literals;
+using Steady = std::chrono::steady_clock;
+
+constexpr auto frame = 16ms;      // at most one frame a browser in this time
+constexpr auto log_pace = 100ms;  // how often a log that is watched is looked at
+constexpr auto ping_pace = 15s;
+constexpr auto error_pace = 1s;  // import errors are counted this often while someone watches
+constexpr std::size_t log_lines = 2'000;  // a log event
+constexpr std::size_t past_items = 100'000;
+constexpr std::size_t stream_bytes = std::size_t{4} << 20;
+constexpr std::size_t known_runs = 5'000;
+
+std::int64_t millis(Instant at) { return to_micros(at) / 1'000; }
+
+/// A log that a stream follows.
+struct Tail {
+    std::string key;
+    std::string path;
+    TaskKey task;
+    int try_number{};
+    std::uint64_t line{};
+    std::uint64_t offset{};
+    bool placed{false};  // `offset` belongs to `line`
+    bool complete{false};
+    bool done{false};
+};
+
+struct Watcher {
+    std::shared_ptr<http::Stream> stream;
+    std::vector<Topic> topics;
+    std::vector<Tail> tails;
+    std::string user;
+    std::string session;
+};
+
+struct Wait {
+    RunKey run;
+    Steady::duration interval{};
+    Steady::time_point next;
+    std::shared_ptr<http::Stream> stream;
+    std::function<std::string(RunState)> line;
+    RunState state{RunState::queued};
+    bool told{false};  // the end was pushed
+};
+
+/// What the ids of a run stand for.
+struct RunName {
+    std::string dag_id;
+    std::string run_id;
+    DagPtr dag;
+    int version_number{};
+};
+
+}  // namespace
+
+class Live::Impl {
+public:
+    Impl(runtime::Runtime& runtime, store::Queries& queries, Versions& versions, const Clock& clock)
+        : runtime_(runtime),
+          queries_(queries),
+          versions_(versions),
+          clock_(clock),
+          subscription_(runtime.feed().subscribe()),
+          floor_(runtime.seq()) {
+        subscription_->on_ready([this] { wake(); });
+        thread_ = std::thread([this] { run(); });
+    }
+
+    http::Reply open(Services& services, const http::Request& request, const Caller& caller);
+    void end_session(const std::string& session);
+    void watch_run(Wait wait);
+    std::size_t streams() {
+        const std::lock_guard lock(mutex_);
+        return watchers_.size();
+    }
+    void stop();
+
+private:
+    void wake() {
+        {
+            const std::lock_guard lock(wake_mutex_);
+            woken_ = true;
+        }
+        wake_.notify_one();
+    }
+    void run();
+    Steady::time_point next_due(Steady::time_point now);
+    bool drain(Batch& batch);
+    void resync_all();
+    void flush(const Batch& batch);
+    void poll_logs(const Batch& batch);
+    void poll_log(Watcher& watcher, Tail& tail);
+    void serve_waits(const Batch& batch, Steady::time_point now);
+    void ping();
+    void count_errors(Batch& batch);
+    void forget_gone();
+    const RunName* name_of(RunKey key);
+    void remember(RunKey key, const std::string& dag_id, const std::string& run_id, VersionId id);
+    std::string frame_for(const Watcher& watcher, const Batch& batch);
+    Json tasks_for(const Watcher& watcher, const Batch& batch);
+    Json runs_for(const Watcher& watcher, const Batch& batch);
+    Json dags_for(const Watcher& watcher, const Batch& batch);
+    std::string replay(const Watcher& watcher, std::int64_t since);
+    std::string bye(const char* why);
+
+    runtime::Runtime& runtime_;
+    store::Queries& queries_;
+    Versions& versions_;
+    const Clock& clock_;
+    std::shared_ptr<runtime::Feed::Subscription> subscription_;
+
+    std::mutex wake_mutex_;  // guards woken_ and stopping_
+    std::condition_variable wake_;
+    bool woken_{false};
+    bool stopping_{false};
+
+    std::mutex mutex_;  // guards all below
+    std::vector<std::shared_ptr<Watcher>> watchers_;
+    std::vector<std::shared_ptr<Wait>> waits_;
+    std::deque<Batch> past_;
+    std::size_t past_size_{0};
+    Seq floor_;  // everything after it is in past_
+    std::map<RunKey, RunName> names_;
+    std::size_t import_errors_{0};
+
+    Steady::time_point next_ping_{Steady::now() + ping_pace};
+    Steady::time_point next_count_{Steady::now()};
+    Steady::time_point last_frame_{};
+    std::thread thread_;
+};
+
+Steady::time_point Live::Impl::next_due(Steady::time_point now) {
+    const std::lock_guard lock(mutex_);
+    Steady::time_point due = now + 60s;
+    if (!watchers_.empty()) due = std::min({due, next_ping_, next_count_});
+    for (const auto& watcher : watchers_)
+        for (const Tail& tail : watcher->tails)
+            if (!tail.done) due = std::min(due, now + log_pace);
+    for (const auto& wait : waits_) due = std::min(due, wait->next);
+    return due;
+}
+
+void Live::Impl::run() {
+    while (true) {
+        const auto due = next_due(Steady::now());
+        {
+            std::unique_lock lock(wake_mutex_);
+            wake_.wait_until(lock, due, [this] { return woken_ || stopping_; });
+            woken_ = false;
+            if (stopping_) return;
+            // One frame in 16 ms: what comes meanwhile is merged into it.
+            if (Steady::now() - last_frame_ < frame)
+                wake_.wait_until(lock, last_frame_ + frame, [this] { return stopping_; });
+            if (stopping_) return;
+        }
+        try {
+            Batch batch;
+            const bool news = drain(batch);
+            const auto now = Steady::now();
+            if (now >= next_count_) count_errors(batch);
+            if (news || !batch.empty()) {
+                flush(batch);
+                last_frame_ = Steady::now();
+            }
+            poll_logs(batch);
+            serve_waits(batch, now);
+            if (now >= next_ping_) ping();
+            forget_gone();
+        } catch (const std::exception& error) {
+            // The database may be away; browsers learn of what was missed when they come back.
+            spdlog::warn("live updates: {}", error.what());
+            resync_all();
+        }
+    }
+}
+
+bool Live::Impl::drain(Batch& batch) {
+    batch.seq = runtime_.seq();
+    bool any = false;
+    if (subscription_->take_overflow()) resync_all();
+    while (const auto change = subscription_->next(Steady::now())) {
+        const Batch one = batch_of(**change);
+        const std::lock_guard lock(mutex_);
+        past_size_ += one.size();
+        past_.push_back(one);
+        while (past_size_ > past_items) {
+            past_size_ -= past_.front().size();
+            floor_ = past_.front().seq;
+            past_.pop_front();
+        }
+        batch.add(one);
+        any = true;
+    }
+    return any;
+}
+
+void Live::Impl::resync_all() {
+    const std::lock_guard lock(mutex_);
+    past_.clear();
+    past_size_ = 0;
+    floor_ = runtime_.seq();
+    for (const auto& watcher : watchers_)
+        watcher->stream->push(http::sse_event("", "resync", R"({"why":"buffer"})"));
+}
+
+void Live::Impl::remember(
+    RunKey key, const std::string& dag_id, const std::string& run_id, VersionId id
+) {
+    if (names_.contains(key)) return;
+    if (names_.size() >= known_runs) names_.clear();
+    RunName name{dag_id, run_id, runtime_.registry().find_version(id), 0};
+    if (!name.dag) {
+        const auto row = queries_.run(key);
+        if (row) {
+            name.version_number = row->version_number;
+            name.dag = versions_.dag(id, dag_id, row->version_number);
+        }
+    } else {
+        name.version_number = name.dag->version_number;
+    }
+    names_[key] = std::move(name);
+}
+
+const RunName* Live::Impl::name_of(RunKey key) {
+    const auto found = names_.find(key);
+    if (found != names_.end()) return &found->second;
+    const auto row = queries_.run(key);
+    if (!row) return nullptr;
+    remember(key, row->run.dag_id, row->run.run_id, row->run.version);
+    return &names_[key];
+}
+
+Json Live::Impl::tasks_for(const Watcher& watcher, const Batch& batch) {
+    Json list = Json::array();
+    const bool wanted = std::ranges::any_of(watcher.topics, [](const Topic& topic) {
+        return topic.kind == Topic::Kind::dag || topic.kind == Topic::Kind::run;
+    });
+    if (!wanted) return list;
+    for (const auto& [key, news] : batch.tasks) {
+        const RunName* run = name_of(key.run);
+        if (run == nullptr || !run->dag) continue;
+        const bool mine = std::ranges::any_of(watcher.topics, [&](const Topic& topic) {
+            return topic.dag_id == run->dag_id &&
+                   (topic.kind == Topic::Kind::dag ||
+                    (topic.kind == Topic::Kind::run && topic.run_id == run->run_id));
+        });
+        const auto no = static_cast<std::size_t>(key.task);
+        if (!mine || no >= run->dag->tasks.size()) continue;
+        list.push_back(
+            {run->dag_id,
+             run->run_id,
+             run->dag->tasks[no].id,
+             key.map_index,
+             std::string(1, news.letter),
+             news.try_number,
+             news.at_ms}
+        );
+    }
+    return list;
+}
+
+Json Live::Impl::runs_for(const Watcher& watcher, const Batch& batch) {
+    Json list = Json::array();
+    for (const auto& [key, news] : batch.runs) {
+        const bool mine = std::ranges::any_of(watcher.topics, [&](const Topic& topic) {
+            switch (topic.kind) {
+                case Topic::Kind::dags:
+                    return true;
+                case Topic::Kind::dag:
+                    return topic.dag_id == news.dag_id;
+                case Topic::Kind::run:
+                    return topic.dag_id == news.dag_id && topic.run_id == news.run_id;
+                case Topic::Kind::log:
+                    return false;
+            }
+            return false;
+        });
+        if (!mine) continue;
+        remember(key, news.dag_id, news.run_id, news.version);
+        list.push_back(
+            {news.dag_id,
+             news.run_id,
+             std::string(1, letter(news.state)),
+             news.at_ms,
+             news.type,
+             news.logical_date ? Json(millis(*news.logical_date)) : Json(),
+             millis(news.run_after),
+             names_[key].version_number}
+        );
+    }
+    return list;
+}
+
+Json Live::Impl::dags_for(const Watcher& watcher, const Batch& batch) {
+    Json list = Json::array();
+    for (const auto& [id, news] : batch.dags) {
+        const bool mine = std::ranges::any_of(watcher.topics, [&](const Topic& topic) {
+            return topic.kind == Topic::Kind::dags ||
+                   (topic.kind == Topic::Kind::dag && topic.dag_id == id);
+        });
+        if (!mine) continue;
+        if (news.gone) {
+            list.push_back({id, nullptr});
+            continue;
+        }
+        Json what = Json::object();
+        if (news.has_state) {
+            what["paused"] = news.paused.value_or(false);
+            what["next"] = news.next ? Json(millis(*news.next)) : Json();
+        }
+        if (news.defined) {
+            const auto listed = runtime_.registry().find(id);
+            if (listed) what["ver"] = listed->dag->version_number;
+            what["new"] = true;
+        }
+        list.push_back({id, std::move(what)});
+    }
+    return list;
+}
+
+std::string Live::Impl::frame_for(const Watcher& watcher, const Batch& batch) {
+    Json json;
+    json["seq"] = batch.seq.value;
+    if (Json tasks = tasks_for(watcher, batch); !tasks.empty()) json["ti"] = std::move(tasks);
+    if (Json runs = runs_for(watcher, batch); !runs.empty()) json["run"] = std::move(runs);
+    if (Json dags = dags_for(watcher, batch); !dags.empty()) json["dag"] = std::move(dags);
+    if (batch.import_errors) json["err"] = *batch.import_errors;
+    if (json.size() == 1) return {};
+    return http::sse_event(std::to_string(batch.seq.value), "b", dump(json));
+}
+
+void Live::Impl::flush(const Batch& batch) {
+    const std::lock_guard lock(mutex_);
+    // A run that was cleared or went on changes nothing of its name; a new one is learned here.
+    for (const auto& watcher : watchers_) {
+        const std::string text = frame_for(*watcher, batch);
+        if (!text.empty()) watcher->stream->push(text);
+    }
+}
+
+void Live::Impl::count_errors(Batch& batch) {
+    next_count_ = Steady::now() + error_pace;
+    const std::lock_guard lock(mutex_);
+    if (watchers_.empty()) return;
+    const std::size_t errors = runtime_.registry().import_errors().size();
+    if (errors == import_errors_) return;
+    import_errors_ = errors;
+    batch.import_errors = errors;
+}
+
+void Live::Impl::ping() {
+    next_ping_ = Steady::now() + ping_pace;
+    Json json;
+    json["server_ms"] = millis(clock_.now());
+    const std::string text = http::sse_event("", "ping", dump(json));
+    const std::lock_guard lock(mutex_);
+    for (const auto& watcher : watchers_) watcher->stream->push(text);
+}
+
+void Live::Impl::poll_log(Watcher& watcher, Tail& tail) {
+    const executor::LogReader reader(tail.path);
+    // Read before the lines: what is written until the attempt's end is then behind the page.
+    const bool complete = tail.complete;
+    const auto page = tail.placed ? reader.follow(tail.line, tail.offset, log_lines)
+                                  : reader.from_line(tail.line, log_lines);
+    const bool done = complete && page.at_end;
+    if (page.lines.empty() && !done) return;
+    Json json;
+    json["k"] = tail.key;
+    json["lines"] = Json::array();
+    for (const auto& line : page.lines)
+        json["lines"].push_back(
+            {line.number, millis(line.at), std::string(1, level_letter(line.level)), line.event}
+        );
+    tail.line = page.next_line;
+    tail.offset = page.next_offset;
+    tail.placed = true;
+    json["total"] = tail.line;
+    json["done"] = done;
+    tail.done = done;
+    watcher.stream->push(http::sse_event("", "log", dump(json)));
+}
+
+void Live::Impl::poll_logs(const Batch& batch) {
+    const std::lock_guard lock(mutex_);
+    for (const auto& watcher : watchers_) {
+        for (Tail& tail : watcher->tails) {
+            if (tail.done) continue;
+            const auto found = batch.tasks.find(tail.task);
+            if (found != batch.tasks.end() &&
+                (!found->second.live || found->second.try_number > tail.try_number))
+                tail.complete = true;
+            poll_log(*watcher, tail);
+        }
+    }
+}
+
+void Live::Impl::serve_waits(const Batch& batch, Steady::time_point now) {
+    std::vector<std::shared_ptr<Wait>> due;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& wait : waits_) {
+            const auto found = batch.runs.find(wait->run);
+            if (found != batch.runs.end()) wait->state = found->second.state;
+            if (is_finished(wait->state) || wait->next <= now) due.push_back(wait);
+        }
+    }
+    // Outside of the lock: the line may read the database.
+    for (const auto& wait : due) {
+        wait->next = now + wait->interval;
+        wait->stream->push(wait->line(wait->state));
+        if (!is_finished(wait->state)) continue;
+        wait->told = true;
+        wait->stream->close();
+    }
+}
+
+void Live::Impl::forget_gone() {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(watchers_, [](const auto& watcher) { return watcher->stream->closed(); });
+    std::erase_if(waits_, [](const auto& wait) { return wait->told || wait->stream->closed(); });
+}
+
+std::string Live::Impl::replay(const Watcher& watcher, std::int64_t since) {
+    if (since < floor_.value || since > runtime_.seq().value)
+        return http::sse_event("", "resync", R"({"why":"buffer"})");
+    Batch merged;
+    for (const Batch& batch : past_)
+        if (batch.seq.value > since) merged.add(batch);
+    return merged.empty() ? std::string() : frame_for(watcher, merged);
+}
+
+http::Reply Live::Impl::open(
+    Services& services, const http::Request& request, const Caller& caller
+) {
+    const auto topics = parse_topics(request.query_value("topics").value_or("dags"));
+    if (!topics || topics->empty() || topics->size() > max_topics)
+        throw failure(422, "topics is a list of dags, dag:X, run:X/R and log:X/R/T/MAP/TRY@LINE");
+    auto watcher = std::make_shared<Watcher>();
+    watcher->topics = *topics;
+    watcher->user = caller.user;
+    watcher->session = caller.session;
+    for (const Topic& topic : *topics) {
+        if (topic.kind != Topic::Kind::log) continue;
+        const AttemptLog log = find_log(
+            services, topic.dag_id, topic.run_id, topic.task_id, topic.map_index, topic.try_number
+        );
+        watcher->tails.push_back(
+            {topic.key,
+             log.path,
+             log.found.instance.key,
+             log.try_number,
+             topic.line,
+             0,
+             false,
+             log.complete,
+             false}
+        );
+    }
+    std::string known(request.header("last-event-id"));
+    if (known.empty()) known = request.query_value("since").value_or("");
+    char* end = nullptr;
+    const std::int64_t since = std::strtoll(known.c_str(), &end, 10);
+    const bool resumes = !known.empty() && *end == '\0';
+
+    http::Reply reply;
+    reply.content_type = "text/event-stream";
+    reply.set_header("Cache-Control", "no-store");
+    reply.set_header("X-Accel-Buffering", "no");
+    reply.stream = watcher->stream = std::make_shared<http::Stream>(stream_bytes);
+    watcher->stream->on_gone([this] { wake(); });
+    {
+        const std::lock_guard lock(mutex_);
+        const auto mine = std::ranges::count(watchers_, caller.user, [](const auto& other) {
+            return other->user;
+        });
+        if (watchers_.size() >= max_streams)
+            throw failure(429, "Too many live streams are open (limit 500)");
+        if (static_cast<std::size_t>(mine) >= max_streams_per_user)
+            throw failure(429, "Too many live streams of this user are open (limit 20)");
+        Json hello;
+        hello["seq"] = runtime_.seq().value;
+        hello["server_ms"] = millis(clock_.now());
+        reply.body = http::sse_event("", "hello", dump(hello));
+        if (resumes) reply.body += replay(*watcher, since);
+        watchers_.push_back(watcher);
+    }
+    wake();
+    return reply;
+}
+
+std::string Live::Impl::bye(const char* why) {
+    Json json;
+    json["why"] = why;
+    if (std::string_view(why) == "shutdown") json["retry_ms"] = 800;
+    return http::sse_event("", "bye", dump(json));
+}
+
+void Live::Impl::end_session(const std::string& session) {
+    if (session.empty()) return;
+    const std::lock_guard lock(mutex_);
+    for (const auto& watcher : watchers_) {
+        if (watcher->session != session) continue;
+        watcher->stream->push(bye("auth"));
+        watcher->stream->close();
+    }
+}
+
+void Live::Impl::watch_run(Wait wait) {
+    const auto shared = std::make_shared<Wait>(std::move(wait));
+    shared->next = Steady::now();
+    shared->stream->on_gone([this] { wake(); });
+    {
+        const std::lock_guard lock(mutex_);
+        waits_.push_back(shared);
+    }
+    // Listed first, read second: an end between the two is told by the feed.
+    const auto row = queries_.run(shared->run);
+    {
+        const std::lock_guard lock(mutex_);
+        if (row && !is_finished(shared->state)) shared->state = row->run.state;
+    }
+    wake();
+}
+
+void Live::Impl::stop() {
+    {
+        const std::lock_guard lock(wake_mutex_);
+        stopping_ = true;
+    }
+    wake_.notify_all();
+    if (thread_.joinable()) thread_.join();
+    subscription_->on_ready(nullptr);
+    const std::lock_guard lock(mutex_);
+    for (const auto& watcher : watchers_) {
+        watcher->stream->push(bye("shutdown"));
+        watcher->stream->close();
+        watcher->stream->on_gone(nullptr);
+    }
+    for (const auto& wait : waits_) {
+        wait->stream->close();
+        wait->stream->on_gone(nullptr);
+    }
+    watchers_.clear();
+    waits_.clear();
+}
+
+Live::Live(
+    runtime::Runtime& runtime, store::Queries& queries, Versions& versions, const Clock& clock
+)
+    : impl_(std::make_unique<Impl>(runtime, queries, versions, clock)) {}
+Live::~Live() { impl_->stop(); }
+http::Reply Live::open(Services& services, const http::Request& request, const Caller& caller) {
+    return impl_->open(services, request, caller);
+}
+void Live::end_session(const std::string& session) { impl_->end_session(session); }
+void Live::watch_run(
+    RunKey run,
+    std::chrono::milliseconds interval,
+    std::shared_ptr<http::Stream> stream,
+    std::function<std::string(RunState)> line
+) {
+    Wait wait;
+    wait.run = run;
+    wait.interval = interval;
+    wait.stream = std::move(stream);
+    wait.line = std::move(line);
+    impl_->watch_run(std::move(wait));
+}
+std::size_t Live::streams() const { return impl_->streams(); }
+void Live::stop() { impl_->stop(); }
+
+}  // namespace sluice::api

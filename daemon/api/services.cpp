@@ -1,0 +1,201 @@
+#include "api/services.hpp"
+
+#include "api/failure.hpp"
+#include "base/check.hpp"
+#include "base/limits.hpp"
+
+namespace sluice::api {
+namespace {
+
+constexpr std::size_t cached_versions = 500;
+
+int status_of(ErrorCode code) {
+    switch (code) {
+        case ErrorCode::invalid:
+            return 422;
+        case ErrorCode::not_found:
+            return 404;
+        case ErrorCode::conflict:
+            return 409;
+        case ErrorCode::unauthorized:
+            return 401;
+        case ErrorCode::forbidden:
+            return 403;
+        case ErrorCode::unavailable:
+            return 503;
+        case ErrorCode::limit:
+            return 429;
+        case ErrorCode::internal:
+            return 500;
+    }
+    unreachable();
+}
+
+}  // namespace
+
+DagPtr Versions::dag(VersionId id, const std::string& dag_id, int number) {
+    if (DagPtr known = registry_.find_version(id)) return known;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = dags_.find(id);
+        if (found != dags_.end()) return found->second;
+    }
+    const auto stored = queries_.version(dag_id, number);
+    if (!stored) return nullptr;
+    DagPtr dag = read_(*stored);
+    const std::lock_guard lock(mutex_);
+    if (dags_.size() >= cached_versions) dags_.clear();
+    dags_[id] = dag;
+    return dag;
+}
+
+std::optional<store::VersionRow> Versions::row(const std::string& dag_id, VersionId id) {
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = rows_.find(id);
+        if (found != rows_.end()) return found->second;
+    }
+    store::PageOf page{.limit = static_cast<std::int64_t>(limits::page_rows), .offset = 0};
+    while (true) {
+        const auto rows = queries_.versions(dag_id, page);
+        const std::lock_guard lock(mutex_);
+        for (const auto& row : rows.rows) rows_[row.id] = row;
+        const auto found = rows_.find(id);
+        if (found != rows_.end()) return found->second;
+        page.offset += page.limit;
+        if (page.offset >= rows.total) return std::nullopt;
+    }
+}
+
+http::Reply reply(int status, const Json& json) { return http::json_reply(status, dump(json)); }
+http::Reply no_content() { return {204, "", "", {}, nullptr}; }
+
+runtime::ListedDag find_dag(Services& services, const std::string& dag_id) {
+    auto listed = services.runtime.registry().find(dag_id);
+    if (!listed) throw not_found("The Dag with ID: `" + dag_id + "` was not found");
+    return *listed;
+}
+
+store::RunRow find_run(Services& services, const std::string& dag_id, const std::string& run_id) {
+    auto run = services.queries.run(dag_id, run_id);
+    if (!run)
+        throw not_found(
+            "The DagRun with dag_id: `" + dag_id + "` and run_id: `" + run_id + "` was not found"
+        );
+    return *run;
+}
+
+DagPtr dag_of(Services& services, const store::RunRow& run) {
+    DagPtr dag = services.versions.dag(run.run.version, run.run.dag_id, run.version_number);
+    if (!dag)
+        throw not_found(
+            "Version " + std::to_string(run.version_number) + " of Dag `" + run.run.dag_id +
+            "` was not found"
+        );
+    return dag;
+}
+
+TaskInstance unborn(RunKey run, TaskNo task, const Task& definition) {
+    TaskInstance instance;
+    instance.key = {run, task, unmapped};
+    instance.max_tries = definition.retries;
+    return instance;
+}
+
+Found find_instance(
+    Services& services,
+    const std::string& dag_id,
+    const std::string& run_id,
+    const std::string& task_id,
+    MapIndex map_index
+) {
+    const auto missing = [&] {
+        std::string text = "The Task Instance with dag_id: `" + dag_id + "`, run_id: `" + run_id +
+                           "` and task_id: `" + task_id + "`";
+        if (map_index != unmapped) text += " and map_index: `" + std::to_string(map_index) + "`";
+        return not_found(text + " was not found");
+    };
+    auto run = services.queries.run(dag_id, run_id);
+    if (!run) throw missing();
+    Found found;
+    found.dag = dag_of(services, *run);
+    found.no = find_task(*found.dag, task_id);
+    if (found.no == no_task) throw missing();
+    const TaskKey key{run->run.key, found.no, map_index};
+    if (auto row = services.queries.task(key)) {
+        found.instance = std::move(row->instance);
+    } else {
+        if (map_index != unmapped) throw missing();
+        found.instance = unborn(run->run.key, found.no, found.task());
+    }
+    found.version = services.versions.row(dag_id, run->run.version);
+    found.run = std::move(*run);
+    return found;
+}
+
+InstanceContext context_of(const Found& found, const Services& services) {
+    return {
+        found.run.run.dag_id,
+        found.run.run.run_id,
+        found.task().id,
+        found.run.run.logical_date,
+        found.run.run.run_after,
+        &found.task(),
+        found.version,
+        services.node,
+    };
+}
+
+std::vector<TaskInstance> all_instances(
+    Services& services, const store::RunRow& run, const Dag& dag
+) {
+    const auto rows = services.queries.tasks_of(run.run.key);
+    std::vector<std::vector<TaskInstance>> by_task(dag.tasks.size());
+    for (const auto& row : rows) {
+        const auto no = static_cast<std::size_t>(row.instance.key.task);
+        if (no < by_task.size()) by_task[no].push_back(row.instance);
+    }
+    std::vector<TaskInstance> all;
+    all.reserve(std::max(rows.size(), dag.tasks.size()));
+    for (std::size_t no = 0; no < by_task.size(); ++no) {
+        if (by_task[no].empty())
+            all.push_back(unborn(run.run.key, static_cast<TaskNo>(no), dag.tasks[no]));
+        for (auto& instance : by_task[no]) all.push_back(std::move(instance));
+    }
+    return all;
+}
+
+core::Actor actor_of(const http::Request& request, const Caller& caller) {
+    core::Actor actor;
+    actor.user = caller.user;
+    actor.source = request.remote;
+    actor.request_id = request.request_id;
+    if (!caller.session.empty()) {
+        actor.by = TriggeredBy::ui;
+    } else {
+        actor.by = request.header("user-agent").starts_with("sluice") ? TriggeredBy::cli
+                                                                      : TriggeredBy::rest_api;
+    }
+    return actor;
+}
+
+AuditEntry audit_of(
+    Services& services, const http::Request& request, const Caller& caller, std::string event
+) {
+    AuditEntry entry;
+    entry.at = services.clock.now();
+    entry.actor = caller.user;
+    entry.source = request.remote;
+    entry.request_id = request.request_id;
+    entry.event = std::move(event);
+    entry.extra = "{}";
+    return entry;
+}
+
+Answer command(Services& services, core::Event event) {
+    Answer answer = services.runtime.call(std::move(event));
+    if (answer.error) throw failure(status_of(*answer.error), answer.message);
+    return answer;
+}
+
+}  // namespace sluice::api

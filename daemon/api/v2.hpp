@@ -1,0 +1,18 @@
+// v2.hpp — the endpoints of /api/v2, one function a group. docs/design/architecture.md says what
+// is served; the shapes are Airflow's.
+#pragma once
+
+#include "api/services.hpp"
+
+namespace sluice::api {
+
+Rows dag_endpoints();
+Rows run_endpoints();
+Rows task_endpoints();
+Rows log_endpoints();
+Rows backfill_endpoints();
+Rows pool_endpoints();
+Rows admin_endpoints();
+Rows meta_endpoints();
+
+}  // namespace sluice::api

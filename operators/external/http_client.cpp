@@ -1,0 +1,180 @@
+#include "operators/external/http_client.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <memory>
+#include <mutex>
+
+#include <curl/curl.h>
+
+#include "base/error.hpp"
+#include "base/hash.hpp"
+
+namespace sluice::ops {
+namespace {
+
+struct EasyDelete {
+    void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+};
+struct MultiDelete {
+    void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
+};
+struct ListDelete {
+    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+using Easy = std::unique_ptr<CURL, EasyDelete>;
+using Multi = std::shared_ptr<CURLM>;
+using List = std::unique_ptr<curl_slist, ListDelete>;
+
+std::size_t take_body(char* data, std::size_t size, std::size_t count, void* to) {
+    auto& reply = *static_cast<HttpReply*>(to);
+    const std::size_t bytes = size * count;
+    if (reply.body.size() + bytes > http_reply_bytes) return 0;  // curl: write error
+    reply.body.append(data, bytes);
+    return bytes;
+}
+
+std::size_t take_header(char* data, std::size_t size, std::size_t count, void* to) {
+    auto& reply = *static_cast<HttpReply*>(to);
+    const std::string_view line(data, size * count);
+    // A redirect or "100 Continue" begins anew.
+    if (line.starts_with("HTTP/")) reply.headers.clear();
+    const auto colon = line.find(':');
+    if (colon == std::string_view::npos) return size * count;
+    std::string name(line.substr(0, colon));
+    std::ranges::transform(name, name.begin(), [](unsigned char c) {
+        return static_cast<char>(std::tolower(c));
+    });
+    std::string_view value = line.substr(colon + 1);
+    while (!value.empty() && (value.front() == ' ' || value.front() == '\t'))
+        value.remove_prefix(1);
+    while (!value.empty() && (value.back() == '\r' || value.back() == '\n')) value.remove_suffix(1);
+    reply.headers[name] = value;
+    return size * count;
+}
+
+ErrorClass class_of(CURLcode code) {
+    // The codes are many; those that say "the request itself is wrong" are these.
+    if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT ||
+        code == CURLE_WRITE_ERROR || code == CURLE_TOO_MANY_REDIRECTS ||
+        code == CURLE_SSL_CACERT_BADFILE)
+        return ErrorClass::permanent;
+    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_LOGIN_DENIED)
+        return ErrorClass::auth;
+    return ErrorClass::transient;
+}
+
+template <class Value>
+void set(const Easy& easy, CURLoption option, Value value) {
+    if (curl_easy_setopt(easy.get(), option, value) != CURLE_OK)
+        throw Error(ErrorCode::internal, "libcurl refuses an option");
+}
+
+Easy make_easy(const HttpRequest& request, const List& headers, HttpReply& reply, char* message) {
+    Easy easy(curl_easy_init());
+    if (!easy) throw Error(ErrorCode::internal, "libcurl does not start");
+    set(easy, CURLOPT_URL, request.url.c_str());
+    set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    set(easy, CURLOPT_NOSIGNAL, 1L);
+    set(easy, CURLOPT_ERRORBUFFER, message);
+    set(easy, CURLOPT_USERAGENT, "sluice");
+    set(easy, CURLOPT_ACCEPT_ENCODING, "");
+    set(easy, CURLOPT_CONNECTTIMEOUT, 10L);
+    // Five minutes without a byte: the server is gone.
+    set(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    set(easy, CURLOPT_LOW_SPEED_TIME, 300L);
+    set(easy, CURLOPT_HTTPHEADER, headers.get());
+    set(easy, CURLOPT_WRITEFUNCTION, &take_body);
+    set(easy, CURLOPT_WRITEDATA, &reply);
+    set(easy, CURLOPT_HEADERFUNCTION, &take_header);
+    set(easy, CURLOPT_HEADERDATA, &reply);
+    const bool reading = request.method == "GET" || request.method == "HEAD";
+    if (reading) {
+        set(easy, CURLOPT_FOLLOWLOCATION, 1L);
+        set(easy, CURLOPT_MAXREDIRS, 5L);
+    }
+    if (request.method == "HEAD") set(easy, CURLOPT_NOBODY, 1L);
+    if (!request.body.empty() || !reading) {
+        set(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+        set(easy, CURLOPT_POSTFIELDS, request.body.c_str());
+    }
+    if (request.method != "HEAD") set(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+    if (!request.login.empty()) {
+        set(easy, CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
+        set(easy, CURLOPT_USERNAME, request.login.c_str());
+        set(easy, CURLOPT_PASSWORD, request.password.reveal().c_str());
+    }
+    if (!request.ca_file.empty()) set(easy, CURLOPT_CAINFO, request.ca_file.c_str());
+    return easy;
+}
+
+List header_list(const HttpRequest& request) {
+    List list;
+    for (const auto& [name, value] : request.headers) {
+        if ((name + value).find_first_of("\r\n") != std::string::npos)
+            throw Error(ErrorCode::invalid, "header \"" + name + "\" has a line break in it");
+        const std::string line = name + ": " + value;
+        curl_slist* longer = curl_slist_append(list.get(), line.c_str());
+        if (longer == nullptr) throw std::bad_alloc();
+        (void)list.release();
+        list.reset(longer);
+    }
+    return list;
+}
+
+}  // namespace
+
+HttpAnswer send_http(task::TaskContext& ctx, const HttpRequest& request) {
+    static std::once_flag once;
+    std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+    HttpReply reply;
+    char message[CURL_ERROR_SIZE] = "";
+    const List headers = header_list(request);
+    const Easy easy = make_easy(request, headers, reply, message);
+    const Multi multi(curl_multi_init(), MultiDelete{});
+    ctx.on_cancel([weak = std::weak_ptr<CURLM>(multi)] {
+        if (const auto alive = weak.lock()) curl_multi_wakeup(alive.get());
+    });
+    curl_multi_add_handle(multi.get(), easy.get());
+    int running = 1;
+    while (running != 0 && !ctx.cancelled()) {
+        if (curl_multi_perform(multi.get(), &running) != CURLM_OK) break;
+        if (running != 0) curl_multi_poll(multi.get(), nullptr, 0, 1'000, nullptr);
+    }
+    CURLcode code = CURLE_ABORTED_BY_CALLBACK;
+    int left = 0;
+    while (const CURLMsg* done = curl_multi_info_read(multi.get(), &left))
+        if (done->msg == CURLMSG_DONE) code = done->data.result;
+    curl_multi_remove_handle(multi.get(), easy.get());
+    if (ctx.cancelled()) return {std::nullopt, {ErrorClass::permanent, "cancelled"}};
+    if (code != CURLE_OK) {
+        std::string why = *message != '\0' ? message : curl_easy_strerror(code);
+        if (code == CURLE_WRITE_ERROR)
+            why = "the reply has more than " + std::to_string(http_reply_bytes) +
+                  " bytes (http_reply_bytes)";
+        return {std::nullopt, {class_of(code), why}};
+    }
+    curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &reply.status);
+    return {std::move(reply), {}};
+}
+
+std::string encode_query(const std::vector<std::pair<std::string, std::string>>& parameters) {
+    const auto encode = [](const std::string& text) {
+        std::string out;
+        for (const char c : text) {
+            if (std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+                std::string_view("-._~").find(c) != std::string_view::npos) {
+                out += c;
+            } else {
+                out += '%' + to_hex({&c, 1});
+            }
+        }
+        return out;
+    };
+    std::string out;
+    for (const auto& [name, value] : parameters)
+        out += (out.empty() ? "" : "&") + encode(name) + '=' + encode(value);
+    return out;
+}
+
+}  // namespace sluice::ops
