@@ -16,6 +16,7 @@ std::vector<task::Operator> make_table() {
         http_operator(),
         python_operator(),
         shell_operator(),
+        sql_operator(),
     };
     std::ranges::sort(table, {}, &task::Operator::name);
     return table;
