@@ -5,6 +5,7 @@
 #include "operators/control/control.hpp"
 #include "operators/external/external.hpp"
 #include "operators/extract/extract.hpp"
+#include "operators/transform/transform.hpp"
 
 namespace sluice::ops {
 namespace {
@@ -17,6 +18,7 @@ std::vector<task::Operator> make_table() {
         python_operator(),
         shell_operator(),
         sql_operator(),
+        transform_operator(),
     };
     std::ranges::sort(table, {}, &task::Operator::name);
     return table;

@@ -49,9 +49,7 @@ void Binder::add(const DatasetSpec& dataset) {
                                      : column.type;
         columns += (columns.empty() ? "" : ", ") + engine::quote(column.name) + " " + type;
     }
-    database_.execute(
-        "create table " + engine::quoted_name(dataset.name) + " (" + columns + ")"
-    );
+    database_.execute("create table " + engine::quoted_name(dataset.name) + " (" + columns + ")");
 }
 
 Bound<std::vector<engine::ColumnInfo>> Binder::describe(const std::string& query) {
