@@ -1,0 +1,225 @@
+// dispatching.cpp — which tasks may start, in which order, and starting them.
+#include "base/check.hpp"
+#include "core/impl.hpp"
+
+namespace sluice::core {
+
+void Scheduler::Impl::evaluate(Run& run, TaskNo task) {
+    if (run.row.state != RunState::running) return;
+    auto& instance = run.at(task);
+    if (instance.row.state != TaskState::none) return;
+    const Verdict verdict = judge(run.task(task).trigger_rule, instance.up);
+    switch (verdict.kind) {
+        case Verdict::Kind::wait:
+            unready(run, instance);
+            return;
+        case Verdict::Kind::run:
+            make_ready(run, instance);
+            return;
+        case Verdict::Kind::mark:
+            if (instance.touched == turn_no_) {
+                run.held = turn_no_;
+                held_over_.push_back(instance.row.key);
+                again_ = true;
+                return;
+            }
+            instance.row.end_date = now_;
+            change(run, instance, verdict.state, {"trigger_rule"});
+            return;
+    }
+}
+
+/// Follows the changes of this turn downstream, without recursion: a chain may be very long.
+void Scheduler::Impl::settle() {
+    while (!unsettled_.empty()) {
+        const auto [run, task] = unsettled_.back();
+        unsettled_.pop_back();
+        evaluate(*run, task);
+    }
+}
+
+void Scheduler::Impl::make_ready(Run& run, Instance& instance) {
+    if (instance.ready) return;
+    const TaskNo no = instance.row.key.task;
+    instance.ready = true;
+    instance.ready_since = now_;
+    ++instance.stamp;
+    if (!is_waiting(instance.row.state)) ++run.waiting;
+    ++ready_;
+    ReadyTask task;
+    task.weight = run.task(no).effective_weight;
+    task.run_after = run.row.run_after;
+    task.run = run.row.key;
+    task.task = no;
+    task.stamp = instance.stamp;
+    task.lane = run.plan->tasks[static_cast<std::size_t>(no)].lane;
+    task.since = now_;
+    queue_.push(task);
+}
+
+void Scheduler::Impl::unready(Run& run, Instance& instance) {
+    if (!instance.ready) return;
+    instance.ready = false;
+    if (!is_waiting(instance.row.state)) --run.waiting;
+    --ready_;
+    check_later(run);
+}
+
+Instance* Scheduler::Impl::find_ready(const ReadyTask& task) {
+    Run* run = find_run(task.run);
+    if (run == nullptr || run->row.state != RunState::running) return nullptr;
+    auto& instance = run->at(task.task);
+    return instance.ready && instance.stamp == task.stamp ? &instance : nullptr;
+}
+
+/// A task that its gate let go does not start: the next one of that gate gets the place.
+void Scheduler::Impl::pass_on(const ReadyTask& task) {
+    Run* run = find_run(task.run);
+    switch (task.origin) {
+        case Origin::ready:
+            return;
+        case Origin::dag_gate:
+            queue_.release(*task.dag_gate, task.lane);
+            return;
+        case Origin::run_gate:
+            if (run != nullptr) queue_.release(run->gate, task.lane);
+            return;
+        case Origin::run_task_gate:
+            if (run != nullptr) queue_.release(run->task_gates.at(task.task), task.lane);
+            return;
+    }
+}
+
+Gate* Scheduler::Impl::full_gate(Run& run, TaskNo task) {
+    const auto& plan = run.plan->tasks[static_cast<std::size_t>(task)];
+    if (plan.per_run_gate) {
+        auto& gate = run.task_gates.at(task);
+        if (gate.is_full()) return &gate;
+    }
+    if (plan.dag_gate != nullptr && plan.dag_gate->is_full()) return plan.dag_gate;
+    if (run.gate.is_full()) return &run.gate;
+    if (run.dag->tasks_gate.is_full()) return &run.dag->tasks_gate;
+    return nullptr;
+}
+
+void Scheduler::Impl::dispatch_ready() {
+    queue_.open_lanes();
+    reserved_.clear();
+    while (running_ < settings_.parallelism) {
+        const ReadyTask* best = queue_.best();
+        if (best == nullptr) return;
+        Instance* instance = find_ready(*best);
+        if (instance == nullptr) {
+            pass_on(queue_.pop_best());
+            continue;
+        }
+        if (instance->touched == turn_no_) {
+            start_later_.push_back(queue_.pop_best());
+            again_ = true;
+            continue;
+        }
+        Run& run = *find_run(best->run);
+        if (Gate* gate = full_gate(run, best->task)) {
+            const ReadyTask held = queue_.pop_best();
+            ReadyQueue::hold(*gate, held);
+            const bool same =
+                held.origin == gate->kind && (held.dag_gate == nullptr || held.dag_gate == gate);
+            if (!same) pass_on(held);
+            continue;
+        }
+        const Demand& demand = queue_.demand(best->lane);
+        if (is_reserved(demand)) {
+            queue_.close_lane(best->lane);
+            continue;
+        }
+        if (!pools_.fits(demand)) {
+            if (now_ - best->since >= settings_.reserve_after) reserve(demand);
+            queue_.close_lane(best->lane);
+            continue;
+        }
+        (void)queue_.pop_best();
+        start_attempt(run, *instance);
+    }
+}
+
+bool Scheduler::Impl::is_reserved(const Demand& demand) const {
+    if (reserved_.empty()) return false;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(demand.size); ++i)
+        if (reserved_.contains(demand.parts[i].pool)) return true;
+    return false;
+}
+
+/// Tasks of lower order leave the pools alone until this one fits: many small ones would starve it.
+void Scheduler::Impl::reserve(const Demand& demand) {
+    for (std::size_t i = 0; i < static_cast<std::size_t>(demand.size); ++i) {
+        const auto& [pool, amount] = demand.parts[i];
+        // What can never fit must not close the pool for all others.
+        const auto slots = pools_.all()[static_cast<std::size_t>(pool)].pool.slots;
+        if (slots != -1 && amount > slots) return;
+    }
+    for (std::size_t i = 0; i < static_cast<std::size_t>(demand.size); ++i)
+        reserved_.insert(demand.parts[i].pool);
+}
+
+void Scheduler::Impl::start_attempt(Run& run, Instance& instance) {
+    auto& row = instance.row;
+    const Task& task = run.task(row.key.task);
+    if (row.start_date) put_record(instance, TaskState::failed, false);
+    if (row.starts > 0) turn_->xcoms_cleared.push_back(row.key);
+    ++row.try_number;
+    ++row.starts;
+    ++row.attempts_since_clear;
+    row.scheduled_at = instance.ready_since;
+    row.queued_at = now_;
+    row.start_date = now_;
+    row.end_date.reset();
+    row.next_try_at.reset();
+    row.error_class = ErrorClass::none;
+    row.error.clear();
+    row.note.clear();
+    instance.timed_out = false;
+    change(run, instance, TaskState::running, {"dispatch"});
+
+    auto& order = turn_->starts.emplace_back();
+    order.key = {row.key, row.starts};
+    order.dag = run.plan->dag;
+    if (!run.shared) run.shared = std::make_shared<const DagRun>(run.row);
+    order.run = run.shared;
+    order.try_number = row.try_number;
+    order.max_tries = row.max_tries;
+    order.start_date = now_;
+    if (!task.execution_timeout) return;
+    order.deadline = now_ + *task.execution_timeout;
+    timers_.add({*order.deadline, Timer::Kind::deadline, 0, row.key.run, row.key.task, row.starts});
+}
+
+void Scheduler::Impl::occupy(Run& run, const Instance& instance) {
+    const TaskNo no = instance.row.key.task;
+    const auto& plan = run.plan->tasks[static_cast<std::size_t>(no)];
+    pools_.take(queue_.demand(plan.lane));
+    ++running_;
+    ++run.active;
+    ++run.gate.active;
+    ++run.dag->tasks_gate.active;
+    if (plan.dag_gate != nullptr) ++plan.dag_gate->active;
+    if (plan.per_run_gate) ++run.task_gates.at(no).active;
+}
+
+void Scheduler::Impl::vacate(Run& run, const Instance& instance) {
+    const TaskNo no = instance.row.key.task;
+    const auto& plan = run.plan->tasks[static_cast<std::size_t>(no)];
+    pools_.give(queue_.demand(plan.lane));
+    --running_;
+    --run.active;
+    const auto leave = [this](Gate& gate) {
+        --gate.active;
+        SLUICE_CHECK(gate.active >= 0);
+        queue_.release(gate);
+    };
+    leave(run.gate);
+    leave(run.dag->tasks_gate);
+    if (plan.dag_gate != nullptr) leave(*plan.dag_gate);
+    if (plan.per_run_gate) leave(run.task_gates.at(no));
+}
+
+}  // namespace sluice::core

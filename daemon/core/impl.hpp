@@ -1,0 +1,207 @@
+// impl.hpp — the inside of Scheduler: all state, and what the parts of core call of each other.
+// Each group of functions stands in the .cpp file that its heading names.
+#pragma once
+
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "core/plan.hpp"
+#include "core/pools.hpp"
+#include "core/ready_queue.hpp"
+#include "core/run_state.hpp"
+#include "core/scheduler.hpp"
+#include "core/timers.hpp"
+
+namespace sluice::core {
+
+/// Why a transition happened and who wanted it; kept in the transition log.
+struct Cause {
+    std::string_view text;
+    std::string_view actor{};  // "" = the scheduler
+};
+
+/// A backfill that is not completed, and its runs that are open.
+struct BackfillEntry {
+    Backfill row;
+    bool row_dirty{false};
+    int running{0};                           // runs in state running
+    std::set<std::pair<int, RunKey>> queued;  // by ordinal
+    [[nodiscard]] bool has_open_runs() const { return running > 0 || !queued.empty(); }
+};
+
+class Scheduler::Impl {
+public:
+    Impl(const Settings& settings, const Snapshot& snapshot);
+    ~Impl();
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
+
+    void recover(const std::vector<AttemptKey>& alive, Instant now, Turn& turn);
+    Taken step(const Event& event, Instant now, Turn& turn);
+    void dispatch(Instant now, Turn& turn);
+    [[nodiscard]] std::optional<Instant> next_wakeup() const;
+    [[nodiscard]] const DagState* find_dag(const std::string& dag_id) const;
+    [[nodiscard]] const DagRun* find_open_run(RunKey run) const;
+    [[nodiscard]] std::vector<PoolUse> pool_use() const;
+    [[nodiscard]] Counts counts() const;
+
+private:
+    // turn.cpp: the turn and what it records
+    void begin_turn(Instant now, Turn& turn);
+    void seal();
+    void change(Run& run, Instance& instance, TaskState to, const Cause& cause);
+    void touch(Run& run);      // something about the run changes in this turn
+    void list(Run& run);       // it is looked at when the turn is sealed
+    void touch_row(Run& run);  // its row is to be written
+    void change_run(Run& run, RunState to, const Cause& cause);
+    void put_transition(const Run& run, TaskNo task, int from, int to, const Cause& cause);
+    void check_later(Run& run);
+    void mark_dirty(DagEntry& dag);
+    void touch_dag_row(DagEntry& dag);
+    [[nodiscard]] bool is_touched(const Run& run) const { return run.touched == turn_no_; }
+    void fire_timers();
+
+    // answers.cpp
+    Answer& answer(RequestId request);
+    void refuse(RequestId request, ErrorCode code, std::string message);
+    struct Subject {
+        std::string_view dag_id;
+        std::string_view run_id{};
+        std::string_view task_id{};
+    };
+    void audit(
+        const Actor& actor, std::string_view event, const Subject& subject, std::string extra = "{}"
+    );
+
+    // dispatching.cpp: who may start, and starting it
+    void evaluate(Run& run, TaskNo task);
+    void settle();
+    void make_ready(Run& run, Instance& instance);
+    void unready(Run& run, Instance& instance);
+    void dispatch_ready();
+    Gate* full_gate(Run& run, TaskNo task);
+    Instance* find_ready(const ReadyTask& task);
+    void pass_on(const ReadyTask& task);
+    [[nodiscard]] bool is_reserved(const Demand& demand) const;
+    void reserve(const Demand& demand);
+    void start_attempt(Run& run, Instance& instance);
+    void occupy(Run& run, const Instance& instance);
+    void vacate(Run& run, const Instance& instance);
+
+    // results.cpp: how attempts end
+    void take_result(Run& run, Instance& instance, const AttemptResult& result);
+    void fail_attempt(Run& run, Instance& instance, const AttemptResult& result);
+    void lose_attempt(Run& run, Instance& instance, const std::string& why);
+    void end_restarting(Run& run, Instance& instance, const Cause& cause);
+    void put_record(const Instance& instance, TaskState as, bool lost);
+    void retry_due(const Timer& timer);
+    void deadline_passed(const Timer& timer);
+
+    // runs.cpp: the life of a run
+    Plan& plan_of(const DagPtr& dag, DagEntry& entry);
+    Run& add_run(DagRun row, Plan& plan, DagEntry& entry);
+    Run& create_run(DagRun row, DagEntry& entry);
+    void enqueue(Run& run);
+    void dequeue(Run& run);
+    void start_run(Run& run);
+    void resume_instances(Run& run);
+    void finish_run(Run& run, RunState state, std::string reason, const Cause& cause);
+    void check_runs();
+    void start_runs(DagEntry& dag);
+    void run_timed_out(const Timer& timer);
+    void forget_run(RunKey key);
+    void forget_plan(Plan* plan, const DagEntry& dag);
+    [[nodiscard]] Run* find_run(RunKey key);
+    Run* find_or_load(RunKey key, const std::optional<StoredRun>& stored);
+    BackfillEntry* backfill_of(const Run& run);
+
+    // schedules.cpp: DAGs and their automated runs
+    DagEntry& dag_entry(const std::string& dag_id);
+    void set_current(DagEntry& dag, const DagPtr& version);
+    void advance(DagEntry& dag);
+    bool create_next(DagEntry& dag, Timetable::Missed missed);
+    void wake_dag(DagEntry& dag, Instant at);
+    void show_next(DagEntry& dag, const std::optional<RunTimes>& next);
+    void resume_schedule(DagEntry& dag);
+    void look_at_dirty_dags();
+
+    // clearing.cpp, marking.cpp
+    struct Scope {
+        bool upstream{false};
+        bool downstream{false};
+        bool only_failed{false};
+        bool only_running{false};
+    };
+    static std::vector<TaskNo> select(
+        const Run& run, const std::vector<TaskKey>& tasks, const Scope& scope
+    );
+    static std::optional<std::string> bad_key(const Run& run, const std::vector<TaskKey>& tasks);
+    void clear_instance(Run& run, Instance& instance, const Cause& cause);
+    void reopen(Run& run, const Cause& cause);
+    void stop_unfinished(Run& run, TaskState as, const Cause& cause, CancelReason reason);
+    void mark_instance(Run& run, Instance& instance, TaskState state, const Cause& cause);
+    int clear_failed_below(Run& run, const std::vector<TaskKey>& marked, const Cause& cause);
+
+    // backfills.cpp
+    [[nodiscard]] std::vector<DagRun> known_runs(const DagEntry& dag, const CreateBackfill& event)
+        const;
+    RunKey create_backfill_run(
+        DagEntry& dag, const Backfill& backfill, const BackfillDate& date, int ordinal
+    );
+    bool clear_into_backfill(
+        const CreateBackfill& event, RunKey key, const Backfill& backfill, int ordinal
+    );
+    void start_backfill_runs(BackfillEntry& backfill, DagEntry& dag);
+    void look_at_backfills(DagEntry& dag);
+
+    // One function an event, in the file of its subject.
+    Taken on(const DagLoaded& event);
+    Taken on(const DagGone& event);
+    Taken on(const TriggerRun& event);
+    Taken on(const CreateBackfill& event);
+    Taken on(const PatchBackfill& event);
+    Taken on(const ClearTasks& event);
+    Taken on(const SetRunState& event);
+    Taken on(const SetRunNote& event);
+    Taken on(const SetTaskState& event);
+    Taken on(const PauseDag& event);
+    Taken on(const PutPool& event);
+    Taken on(const RemovePool& event);
+    Taken on(const AttemptEnded& event);
+    Taken on(const Tick& event);
+
+    Settings settings_;
+    Pools pools_;
+    ReadyQueue queue_;
+    Timers timers_;
+    std::unordered_map<std::string, DagNo> dag_numbers_;
+    std::vector<std::unique_ptr<DagEntry>> dags_;
+    std::unordered_map<const Plan*, std::unique_ptr<Plan>> plans_;
+    std::unordered_map<RunKey, std::unique_ptr<Run>> runs_;
+    std::map<BackfillId, BackfillEntry> backfills_;
+    Seq last_seq_;
+    RunKey last_run_;
+    BackfillId last_backfill_;
+    int running_{0};        // attempts
+    std::size_t ready_{0};  // instances that wait for a slot
+
+    // The turn at work; the pointer holds during a public call only.
+    Turn* turn_{nullptr};
+    Instant now_;
+    TurnNo turn_no_{0};
+    bool open_{false};
+    bool again_{false};                               // something is due in the next turn
+    std::vector<Run*> touched_runs_;                  // in this turn, and those loaded in it
+    std::vector<Run*> checks_;                        // may have ended
+    std::vector<std::pair<Run*, TaskNo>> unsettled_;  // an upstream changed
+    std::vector<DagEntry*> dirty_dags_;
+    std::vector<DagEntry*> dirty_next_turn_;
+    std::vector<DagEntry*> dag_rows_;      // to be written
+    std::vector<TaskKey> held_over_;       // to be evaluated in the next turn
+    std::vector<ReadyTask> start_later_;   // changed in this turn: start in the next one
+    std::unordered_set<PoolNo> reserved_;  // kept for a task that waits too long
+};
+
+}  // namespace sluice::core

@@ -1,0 +1,136 @@
+// marking.cpp — states set by hand: of a run (a cancel is `failed`) and of task instances.
+#include <fmt/format.h>
+
+#include "base/check.hpp"
+#include "core/impl.hpp"
+
+namespace sluice::core {
+
+/// Ends every unfinished instance of a run that is ended by hand or by its timeout: attempts are
+/// stopped and become `as`, what never ran is skipped (or a success, when the run is set to one).
+void Scheduler::Impl::stop_unfinished(
+    Run& run, TaskState as, const Cause& cause, CancelReason reason
+) {
+    for (auto& instance : run.tasks) {
+        const TaskState state = instance.row.state;
+        const bool raise = as == TaskState::success && is_failure(state);
+        if (is_finished(state) && !raise) continue;
+        const bool held = holds_slots(state);
+        if (held) turn_->cancels.push_back({{instance.row.key, instance.row.starts}, reason});
+        const bool skip = as == TaskState::failed && !held;
+        mark_instance(run, instance, skip ? TaskState::skipped : as, cause);
+    }
+}
+
+void Scheduler::Impl::mark_instance(
+    Run& run, Instance& instance, TaskState state, const Cause& cause
+) {
+    auto& row = instance.row;
+    if (!is_finished(row.state) || !row.end_date) row.end_date = now_;
+    row.next_try_at.reset();
+    row.note = cause.actor.empty() ? std::string{cause.text} : fmt::format("by {}", cause.actor);
+    change(run, instance, state, cause);
+}
+
+/// What had failed because of the marked tasks gets another chance. Returns how many.
+int Scheduler::Impl::clear_failed_below(
+    Run& run, const std::vector<TaskKey>& marked, const Cause& cause
+) {
+    int cleared = 0;
+    const auto below = select(run, marked, {.downstream = true, .only_failed = true});
+    for (const TaskNo task : below) {
+        if (run.at(task).touched == turn_no_) continue;  // marked itself
+        clear_instance(run, run.at(task), cause);
+        ++cleared;
+    }
+    return cleared;
+}
+
+Taken Scheduler::Impl::on(const SetTaskState& event) {
+    const auto no = [&](ErrorCode code, std::string why) {
+        refuse(event.request, code, std::move(why));
+        return Taken::yes;
+    };
+    const bool settable = event.state == TaskState::success || event.state == TaskState::failed ||
+                          event.state == TaskState::skipped;
+    if (event.tasks.empty() || !settable)
+        return no(ErrorCode::invalid, "tasks are marked success, failed or skipped");
+    Run* run = find_or_load(event.tasks.front().run, event.stored);
+    if (run == nullptr) return no(ErrorCode::not_found, "no such DAG run");
+    if (is_touched(*run)) return Taken::next_turn;
+    if (run->tasks.empty()) make_instances(*run);
+    if (const auto wrong = bad_key(*run, event.tasks)) return no(ErrorCode::not_found, *wrong);
+    for (const TaskKey& key : event.tasks) {
+        const TaskState from = run->at(key.task).row.state;
+        if (from != event.state && !legal(from, event.state))
+            return no(
+                ErrorCode::conflict,
+                fmt::format("a task that is {} cannot be marked {}", name(from), name(event.state))
+            );
+    }
+    const Cause cause{"mark", event.actor.user};
+    for (const TaskKey& key : event.tasks) {
+        auto& instance = run->at(key.task);
+        if (instance.row.state == event.state || instance.touched == turn_no_) continue;
+        if (holds_slots(instance.row.state))
+            turn_->cancels.push_back({{instance.row.key, instance.row.starts}, CancelReason::user});
+        mark_instance(*run, instance, event.state, cause);
+    }
+    int cleared = 0;
+    if (event.state != TaskState::failed) cleared = clear_failed_below(*run, event.tasks, cause);
+    if (is_finished(run->row.state)) {
+        if (cleared > 0)
+            reopen(*run, cause);
+        else if (end_state(*run) != run->row.state)
+            change_run(*run, end_state(*run), cause);
+    }
+    auto& reply = answer(event.request);
+    reply.run = run->row;
+    for (const TaskKey& key : event.tasks) reply.instances.push_back(run->at(key.task).row);
+    const auto first = run->task(event.tasks.front().task).id;
+    audit(
+        event.actor,
+        fmt::format("mark_{}", name(event.state)),
+        {run->row.dag_id, run->row.run_id, event.tasks.size() == 1 ? first : ""},
+        fmt::format(R"({{"tasks":{}}})", event.tasks.size())
+    );
+    return Taken::yes;
+}
+
+Taken Scheduler::Impl::on(const SetRunState& event) {
+    Run* run = find_or_load(event.run, event.stored);
+    if (run == nullptr || event.state == RunState::running) {
+        if (run == nullptr)
+            refuse(event.request, ErrorCode::not_found, "no such DAG run");
+        else
+            refuse(event.request, ErrorCode::invalid, "a run is set to queued, success or failed");
+        return Taken::yes;
+    }
+    if (is_touched(*run)) return Taken::next_turn;
+    const Cause cause{"mark", event.actor.user};
+    if (event.state == RunState::queued) {
+        for (auto& instance : run->tasks) clear_instance(*run, instance, {"clear", cause.actor});
+        if (is_finished(run->row.state)) reopen(*run, {"clear", cause.actor});
+    } else if (!is_finished(run->row.state)) {
+        const bool good = event.state == RunState::success;
+        const auto as = good ? TaskState::success : TaskState::failed;
+        // A run that has not begun has no instances yet: there is nothing to stop.
+        if (run->has_instance_rows() || good) {
+            if (run->tasks.empty()) make_instances(*run);
+            stop_unfinished(*run, as, cause, CancelReason::user);
+        }
+        const auto who = event.actor.user.empty() ? "hand" : event.actor.user;
+        finish_run(*run, event.state, good ? "" : "cancelled by " + who, cause);
+    } else if (run->row.state != event.state) {
+        change_run(*run, event.state, cause);
+    }
+    audit(
+        event.actor,
+        fmt::format("set_run_{}", name(event.state)),
+        {run->row.dag_id, run->row.run_id}
+    );
+    answer(event.request).run = run->row;
+    return Taken::yes;
+}
+
+}  // namespace sluice::core

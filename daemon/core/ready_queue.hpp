@@ -1,0 +1,98 @@
+// ready_queue.hpp — tasks whose dependencies are met, in the order in which they should start.
+//
+// Tasks that take the same from the same pools form a lane: one heap each, so that a task which
+// does not fit never stands before one that does. A task that a limit holds back waits at that
+// limit's Gate and comes back, the best one first, when the limit has room. So every start costs
+// O(lanes + log n), whatever number of tasks is waiting.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/instant.hpp"
+#include "core/pools.hpp"
+
+namespace sluice::core {
+
+struct Gate;
+using LaneNo = std::int32_t;
+
+/// Where a task in the queue comes from: straight, or let go by a gate of its run or DAG.
+enum class Origin : std::uint8_t { ready, run_gate, run_task_gate, dag_gate };
+
+struct ReadyTask {
+    std::int64_t weight{};
+    Instant run_after;
+    RunKey run;
+    TaskNo task{no_task};
+    std::int32_t stamp{};  // of the instance when it became ready: an older one is void
+    LaneNo lane{};
+    Origin origin{Origin::ready};  // that gate is owed another one if this does not start
+    Gate* dag_gate{nullptr};       // Origin::dag_gate: which; gates of runs die with their run
+    Instant since;                 // when it became ready
+
+    /// Weight desc, run date asc, then run and task order.
+    [[nodiscard]] bool before(const ReadyTask& other) const;
+};
+
+class ReadyHeap {
+public:
+    void push(const ReadyTask& task);
+    ReadyTask pop();
+    [[nodiscard]] const ReadyTask& top() const { return heap_.front(); }
+    [[nodiscard]] bool empty() const { return heap_.empty(); }
+    [[nodiscard]] std::size_t size() const { return heap_.size(); }
+
+private:
+    std::vector<ReadyTask> heap_;
+};
+
+/// A limit on attempts at once (of a run, a DAG, a task), and who waits for it.
+struct Gate {
+    int active{0};
+    std::optional<int> most;  // none = no limit
+    Origin kind{Origin::dag_gate};
+    std::map<LaneNo, ReadyHeap> waiting;
+
+    [[nodiscard]] bool is_full() const { return most && active >= *most; }
+};
+
+class ReadyQueue {
+public:
+    LaneNo lane_for(const Demand& demand);
+    [[nodiscard]] const Demand& demand(LaneNo lane) const {
+        return lanes_[static_cast<std::size_t>(lane)].demand;
+    }
+
+    void push(const ReadyTask& task);
+    /// The best task of all lanes that are not closed.
+    [[nodiscard]] const ReadyTask* best() const;
+    ReadyTask pop_best();
+    /// Nothing more of this lane until `open_lanes`: what it takes is not there.
+    void close_lane(LaneNo lane) { lanes_[static_cast<std::size_t>(lane)].closed = true; }
+    void open_lanes();
+
+    static void hold(Gate& gate, ReadyTask task);
+    /// The gate has room for one more: its best task of each lane comes back.
+    void release(Gate& gate);
+    /// The same for one lane: a released task did not start after all.
+    void release(Gate& gate, LaneNo lane);
+
+    /// Tasks in the lanes; those at gates are not among them.
+    [[nodiscard]] std::size_t size() const { return size_; }
+
+private:
+    struct Lane {
+        Demand demand;
+        ReadyHeap heap;
+        bool closed{false};
+    };
+    std::vector<Lane> lanes_;
+    std::map<Demand, LaneNo> numbers_;
+    std::size_t size_{0};
+};
+
+}  // namespace sluice::core

@@ -1,0 +1,111 @@
+// restore.cpp — from a Snapshot to the state in memory, and what a restart leaves to decide.
+#include <algorithm>
+#include <set>
+
+#include "core/impl.hpp"
+
+namespace sluice::core {
+
+Scheduler::Impl::Impl(const Settings& settings, const Snapshot& snapshot)
+    : settings_(settings),
+      pools_(settings.cpu, settings.memory_mb),
+      last_seq_(snapshot.last_seq),
+      last_run_(snapshot.last_run),
+      last_backfill_(snapshot.last_backfill),
+      now_(snapshot.now) {
+    for (const auto& pool : snapshot.pools)
+        if (!Pools::is_built_in(pool.name)) pools_.put(pool);
+    std::unordered_map<VersionId, DagPtr> versions;
+    for (const auto& version : snapshot.versions) versions.emplace(version->version, version);
+    for (const auto& state : snapshot.dags) {
+        auto& dag = dag_entry(state.dag_id);
+        dag.state = state;
+        if (const auto at = versions.find(state.current); at != versions.end())
+            set_current(dag, at->second);
+    }
+    for (const auto& backfill : snapshot.backfills) backfills_[backfill.id].row = backfill;
+    for (const auto& row : snapshot.open_runs) {
+        // A definition that cannot be read any more leaves its runs as they are.
+        const auto version = versions.find(row.version);
+        if (version == versions.end()) continue;
+        auto& dag = dag_entry(row.dag_id);
+        Run& run = add_run(row, plan_of(version->second, dag), dag);
+        run.has_row = true;
+        make_instances(run);
+        if (row.type == RunType::scheduled) ++dag.open_automated;
+    }
+    for (const auto& row : snapshot.instances)
+        if (Run* run = find_run(row.key.run)) restore_instance(*run, row);
+    for (const auto& row : snapshot.open_runs) {
+        Run* run = find_run(row.key);
+        if (run == nullptr) continue;
+        recount(*run);
+        run->active = 0;
+        for (const auto& instance : run->tasks)
+            if (holds_slots(instance.row.state)) occupy(*run, instance);
+        auto* backfill = backfill_of(*run);
+        if (row.state == RunState::queued)
+            enqueue(*run);
+        else if (backfill != nullptr)
+            ++backfill->running;
+        else
+            ++run->dag->running_runs;
+    }
+    for (auto& dag : dags_) mark_dirty(*dag);
+}
+
+Scheduler::Impl::~Impl() = default;
+
+void Scheduler::Impl::recover(const std::vector<AttemptKey>& alive, Instant now, Turn& turn) {
+    begin_turn(now, turn);
+    const std::set<AttemptKey> living(alive.begin(), alive.end());
+    std::vector<RunKey> keys;
+    for (const auto& [key, run] : runs_) keys.push_back(key);
+    std::ranges::sort(keys);  // the same decisions whatever the order of the map
+    for (const RunKey key : keys) {
+        Run& run = *find_run(key);
+        if (run.row.state != RunState::running) continue;
+        for (auto& instance : run.tasks) {
+            const auto& row = instance.row;
+            if (!holds_slots(row.state)) continue;
+            const AttemptKey attempt{row.key, row.starts};
+            const auto& timeout = run.task(row.key.task).execution_timeout;
+            const bool lives = living.contains(attempt);
+            if (row.state == TaskState::restarting && lives)
+                turn_->cancels.push_back({attempt, CancelReason::user});
+            else if (row.state == TaskState::restarting)
+                end_restarting(run, instance, {"lost"});
+            else if (!lives)
+                lose_attempt(run, instance, "");
+            else if (timeout)
+                timers_.add(
+                    {*row.start_date + *timeout,
+                     Timer::Kind::deadline,
+                     0,
+                     row.key.run,
+                     row.key.task,
+                     row.starts}
+                );
+        }
+        if (const auto& timeout = run.plan->dag->dagrun_timeout)
+            timers_.add(
+                {*run.row.start_date + *timeout, Timer::Kind::run_timeout, 0, key, no_task, 0}
+            );
+        resume_instances(run);
+    }
+    // Attempts that nobody waits for: their rows say that they have ended, or they were marked.
+    for (const AttemptKey& attempt : living) {
+        const Run* run = find_run(attempt.task.run);
+        const bool known =
+            run != nullptr && attempt.task.task >= 0 &&
+            static_cast<std::size_t>(attempt.task.task) < run->tasks.size() &&
+            run->tasks[static_cast<std::size_t>(attempt.task.task)].row.starts == attempt.start &&
+            holds_slots(run->tasks[static_cast<std::size_t>(attempt.task.task)].row.state);
+        if (!known) turn_->cancels.push_back({attempt, CancelReason::user});
+    }
+    for (auto& [id, backfill] : backfills_)
+        if (const auto at = dag_numbers_.find(backfill.row.dag_id); at != dag_numbers_.end())
+            mark_dirty(*dags_[static_cast<std::size_t>(at->second)]);
+}
+
+}  // namespace sluice::core

@@ -1,0 +1,241 @@
+// runs.cpp — the life of a run: created, queued, started, ended.
+#include <algorithm>
+#include <utility>
+
+#include "base/check.hpp"
+#include "core/impl.hpp"
+
+namespace sluice::core {
+
+Plan& Scheduler::Impl::plan_of(const DagPtr& dag, DagEntry& entry) {
+    // A version that nobody ran may be replaced under the same number: another plan then.
+    for (const auto& [known, owned] : plans_)
+        if (known->dag->version == dag->version && known->dag->hash == dag->hash) return *owned;
+    auto made = std::make_unique<Plan>();
+    Plan& plan = *made;
+    plans_.emplace(&plan, std::move(made));
+    plan.dag = dag;
+    plan.dag_no = entry.no;
+    for (const auto& task : dag->tasks) {
+        auto& planned = plan.tasks.emplace_back();
+        planned.lane = queue_.lane_for(pools_.demand_of(task));
+        planned.per_run_gate = task.max_active_tis_per_dagrun.has_value();
+        if (!task.max_active_tis_per_dag) continue;
+        planned.dag_gate = &entry.task_gates[task.id];
+        planned.dag_gate->most = task.max_active_tis_per_dag;
+    }
+    return plan;
+}
+
+Run& Scheduler::Impl::add_run(DagRun row, Plan& plan, DagEntry& entry) {
+    auto& slot = runs_[row.key];
+    SLUICE_CHECK(!slot);
+    slot = std::make_unique<Run>();
+    Run& run = *slot;
+    run.row = std::move(row);
+    run.committed = run.row.state;
+    run.plan = &plan;
+    run.dag = &entry;
+    run.gate.kind = Origin::run_gate;
+    run.gate.most = plan.dag->max_active_tasks_per_run;
+    ++plan.open_runs;
+    for (const auto& task : plan.dag->tasks) {
+        if (!task.max_active_tis_per_dagrun) continue;
+        auto& gate = run.task_gates[static_cast<TaskNo>(&task - plan.dag->tasks.data())];
+        gate.kind = Origin::run_task_gate;
+        gate.most = task.max_active_tis_per_dagrun;
+    }
+    entry.open_run_ids.emplace(run.row.run_id, run.row.key);
+    if (run.row.logical_date) entry.open_dates.emplace(*run.row.logical_date, run.row.key);
+    return run;
+}
+
+/// A new run, queued. `row` has everything but key, dag, version, state and times.
+Run& Scheduler::Impl::create_run(DagRun row, DagEntry& entry) {
+    SLUICE_CHECK(entry.current != nullptr);
+    row.key = {++last_run_.value};
+    row.dag_id = entry.state.dag_id;
+    row.version = entry.current->dag->version;
+    row.state = RunState::queued;
+    row.queued_at = now_;
+    Run& run = add_run(std::move(row), *entry.current, entry);
+    touch_row(run);
+    put_transition(run, no_task, -1, static_cast<int>(RunState::queued), {"created"});
+    turn_->transitions.back().actor = run.row.triggering_user;
+    if (run.row.type == RunType::scheduled) ++entry.open_automated;
+    enqueue(run);
+    return run;
+}
+
+BackfillEntry* Scheduler::Impl::backfill_of(const Run& run) {
+    if (!run.row.backfill) return nullptr;
+    const auto at = backfills_.find(*run.row.backfill);
+    return at == backfills_.end() ? nullptr : &at->second;
+}
+
+void Scheduler::Impl::enqueue(Run& run) {
+    if (auto* backfill = backfill_of(run))
+        backfill->queued.emplace(run.row.backfill_ordinal, run.row.key);
+    else
+        run.dag->queued.emplace(run.row.run_after, run.row.key);
+    mark_dirty(*run.dag);
+}
+
+void Scheduler::Impl::dequeue(Run& run) {
+    if (auto* backfill = backfill_of(run))
+        backfill->queued.erase({run.row.backfill_ordinal, run.row.key});
+    else
+        run.dag->queued.erase({run.row.run_after, run.row.key});
+}
+
+Run* Scheduler::Impl::find_run(RunKey key) {
+    const auto at = runs_.find(key);
+    return at == runs_.end() ? nullptr : at->second.get();
+}
+
+/// The open run, or the stored one taken into memory; none if it is not known.
+Run* Scheduler::Impl::find_or_load(RunKey key, const std::optional<StoredRun>& stored) {
+    if (Run* open = find_run(key)) return open;
+    if (!stored || stored->run.key != key) return nullptr;
+    const auto at = dag_numbers_.find(stored->run.dag_id);
+    if (at == dag_numbers_.end()) return nullptr;
+    auto& entry = *dags_[static_cast<std::size_t>(at->second)];
+    Plan* plan = nullptr;
+    if (stored->dag)
+        plan = &plan_of(stored->dag, entry);
+    else if (entry.current != nullptr && entry.current->dag->version == stored->run.version)
+        plan = entry.current;
+    if (plan == nullptr) return nullptr;
+    Run& run = add_run(stored->run, *plan, entry);
+    run.has_row = true;
+    make_instances(run);
+    for (const auto& row : stored->instances) restore_instance(run, row);
+    recount(run);
+    list(run);  // forgotten again with this turn unless it is made open
+    return &run;
+}
+
+void Scheduler::Impl::start_runs(DagEntry& dag) {
+    if (dag.state.is_paused || dag.current == nullptr) return;
+    const int most = dag.current->dag->max_active_runs;
+    for (auto at = dag.queued.begin(); at != dag.queued.end() && dag.running_runs < most;) {
+        if (at->first > now_) break;
+        Run& run = *find_run((at++)->second);
+        if (run.cleared == turn_no_) {
+            dirty_next_turn_.push_back(&dag);
+            again_ = true;
+            continue;
+        }
+        start_run(run);
+    }
+}
+
+void Scheduler::Impl::start_run(Run& run) {
+    dequeue(run);
+    if (auto* backfill = backfill_of(run))
+        ++backfill->running;
+    else
+        ++run.dag->running_runs;
+    run.row.start_date = now_;
+    run.row.end_date.reset();
+    run.row.reason.clear();
+    change_run(run, RunState::running, {"started"});
+    if (run.tasks.empty()) make_instances(run);
+    if (const auto& timeout = run.plan->dag->dagrun_timeout)
+        timers_.add({now_ + *timeout, Timer::Kind::run_timeout, 0, run.row.key, no_task, 0});
+    resume_instances(run);
+}
+
+/// Looks at every instance: at the start of a run and after a restart of the daemon.
+void Scheduler::Impl::resume_instances(Run& run) {
+    for (std::size_t i = 0; i < run.tasks.size(); ++i) {
+        auto& instance = run.tasks[i];
+        const auto& row = instance.row;
+        if (row.state == TaskState::none)
+            evaluate(run, static_cast<TaskNo>(i));
+        else if (row.state == TaskState::scheduled)
+            make_ready(run, instance);
+        else if (row.state == TaskState::up_for_retry)
+            timers_.add(
+                {row.next_try_at.value_or(now_),
+                 Timer::Kind::retry,
+                 0,
+                 row.key.run,
+                 row.key.task,
+                 row.starts}
+            );
+    }
+    check_later(run);
+}
+
+void Scheduler::Impl::finish_run(Run& run, RunState state, std::string reason, const Cause& cause) {
+    auto* backfill = backfill_of(run);
+    switch (run.row.state) {
+        case RunState::queued:
+            dequeue(run);
+            break;
+        case RunState::running:
+            if (backfill != nullptr)
+                --backfill->running;
+            else
+                --run.dag->running_runs;
+            break;
+        case RunState::success:
+        case RunState::failed:
+            break;
+    }
+    if (!is_finished(run.row.state) && run.row.type == RunType::scheduled)
+        --run.dag->open_automated;
+    run.row.end_date = now_;
+    run.row.reason = std::move(reason);
+    change_run(run, state, cause);
+}
+
+/// Ends the runs whose last task has ended, and those in which nothing can ever move again.
+void Scheduler::Impl::check_runs() {
+    while (!checks_.empty()) {
+        Run& run = *checks_.back();
+        checks_.pop_back();
+        run.check_queued = false;
+        if (run.row.state != RunState::running || run.held == turn_no_) continue;
+        if (run.unfinished == 0)
+            finish_run(run, end_state(run), "", {"finished"});
+        else if (run.active == 0 && run.waiting == 0)
+            finish_run(run, RunState::failed, "all_tasks_deadlocked", {"deadlock"});
+    }
+}
+
+void Scheduler::Impl::run_timed_out(const Timer& timer) {
+    Run* run = find_run(timer.run);
+    if (run == nullptr || run->row.state != RunState::running) return;
+    const auto timeout = run->plan->dag->dagrun_timeout;
+    if (!timeout || *run->row.start_date + *timeout > now_) return;  // it started anew since
+    stop_unfinished(*run, TaskState::skipped, {"timeout"}, CancelReason::run_timeout);
+    finish_run(*run, RunState::failed, "dagrun_timeout", {"timeout"});
+}
+
+void Scheduler::Impl::forget_plan(Plan* plan, const DagEntry& dag) {
+    if (plan->open_runs == 0 && dag.current != plan) plans_.erase(plan);
+}
+
+void Scheduler::Impl::forget_run(RunKey key) {
+    const auto at = runs_.find(key);
+    Run& run = *at->second;
+    run.dag->open_run_ids.erase(run.row.run_id);
+    if (run.row.logical_date) {
+        auto [date, end] = run.dag->open_dates.equal_range(*run.row.logical_date);
+        while (date != end && date->second != key) ++date;
+        SLUICE_CHECK(date != end);
+        run.dag->open_dates.erase(date);
+    }
+    for (auto& instance : run.tasks) {
+        if (instance.ready) --ready_;
+    }
+    Plan* plan = run.plan;
+    const DagEntry& dag = *run.dag;
+    runs_.erase(at);
+    --plan->open_runs;
+    forget_plan(plan, dag);
+}
+
+}  // namespace sluice::core

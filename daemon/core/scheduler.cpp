@@ -1,0 +1,93 @@
+#include "core/scheduler.hpp"
+
+#include "core/impl.hpp"
+
+namespace sluice::core {
+
+Scheduler::Scheduler(Settings settings, const Snapshot& snapshot)
+    : impl_(std::make_unique<Impl>(settings, snapshot)) {}
+Scheduler::~Scheduler() = default;
+Scheduler::Scheduler(Scheduler&&) noexcept = default;
+Scheduler& Scheduler::operator=(Scheduler&&) noexcept = default;
+
+void Scheduler::recover(const std::vector<AttemptKey>& alive, Instant now, Turn& turn) {
+    impl_->recover(alive, now, turn);
+}
+Taken Scheduler::step(const Event& event, Instant now, Turn& turn) {
+    return impl_->step(event, now, turn);
+}
+void Scheduler::dispatch(Instant now, Turn& turn) { impl_->dispatch(now, turn); }
+std::optional<Instant> Scheduler::next_wakeup() const { return impl_->next_wakeup(); }
+const DagState* Scheduler::find_dag(const std::string& dag_id) const {
+    return impl_->find_dag(dag_id);
+}
+const DagRun* Scheduler::find_open_run(RunKey run) const { return impl_->find_open_run(run); }
+std::vector<Scheduler::PoolUse> Scheduler::pool_use() const { return impl_->pool_use(); }
+Scheduler::Counts Scheduler::counts() const { return impl_->counts(); }
+
+Taken Scheduler::Impl::step(const Event& event, Instant now, Turn& turn) {
+    begin_turn(now, turn);
+    return std::visit([this](const auto& what) { return on(what); }, event);
+}
+
+Taken Scheduler::Impl::on(const Tick& /*event*/) { return Taken::yes; }  // begin_turn did it all
+
+void Scheduler::Impl::dispatch(Instant now, Turn& turn) {
+    begin_turn(now, turn);
+    // The end of a run lets the next one start, which may end at once, and so on.
+    do {
+        settle();
+        check_runs();
+        look_at_dirty_dags();
+    } while (!unsettled_.empty() || !checks_.empty() || !dirty_dags_.empty());
+    dispatch_ready();
+    seal();
+}
+
+std::optional<Instant> Scheduler::Impl::next_wakeup() const {
+    if (again_ || !dirty_dags_.empty()) return now_;
+    return timers_.next();
+}
+
+const DagState* Scheduler::Impl::find_dag(const std::string& dag_id) const {
+    const auto at = dag_numbers_.find(dag_id);
+    return at == dag_numbers_.end() ? nullptr : &dags_[static_cast<std::size_t>(at->second)]->state;
+}
+
+const DagRun* Scheduler::Impl::find_open_run(RunKey run) const {
+    const auto at = runs_.find(run);
+    return at == runs_.end() ? nullptr : &at->second->row;
+}
+
+std::vector<Scheduler::PoolUse> Scheduler::Impl::pool_use() const {
+    std::vector<PoolUse> result;
+    std::unordered_map<PoolNo, std::int64_t> scheduled;
+    for (const auto& [key, run] : runs_)
+        for (const auto& instance : run->tasks)
+            if (instance.ready) {
+                const auto& plan =
+                    run->plan->tasks[static_cast<std::size_t>(instance.row.key.task)];
+                const auto& demand = queue_.demand(plan.lane);
+                for (std::size_t i = 0; i < static_cast<std::size_t>(demand.size); ++i)
+                    scheduled[demand.parts[i].pool] += demand.parts[i].amount;
+            }
+    const auto& all = pools_.all();
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        if (!all[i].exists) continue;
+        auto& use = result.emplace_back();
+        use.pool = all[i].pool;
+        use.running = all[i].used;
+        use.scheduled = scheduled[static_cast<PoolNo>(i)];
+    }
+    return result;
+}
+
+Scheduler::Counts Scheduler::Impl::counts() const {
+    Counts counts;
+    counts.open_runs = runs_.size();
+    counts.running_tasks = static_cast<std::size_t>(running_);
+    counts.ready_tasks = ready_;
+    return counts;
+}
+
+}  // namespace sluice::core

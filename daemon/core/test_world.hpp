@@ -1,0 +1,277 @@
+// test_world.hpp — for tests of core: a scheduler, a clock that stands still, and what was decided.
+// Every turn is checked: no instance changes twice, seq has no gaps, transitions are legal.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "core/scheduler.hpp"
+
+namespace sluice::core::test {
+
+using namespace std::chrono_literals;
+
+inline Instant at(std::string_view text) {
+    const auto parsed = parse_time(text);
+    REQUIRE(parsed);
+    return parsed->at;
+}
+
+/// One task of a test DAG: "extract", or "load < extract transform" for one with upstreams.
+inline Dag make_dag(const std::string& dag_id, const std::vector<std::string>& lines) {
+    Dag dag;
+    dag.dag_id = dag_id;
+    dag.hash = dag_id;
+    dag.is_paused_upon_creation = false;
+    for (const auto& line : lines) {
+        Task task;
+        std::string word;
+        for (const char c : line + " ") {
+            if (c != ' ') {
+                word += c;
+                continue;
+            }
+            if (task.id.empty())
+                task.id = word;
+            else if (!word.empty() && word != "<")
+                task.upstream.push_back(find_task(dag, word));
+            word.clear();
+        }
+        dag.tasks.push_back(task);
+    }
+    REQUIRE(link_tasks(dag).empty());
+    return dag;
+}
+
+class World {
+public:
+    explicit World(const Settings& settings = Settings{}, const Snapshot& snapshot = Snapshot{})
+        : settings_(settings), scheduler(settings, snapshot) {}
+
+    /// Gives the DAG a version number and loads it.
+    DagPtr load(Dag dag) {
+        dag.version = {++last_version_};
+        dag.hash += std::to_string(last_version_);
+        auto ptr = std::make_shared<const Dag>(std::move(dag));
+        versions_.push_back(ptr);
+        turn({DagLoaded{ptr, true}});
+        return ptr;
+    }
+
+    /// Turns until nothing is due: events first, then what was put off. Returns the last answer.
+    void turn(std::vector<Event> events) {
+        int count = 0;
+        do {
+            Turn turn;
+            std::vector<Event> later;
+            for (const auto& event : events)
+                if (scheduler.step(event, now, turn) == Taken::next_turn) later.push_back(event);
+            scheduler.dispatch(now, turn);
+            take(turn);
+            events = std::move(later);
+            REQUIRE(++count < 100);
+        } while (!events.empty() || (scheduler.next_wakeup() && *scheduler.next_wakeup() <= now));
+    }
+
+    void wait(Duration duration) {
+        now += duration;
+        turn({Tick{}});
+    }
+
+    const Answer& trigger(const std::string& dag_id, const std::string& run_id = "r") {
+        TriggerRun event;
+        event.request = {++last_request_};
+        event.actor.user = "ada";
+        event.dag_id = dag_id;
+        event.run_id = run_id;
+        return ask(event);
+    }
+
+    template <class Command>
+    const Answer& ask(Command command) {
+        command.request = {++last_request_};
+        command.actor.user = "ada";
+        turn({command});
+        const auto found = answers.find(command.request);
+        REQUIRE(found != answers.end());
+        return found->second;
+    }
+
+    /// Ends the live attempt of the task in the only, or the named, run.
+    void end(const std::string& task, const Outcome& outcome = {}, const std::string& run = "") {
+        AttemptEnded event;
+        event.result.key = live_attempt(task, run);
+        event.result.end_date = now;
+        event.result.outcome = outcome;
+        live.erase(event.result.key);
+        turn({event});
+    }
+    void fail(const std::string& task, ErrorClass error_class = ErrorClass::none) {
+        Outcome outcome;
+        outcome.kind = OutcomeKind::failed;
+        outcome.error_class = error_class;
+        outcome.message = "no";
+        end(task, outcome);
+    }
+
+    AttemptKey live_attempt(const std::string& task, const std::string& run = "") const {
+        for (const auto& [key, order] : live) {
+            const auto& found = order.dag->tasks[static_cast<std::size_t>(key.task.task)];
+            if (found.id == task && (run.empty() || order.run->run_id == run)) return key;
+        }
+        FAIL("no live attempt of " + task);
+        return {};
+    }
+
+    /// Ids of the tasks that run, in the order of their start.
+    [[nodiscard]] std::set<std::string> running() const {
+        std::set<std::string> ids;
+        for (const auto& [key, order] : live)
+            ids.insert(order.dag->tasks[static_cast<std::size_t>(key.task.task)].id);
+        return ids;
+    }
+
+    [[nodiscard]] std::string state(const std::string& task, const std::string& run = "") const {
+        for (const auto& [key, row] : runs) {
+            if (!run.empty() && row.run_id != run) continue;
+            const TaskNo no = find_task(*version(row.version), task);
+            const auto found = instances.find({key, no, unmapped});
+            return std::string{
+                name(found == instances.end() ? TaskState::none : found->second.state)
+            };
+        }
+        return "no run";
+    }
+    [[nodiscard]] std::string run_state(const std::string& run = "") const {
+        for (const auto& [key, row] : runs)
+            if (run.empty() || row.run_id == run) return std::string{name(row.state)};
+        return "no run";
+    }
+    [[nodiscard]] DagRun run(const std::string& run_id = "") const {
+        for (const auto& [key, row] : runs)
+            if (run_id.empty() || row.run_id == run_id) return row;
+        FAIL("no run " + run_id);
+        return {};
+    }
+    [[nodiscard]] TaskInstance instance(const std::string& task) const {
+        const auto& row = runs.begin()->second;
+        return instances.at({row.key, find_task(*version(row.version), task), unmapped});
+    }
+    [[nodiscard]] StoredRun stored(RunKey key) const {
+        StoredRun found;
+        found.run = runs.at(key);
+        found.dag = version(found.run.version);
+        for (const auto& [task, row] : instances)
+            if (task.run == key) found.instances.push_back(row);
+        return found;
+    }
+    [[nodiscard]] TaskKey key(const std::string& task) const {
+        const auto& row = runs.begin()->second;
+        return {row.key, find_task(*version(row.version), task), unmapped};
+    }
+    [[nodiscard]] DagPtr version(VersionId id) const {
+        return versions_.at(static_cast<std::size_t>(id.value - 1));
+    }
+
+    /// What a restarted daemon reads.
+    [[nodiscard]] Snapshot snapshot() const {
+        Snapshot result;
+        result.last_seq = last_seq;
+        result.now = now;
+        for (const auto& [id, state] : dags) result.dags.push_back(state);
+        result.versions = versions_;
+        for (const auto& [key, row] : runs) {
+            result.last_run = key;
+            if (!is_finished(row.state)) result.open_runs.push_back(row);
+        }
+        for (const auto& [key, row] : instances)
+            if (!is_finished(runs.at(key.run).state)) result.instances.push_back(row);
+        for (const auto& [id, row] : backfills) {
+            result.last_backfill = id;
+            if (!row.completed_at) result.backfills.push_back(row);
+        }
+        for (const auto& [id, row] : pools) result.pools.push_back(row);
+        return result;
+    }
+    /// kill -9 and a new start; `alive` attempts go on (a reload rather than a restart).
+    void restart(const std::vector<AttemptKey>& alive = {}) {
+        scheduler = Scheduler{settings_, snapshot()};
+        std::erase_if(live, [&](const auto& entry) {
+            return std::ranges::find(alive, entry.first) == alive.end();
+        });
+        Turn turn;
+        scheduler.recover(alive, now, turn);
+        scheduler.dispatch(now, turn);
+        take(turn);
+        this->turn({});
+    }
+
+    void take(const Turn& turn) {
+        std::set<TaskKey> seen;
+        for (const auto& change : turn.tasks) {
+            REQUIRE(seen.insert(change.instance.key).second);
+            const auto known = instances.find(change.instance.key);
+            REQUIRE((change.row == RowIs::fresh) == (known == instances.end()));
+            const auto from = known == instances.end() ? TaskState::none : known->second.state;
+            REQUIRE(change.from == from);
+            REQUIRE(legal(from, change.instance.state));
+            instances[change.instance.key] = change.instance;
+        }
+        for (const auto& change : turn.runs) {
+            const auto known = runs.find(change.run.key);
+            REQUIRE((change.row == RowIs::fresh) == (known == runs.end()));
+            if (known != runs.end()) {
+                REQUIRE(change.from == known->second.state);
+                if (*change.from != change.run.state)
+                    REQUIRE(legal(*change.from, change.run.state));
+            }
+            runs[change.run.key] = change.run;
+        }
+        for (const auto& transition : turn.transitions) {
+            REQUIRE(transition.seq.value == last_seq.value + 1);
+            last_seq = transition.seq;
+            transitions.push_back(transition);
+        }
+        for (const auto& order : turn.starts) REQUIRE(live.emplace(order.key, order).second);
+        for (const auto& order : turn.cancels) cancels.push_back(order);
+        for (const auto& answer : turn.answers) answers[answer.id] = answer;
+        for (const auto& state : turn.dags) dags[state.dag_id] = state;
+        for (const auto& row : turn.backfills) backfills[row.id] = row;
+        for (const auto& row : turn.backfill_dates) backfill_dates.push_back(row);
+        for (const auto& row : turn.pools) pools[row.name] = row;
+        for (const auto& name : turn.pools_removed) pools.erase(name);
+        for (const auto& row : turn.attempts) attempts.push_back(row);
+        for (const auto& row : turn.audits) audits.push_back(row);
+        ++turns;
+    }
+
+private:
+    Settings settings_;
+    std::vector<DagPtr> versions_;
+    std::int64_t last_version_{0};
+    std::int64_t last_request_{0};
+
+public:
+    Scheduler scheduler;
+    Instant now{std::chrono::sys_days{std::chrono::year{2026} / 1 / 10}};
+    std::map<RunKey, DagRun> runs;
+    std::map<TaskKey, TaskInstance> instances;
+    std::map<AttemptKey, AttemptOrder> live;
+    std::vector<CancelOrder> cancels;
+    std::map<RequestId, Answer> answers;
+    std::map<std::string, DagState> dags;
+    std::map<BackfillId, Backfill> backfills;
+    std::vector<BackfillDate> backfill_dates;
+    std::map<std::string, Pool> pools;
+    std::vector<AttemptRecord> attempts;
+    std::vector<AuditEntry> audits;
+    std::vector<Transition> transitions;
+    Seq last_seq;
+    int turns{0};
+};
+
+}  // namespace sluice::core::test

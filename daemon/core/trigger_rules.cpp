@@ -1,0 +1,93 @@
+#include "core/trigger_rules.hpp"
+
+#include "base/check.hpp"
+
+namespace sluice::core {
+namespace {
+
+constexpr Verdict wait{Verdict::Kind::wait, TaskState::none};
+constexpr Verdict run{Verdict::Kind::run, TaskState::none};
+constexpr Verdict skip{Verdict::Kind::mark, TaskState::skipped};
+constexpr Verdict upstream_failed{Verdict::Kind::mark, TaskState::upstream_failed};
+
+}  // namespace
+
+void UpstreamCounts::add(TaskState state, std::int32_t by) {
+    switch (state) {
+        case TaskState::success:
+            success += by;
+            return;
+        case TaskState::skipped:
+            skipped += by;
+            return;
+        case TaskState::failed:
+            failed += by;
+            return;
+        case TaskState::upstream_failed:
+            upstream_failed += by;
+            return;
+        case TaskState::removed:
+            removed += by;
+            return;
+        case TaskState::none:
+        case TaskState::scheduled:
+        case TaskState::queued:
+        case TaskState::running:
+        case TaskState::up_for_retry:
+        case TaskState::up_for_reschedule:
+        case TaskState::deferred:
+        case TaskState::restarting:
+        case TaskState::awaiting_input:
+            return;
+    }
+}
+
+// A task is marked as soon as the outcome is certain, without waiting for the other upstreams.
+Verdict judge(TriggerRule rule, const UpstreamCounts& up) {
+    if (up.total == 0) return run;
+    const bool any_failed = up.failed + up.upstream_failed > 0;
+    const bool all_done = up.done() >= up.total;
+    switch (rule) {
+        case TriggerRule::all_success:
+            if (any_failed) return upstream_failed;
+            if (up.skipped > 0) return skip;
+            return up.success >= up.total ? run : wait;
+        case TriggerRule::all_failed:
+            if (up.success + up.skipped > 0) return skip;
+            return up.failed + up.upstream_failed >= up.total ? run : wait;
+        case TriggerRule::all_done:
+            return all_done ? run : wait;
+        case TriggerRule::all_done_min_one_success:
+            if (up.skipped > 0) return skip;
+            if (!all_done) return wait;
+            return up.success > 0 ? run : upstream_failed;
+        case TriggerRule::all_skipped:
+            if (up.success > 0 || any_failed) return skip;
+            return up.skipped >= up.total ? run : wait;
+        case TriggerRule::one_failed:
+            if (any_failed) return run;
+            return all_done ? skip : wait;
+        case TriggerRule::one_success:
+            if (up.success > 0) return run;
+            if (!all_done) return wait;
+            return up.skipped >= up.total ? skip : upstream_failed;
+        case TriggerRule::one_done:
+            if (up.success + up.failed > 0) return run;
+            return all_done ? skip : wait;
+        case TriggerRule::none_failed:
+            if (any_failed) return upstream_failed;
+            return up.success + up.skipped >= up.total ? run : wait;
+        case TriggerRule::none_failed_min_one_success:
+            if (any_failed) return upstream_failed;
+            if (up.skipped >= up.total) return skip;
+            return up.success + up.skipped >= up.total ? run : wait;
+        case TriggerRule::none_skipped:
+            if (up.skipped > 0) return skip;
+            return all_done ? run : wait;
+        case TriggerRule::always:
+            return run;
+    }
+    unreachable();
+}
+
+}  // namespace sluice::core

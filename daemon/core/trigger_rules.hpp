@@ -1,0 +1,39 @@
+// trigger_rules.hpp — whether a task may run, given the states of its direct upstreams
+// (semantics 7). A pure function over counts.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "model/dag.hpp"
+#include "model/states.hpp"
+
+namespace sluice::core {
+
+/// How many direct upstreams there are, and how many have ended as what.
+struct UpstreamCounts {
+    std::int32_t total{};
+    std::int32_t success{};
+    std::int32_t skipped{};
+    std::int32_t failed{};
+    std::int32_t upstream_failed{};
+    std::int32_t removed{};
+
+    [[nodiscard]] std::int32_t done() const {
+        return success + skipped + failed + upstream_failed + removed;
+    }
+    /// `by` = +1 when an upstream ends in `state`, -1 when it leaves it. Unfinished states count
+    /// for nothing.
+    void add(TaskState state, std::int32_t by);
+    friend bool operator==(const UpstreamCounts&, const UpstreamCounts&) = default;
+};
+
+struct Verdict {
+    enum class Kind { wait, run, mark } kind{Kind::wait};
+    TaskState state{TaskState::none};  // mark: what the task becomes without running
+    friend bool operator==(const Verdict&, const Verdict&) = default;
+};
+
+Verdict judge(TriggerRule rule, const UpstreamCounts& up);
+
+}  // namespace sluice::core

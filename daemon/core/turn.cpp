@@ -1,0 +1,166 @@
+// turn.cpp — the turn at work: what changed in it, and the rows that say so.
+#include <utility>
+
+#include "base/check.hpp"
+#include "core/impl.hpp"
+
+namespace sluice::core {
+
+void Scheduler::Impl::begin_turn(Instant now, Turn& turn) {
+    turn_ = &turn;
+    now_ = std::max(now_, now);
+    turn.now = now_;
+    if (open_) return;
+    open_ = true;
+    again_ = false;
+    ++turn_no_;
+    for (const auto& task : start_later_) queue_.push(task);
+    start_later_.clear();
+    for (DagEntry* dag : std::exchange(dirty_next_turn_, {})) mark_dirty(*dag);
+    // Nothing of this turn is touched yet, so a busy run cannot put off its own timeouts.
+    fire_timers();
+    for (const TaskKey& key : std::exchange(held_over_, {}))
+        if (Run* run = find_run(key.run)) {
+            evaluate(*run, key.task);
+            check_later(*run);
+        }
+}
+
+void Scheduler::Impl::fire_timers() {
+    while (const auto timer = timers_.take_due(now_)) {
+        switch (timer->kind) {
+            case Timer::Kind::dag: {
+                auto& dag = *dags_[static_cast<std::size_t>(timer->dag)];
+                if (dag.timer_at && *dag.timer_at <= now_) dag.timer_at.reset();
+                mark_dirty(dag);
+                break;
+            }
+            case Timer::Kind::run_timeout:
+                run_timed_out(*timer);
+                break;
+            case Timer::Kind::retry:
+                retry_due(*timer);
+                break;
+            case Timer::Kind::deadline:
+                deadline_passed(*timer);
+                break;
+        }
+    }
+}
+
+void Scheduler::Impl::seal() {
+    for (Run* run : touched_runs_) {
+        if (run->row_dirty) {
+            RunChange change;
+            change.row = run->has_row ? RowIs::existing : RowIs::fresh;
+            if (run->has_row) change.from = run->committed;
+            change.run = run->row;
+            turn_->runs.push_back(std::move(change));
+            run->has_row = true;
+            run->row_dirty = false;
+            run->committed = run->row.state;
+        }
+        if (is_finished(run->row.state)) forget_run(run->row.key);
+    }
+    touched_runs_.clear();
+    for (DagEntry* dag : std::exchange(dag_rows_, {})) {
+        dag->row_dirty = false;
+        turn_->dags.push_back(dag->state);
+    }
+    for (auto at = backfills_.begin(); at != backfills_.end();) {
+        auto& entry = at->second;
+        if (std::exchange(entry.row_dirty, false)) turn_->backfills.push_back(entry.row);
+        at = entry.row.completed_at ? backfills_.erase(at) : std::next(at);
+    }
+    for (auto& answer : turn_->answers) answer.seq = last_seq_;
+    open_ = false;
+    turn_ = nullptr;
+}
+
+void Scheduler::Impl::touch(Run& run) {
+    run.touched = turn_no_;
+    list(run);
+}
+
+void Scheduler::Impl::list(Run& run) {
+    if (run.listed == turn_no_) return;
+    run.listed = turn_no_;
+    touched_runs_.push_back(&run);
+}
+
+void Scheduler::Impl::touch_row(Run& run) {
+    touch(run);
+    run.row_dirty = true;
+    run.shared.reset();
+}
+
+void Scheduler::Impl::check_later(Run& run) {
+    if (std::exchange(run.check_queued, true)) return;
+    checks_.push_back(&run);
+}
+
+void Scheduler::Impl::mark_dirty(DagEntry& dag) {
+    if (std::exchange(dag.dirty, true)) return;
+    dirty_dags_.push_back(&dag);
+}
+
+void Scheduler::Impl::touch_dag_row(DagEntry& dag) {
+    if (std::exchange(dag.row_dirty, true)) return;
+    dag_rows_.push_back(&dag);
+}
+
+void Scheduler::Impl::put_transition(
+    const Run& run, TaskNo task, int from, int to, const Cause& cause
+) {
+    auto& row = turn_->transitions.emplace_back();
+    row.seq = {++last_seq_.value};
+    row.run = run.row.key;
+    row.task = task;
+    row.from = from;
+    row.to = to;
+    row.at = now_;
+    row.cause = cause.text;
+    row.actor = cause.actor;
+}
+
+void Scheduler::Impl::change_run(Run& run, RunState to, const Cause& cause) {
+    const RunState from = run.row.state;
+    SLUICE_CHECK(legal(from, to));
+    put_transition(run, no_task, static_cast<int>(from), static_cast<int>(to), cause);
+    run.row.state = to;
+    touch_row(run);
+    check_later(run);
+    mark_dirty(*run.dag);
+}
+
+void Scheduler::Impl::change(Run& run, Instance& instance, TaskState to, const Cause& cause) {
+    const TaskState from = instance.row.state;
+    SLUICE_CHECK(instance.touched != turn_no_);
+    SLUICE_CHECK(legal(from, to));
+    unready(run, instance);
+    instance.touched = turn_no_;
+    instance.row.state = to;
+    run.waiting += static_cast<int>(is_waiting(to)) - static_cast<int>(is_waiting(from));
+    run.unfinished += static_cast<int>(is_finished(from)) - static_cast<int>(is_finished(to));
+    if (holds_slots(from) && !holds_slots(to)) vacate(run, instance);
+    if (!holds_slots(from) && holds_slots(to)) occupy(run, instance);
+    if (is_finished(from) || is_finished(to)) {
+        for (const TaskNo down : run.task(instance.row.key.task).downstream) {
+            auto& counts = run.at(down).up;
+            counts.add(from, -1);
+            counts.add(to, 1);
+            unsettled_.emplace_back(&run, down);
+        }
+        check_later(run);
+    }
+    touch(run);
+    put_transition(run, instance.row.key.task, static_cast<int>(from), static_cast<int>(to), cause);
+    turn_->transitions.back().try_number = instance.row.try_number;
+    auto& row = turn_->tasks.emplace_back();
+    row.row = instance.has_row ? RowIs::existing : RowIs::fresh;
+    row.from = from;
+    row.instance = instance.row;
+    instance.has_row = true;
+}
+
+}  // namespace sluice::core
