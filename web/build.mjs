@@ -1,16 +1,22 @@
 // build.mjs — web/src -> web/dist: hashed files, gzip twins, index.html and manifest.json.
 //   node build.mjs            the dashboard
 //   node build.mjs --cpp DIR  and DIR/web_files.{s,cpp}, which the daemon compiles in
+//   node build.mjs --dist DIR into another folder
 // Fails when a size budget of budget.json is exceeded.
 import { build } from "esbuild";
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 
 const root = dirname(fileURLToPath(import.meta.url));
-const dist = join(root, "dist");
+function option(name) {
+    const at = process.argv.indexOf(name);
+    return at > 0 ? resolve(process.argv[at + 1]) : null;
+}
+
+const dist = option("--dist") ?? join(root, "dist");
 const statics = join(dist, "static");
 
 const common = {
@@ -185,8 +191,8 @@ function writeCpp(out) {
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
     const measured = await buildWeb();
-    const at = process.argv.indexOf("--cpp");
-    if (at > 0) writeCpp(process.argv[at + 1]);
+    const cpp = option("--cpp");
+    if (cpp) writeCpp(cpp);
     console.log(
         `web: landing ${measured.landing_js_gz} B, all ${measured.all_js_gz} B, css ${measured.css_gz} B (gzip)`,
     );
