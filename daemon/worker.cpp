@@ -1,10 +1,13 @@
 // worker.cpp — the verb worker: one process operator at the end of an inherited socket. Started by
 // the executor, never by a user.
-#include <unistd.h>
+#include "executor/worker.hpp"
+
+#include <memory>
 
 #include <CLI/CLI.hpp>
+#include <unistd.h>
 
-#include "executor/worker.hpp"
+#include "executor/check_process.hpp"
 #include "operators/operators.hpp"
 #include "wiring.hpp"
 
@@ -13,7 +16,10 @@ namespace sluice {
 void add_worker(CLI::App& app) {
     auto* verb = app.add_subcommand("worker", "one task of a daemon (started by it)");
     verb->group("");  // not listed
-    verb->callback([] {
+    const auto check = std::make_shared<bool>(false);
+    verb->add_flag("--check", *check, "check a DAG version read from standard input");
+    verb->callback([check] {
+        if (*check) ::_exit(executor::check_main(ops::all_operators()));
         // Nothing of a worker may run on: its result is already sent.
         ::_exit(executor::worker_main(executor::worker_fd, ops::all_operators()));
     });

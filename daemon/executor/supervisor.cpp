@@ -16,7 +16,6 @@
 
 #include "base/error.hpp"
 #include "executor/frames.hpp"
-#include "executor/worker.hpp"
 #include "task/child.hpp"
 #include "task/lines.hpp"
 #include "task/operator.hpp"
@@ -75,7 +74,7 @@ private:
         task::Pipe out = task::make_pipe();
         task::Pipe err = task::make_pipe();
         task::Command command;
-        command.argv = {owner_.program_, "worker", "--fd", std::to_string(worker_fd)};
+        command.argv = {owner_.program_, "worker"};
         command.environment = owner_.spawner_.environment();
         command.cwd = owner_.scratch_;
         command.stdout_fd = out.write.get();

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/error.hpp"
+#include "executor/check_process.hpp"
 #include "executor/frames.hpp"
 #include "executor/local_executor.hpp"
 #include "executor/task_log.hpp"
@@ -94,6 +95,16 @@ Outcome polite(task::TaskContext& ctx, const Json& params) {
     return task::fail(ErrorClass::permanent, "interrupted");
 }
 
+task::CheckResult checked(const task::CheckInput& input) {
+    const std::string how = input.params.value("how", "");
+    if (how == "abort") std::abort();
+    if (how == "wait") ::pause();
+    task::CheckResult result;
+    result.compiled = {std::string(100'000, 'q')};
+    result.reads = {"raw." + input.task.id};
+    return result;
+}
+
 std::vector<task::Operator> worker_operators() {
     std::vector<task::Operator> table(3);
     table[0].name = "crash";
@@ -106,6 +117,7 @@ std::vector<task::Operator> worker_operators() {
         op.schema = R"({"type":"object","additionalProperties":true})";
         op.traits.isolation = Isolation::process;
         op.traits.data = true;
+        op.check = checked;
     }
     return table;
 }
@@ -117,6 +129,9 @@ std::vector<task::Operator> worker_operators() {
     std::string verb;
     std::getline(file, program, '\0');
     std::getline(file, verb, '\0');
+    std::string flag;
+    std::getline(file, flag, '\0');
+    if (verb == "worker" && flag == "--check") ::_exit(check_main(worker_operators()));
     if (verb == "worker") ::_exit(worker_main(worker_fd, worker_operators()));
     return false;
 }();
@@ -320,4 +335,39 @@ TEST_CASE("stop leaves no worker behind and reports it lost", "[worker]") {
     workers.executor->stop();
     REQUIRE(workers.wait_for_result().outcome.kind == OutcomeKind::lost);
     REQUIRE(::kill(pid, 0) != 0);
+}
+
+TEST_CASE("a DAG version is checked in a process of its own", "[worker][check]") {
+    task::Spawner spawner(task::Spawner::allowed_environment(""));
+    const std::string program = std::filesystem::read_symlink("/proc/self/exe");
+    const auto good = check_in_worker(spawner, program, *test_order("talk").dag);
+    REQUIRE(good.tasks.at(0).reads.at(0) == "raw.t");
+    REQUIRE(good.tasks.at(0).compiled.at(0).size() == 100'000);
+    REQUIRE_THROWS_WITH(
+        check_in_worker(spawner, program, *crash_order("abort").dag), Catch::Contains("signal 6")
+    );
+    REQUIRE_THROWS_WITH(
+        check_in_worker(spawner, program, *crash_order("wait").dag, 100ms),
+        Catch::Contains("took too long")
+    );
+}
+
+TEST_CASE(
+    "processes that an earlier daemon left behind are ended before the first dispatch", "[worker]"
+) {
+    const std::string instance = "test-left-" + std::to_string(::getpid());
+    task::Spawner spawner(task::Spawner::allowed_environment(instance));
+    task::Pipe out = task::make_pipe();
+    task::Command command;
+    command.argv = {"bash", "-c", "echo up; exec sleep 60"};
+    command.environment = spawner.environment();
+    command.stdout_fd = out.write.get();
+    const task::Child left = spawner.spawn(command);
+    char up = 0;
+    REQUIRE(::read(out.read.get(), &up, 1) == 1);
+    const std::vector<task::Operator> none;
+    Settings settings;
+    settings.instance = instance;
+    const LocalExecutor executor(settings, {}, none, [](AttemptResult) {});
+    REQUIRE(left.ended());
 }

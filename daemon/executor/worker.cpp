@@ -15,6 +15,7 @@
 
 #include <nlohmann/json.hpp>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.hpp"
@@ -37,7 +38,8 @@ ErrorCode code_of(const Json& reply) {
 
 /// Nobody listens any more: nothing of this attempt may go on.
 [[noreturn]] void end_group() {
-    ::kill(0, SIGKILL);
+    // Only as leader of a group of our own: by hand one may be started in somebody else's.
+    if (::getpgrp() == ::getpid()) ::kill(0, SIGKILL);
     ::_exit(1);
 }
 
@@ -127,6 +129,9 @@ std::vector<std::string> own_environment() {
 
 int worker_main(int fd, const std::vector<task::Operator>& operators) {
     try {
+        struct stat status{};
+        if (::fstat(fd, &status) != 0 || !S_ISSOCK(status.st_mode))
+            throw Error(ErrorCode::invalid, "a worker is started by a daemon, with its socket");
         Socket socket(fd);
         const Json start = socket.read();
         if (start.at("type") != "start")
