@@ -1,0 +1,467 @@
+// fact.cpp — facts: the interval's own rows are replaced, and each row finds its dimensions.
+#include <algorithm>
+
+#include "operators/engine/failure.hpp"
+#include "operators/engine/sql.hpp"
+#include "operators/load/target.hpp"
+
+namespace sluice::load {
+
+using engine::literal;
+using engine::quote;
+using engine::quoted_list;
+
+namespace {
+
+/// PostgreSQL's text of a text[] -> its elements; ours hold plain column names.
+std::vector<std::string> elements(Warehouse& warehouse, const std::string& array) {
+    std::vector<std::string> out;
+    const auto rows = warehouse.sql().query("select unnest($1::text[])", {array});
+    for (const auto& row : rows.rows) out.push_back(row.at(0).value());
+    return out;
+}
+
+std::string array_literal(const std::vector<std::string>& names) {
+    std::string list;
+    for (const std::string& name : names) list += (list.empty() ? "" : ", ") + literal(name);
+    return "array[" + list + "]::text[]";
+}
+
+std::string type_in(const Stage& stage, const std::string& column) {
+    for (const auto& [name, type] : pg_columns(stage.columns)) {
+        if (name == column) return type;
+    }
+    engine::bad_schema("the source has no column \"" + column + "\"");
+}
+
+std::string all_of(
+    const std::vector<std::string>& columns,
+    const std::string& alias,
+    const std::string& test,
+    const std::string& joined
+) {
+    std::string out;
+    for (const std::string& column : columns) {
+        out += (out.empty() ? "" : joined) + alias + "." + quote(column) + test;
+    }
+    return out;
+}
+
+std::string date_key(const std::string& instant, const std::string& type, const std::string& zone) {
+    const std::string local = type == "timestamp with time zone"
+                                  ? "(" + instant + " at time zone " + literal(zone) + ")"
+                                  : instant;
+    return "to_char(" + local + "::date, 'YYYYMMDD')::integer";
+}
+
+}  // namespace
+
+std::string instant_of(
+    const std::string& column, const std::string& type, const std::string& zone
+) {
+    if (type == "timestamp with time zone") return column;
+    return "(" + column + "::timestamp at time zone " + literal(zone) + ")";
+}
+
+std::string looked_up(const Dimension& dimension, const std::string& fact, const std::string& dim) {
+    const std::string sk = dim + "." + quote(dimension.primary);
+    if (dimension.kind != "scd2") return "coalesce(" + sk + ", -1)";
+    // A key that is known, but not at that time, is member -2; NULL and unknown keys are -1.
+    std::string same;
+    for (std::size_t i = 0; i < dimension.key.size(); ++i) {
+        same += (i == 0 ? "" : " and ") + std::string("known_.") + quote(dimension.key[i]) + " = " +
+                fact + "." + quote(dimension.fact_columns[i]);
+    }
+    return "coalesce(" + sk + ", case when exists (select 1 from " + dimension.table +
+           " known_ where " + same + ") then -2 else -1 end)";
+}
+
+std::string join_condition(
+    const Dimension& dimension,
+    const std::string& fact,
+    const std::string& dim,
+    const std::string& at
+) {
+    std::string on;
+    for (std::size_t i = 0; i < dimension.key.size(); ++i) {
+        on += (i == 0 ? "" : " and ") + dim + "." + quote(dimension.key[i]) + " = " + fact + "." +
+              quote(dimension.fact_columns[i]);
+    }
+    if (dimension.kind == "scd2") {
+        on += " and " + at + " >= " + dim + ".valid_from and " + at + " < " + dim + ".valid_to";
+    }
+    return on;
+}
+
+std::vector<Dimension> dimensions_of(Warehouse& warehouse, const Plan& plan) {
+    std::vector<Dimension> dimensions;
+    for (const Lookup& lookup : plan.lookups) {
+        Dimension dimension;
+        dimension.lookup = lookup;
+        const auto rows = warehouse.sql().query(
+            "select kind, key::text from " + warehouse.own("dimension") + " where dimension = $1",
+            {lookup.dimension}
+        );
+        if (rows.rows.empty()) {
+            engine::bad_schema(
+                "the dimension " + lookup.dimension +
+                " is not there: no load with a key or a date "
+                "spine has made it yet"
+            );
+        }
+        dimension.kind = rows.rows[0].at(0).value();
+        dimension.key = elements(warehouse, rows.rows[0].at(1).value());
+        dimension.table = warehouse.physical(lookup.dimension);
+        dimension.primary = dimension.kind == "date" ? "date_sk" : sk_name(lookup.dimension);
+        dimension.at = lookup.at.empty() ? plan.event_time : lookup.at;
+        dimension.missing =
+            lookup.missing.value_or(dimension.kind == "date" ? Missing::fail : Missing::infer);
+        for (const std::string& column : dimension.key) {
+            std::string ours = column;
+            for (const auto& [theirs, fact_column] : lookup.using_) {
+                if (theirs == column) ours = fact_column;
+            }
+            dimension.fact_columns.push_back(ours);
+        }
+        if (dimension.kind == "date") {
+            if (!lookup.using_.empty()) dimension.at = lookup.using_.front().second;
+            dimension.key = {"date_sk"};
+            dimension.fact_columns = {dimension.at};
+        }
+        if (dimension.at.empty() && dimension.kind != "type1") {
+            engine::bad_schema(
+                "the look-up in " + lookup.dimension + " needs a time: write event_time or at"
+            );
+        }
+        dimensions.push_back(std::move(dimension));
+    }
+    return dimensions;
+}
+
+void ensure_member(Warehouse& warehouse, const std::string& dimension, int member) {
+    const std::string table = warehouse.physical(dimension);
+    const auto kind = warehouse.sql().query(
+        "select kind, key::text from " + warehouse.own("dimension") + " where dimension = $1",
+        {dimension}
+    );
+    const bool date = kind.rows.at(0).at(0) == "date";
+    const auto key = elements(warehouse, kind.rows[0].at(1).value());
+    const std::string primary = date ? "date_sk" : sk_name(dimension);
+    std::string names = quote(primary);
+    std::string values = std::to_string(member);
+    const std::string label = member == -1 ? "Unknown" : "Invalid";
+    for (const auto& [name, type] : warehouse.columns(table)) {
+        const bool is_key = std::find(key.begin(), key.end(), name) != key.end();
+        std::string value;
+        if (type == "text" && !is_key && !engine::is_provenance(name)) value = literal(label);
+        if (kind.rows[0].at(0) == "scd2") {
+            if (name == "valid_from") value = "'1900-01-01+00'";
+            if (name == "valid_to") value = "'infinity'";
+            if (name == "is_current") value = "true";
+        }
+        if (name == "is_inferred" && !date) value = "false";
+        if (value.empty()) continue;
+        names += ", " + quote(name);
+        values += ", " + value;
+    }
+    warehouse.sql().execute(
+        "insert into " + table + " (" + names + ") values (" + values + ") on conflict (" +
+        quote(primary) + ") do nothing"
+    );
+}
+
+namespace {
+
+class FactLoad {
+public:
+    FactLoad(
+        task::TaskContext& context,
+        Warehouse& warehouse,
+        const Plan& plan,
+        const Stage& stage,
+        const std::vector<Dimension>& dimensions
+    )
+        : context_(context),
+          warehouse_(warehouse),
+          sql_(warehouse.sql()),
+          plan_(plan),
+          stage_(stage),
+          dimensions_(dimensions),
+          table_(warehouse.table()) {}
+
+    std::int64_t run() {
+        make_table();
+        for (const Dimension& dimension : dimensions_) {
+            use(dimension);
+            settle_missing(dimension);
+        }
+        check_cross();
+        remember_inferred();
+        sql_.execute(
+            "delete from " + table_ + " where _sluice_interval = $1", {warehouse_.slice()}
+        );
+        const std::int64_t rows = insert();
+        for (const Dimension& dimension : dimensions_) {
+            add_members(dimension);
+            drop_inferred(dimension);
+        }
+        return rows;
+    }
+
+private:
+    [[nodiscard]] std::string at_of(const Dimension& dimension, const std::string& alias) const {
+        if (dimension.at.empty()) return "null";
+        return instant_of(
+            alias + "." + quote(dimension.at),
+            type_in(stage_, dimension.at),
+            context_.info().timezone
+        );
+    }
+
+    /// The join of `s` (the stage) with a dimension as `dim`.
+    [[nodiscard]] std::string on(const Dimension& dimension, const std::string& dim) const {
+        if (dimension.kind == "date") {
+            return dim + ".date_sk = " +
+                   date_key(
+                       "s." + quote(dimension.at),
+                       type_in(stage_, dimension.at),
+                       context_.info().timezone
+                   );
+        }
+        return join_condition(dimension, "s", dim, at_of(dimension, "s"));
+    }
+
+    void make_table() {
+        std::vector<PgColumn> columns = pg_columns(stage_.columns);
+        for (const Dimension& dimension : dimensions_) {
+            columns.emplace_back(
+                dimension.lookup.sk_column(), dimension.kind == "date" ? "integer" : "bigint"
+            );
+        }
+        for (const PgColumn& column : provenance()) columns.push_back(column);
+        const std::string primary =
+            plan_.key.empty() ? "" : ", primary key (" + quoted_list(plan_.key) + ")";
+        if (!warehouse_.make(table_, columns, primary)) return;
+        sql_.execute("create index on " + table_ + " (_sluice_interval)");
+        for (const Dimension& dimension : dimensions_) {
+            const std::string sk = quote(dimension.lookup.sk_column());
+            // Deferred, because a dimension's load may delete a version before it re-keys facts.
+            sql_.execute(
+                "alter table " + table_ + " add foreign key (" + sk + ") references " +
+                dimension.table + " (" + quote(dimension.primary) +
+                ") deferrable initially deferred"
+            );
+            sql_.execute("create index on " + table_ + " (" + sk + ")");
+            if (dimension.kind != "date") {
+                sql_.execute(
+                    "create index on " + table_ + " (" + quoted_list(dimension.fact_columns) + ")"
+                );
+            }
+        }
+    }
+
+    /// Registers the look-up, so that later loads of the dimension re-key these facts.
+    void use(const Dimension& dimension) {
+        if (dimension.kind == "date") return;
+        std::string missing = "infer";
+        if (dimension.missing == Missing::unknown) missing = "unknown";
+        if (dimension.missing == Missing::fail) missing = "fail";
+        sql_.execute(
+            "insert into " + warehouse_.own("dimension_use") +
+                " (fact, sk_column, dimension, key_columns, fact_columns, at_column, missing) "
+                "values ($1, $2, $3, " +
+                array_literal(dimension.key) + ", " + array_literal(dimension.fact_columns) +
+                ", $4, $5) on conflict (fact, sk_column) do update set dimension = "
+                "excluded.dimension, key_columns = excluded.key_columns, fact_columns = "
+                "excluded.fact_columns, at_column = excluded.at_column, missing = excluded.missing",
+            {plan_.to,
+             dimension.lookup.sk_column(),
+             dimension.lookup.dimension,
+             dimension.at,
+             missing}
+        );
+    }
+
+    void settle_missing(const Dimension& dimension) {
+        if (dimension.missing == Missing::fail) fail_if_missing(dimension);
+        if (dimension.missing == Missing::infer && dimension.kind != "date") infer(dimension);
+    }
+
+    void fail_if_missing(const Dimension& dimension) {
+        const auto rows = sql_.query(
+            "select " + all_of(dimension.fact_columns, "s", "", ", ") + ", count(*) over () from " +
+            stage_table + " s left join " + dimension.table + " d on " + on(dimension, "d") +
+            " where d." + quote(dimension.primary) + " is null limit 1"
+        );
+        if (rows.rows.empty()) return;
+        std::string example;
+        for (std::size_t i = 0; i + 1 < rows.columns.size(); ++i) {
+            example += (i == 0 ? "" : ", ") + rows.rows[0][i].value_or("NULL");
+        }
+        engine::bad_data(
+            rows.rows[0].back().value() + " rows have no row in " + dimension.lookup.dimension +
+            ", e.g. " + quoted_list(dimension.fact_columns) + " = " + example +
+            " [E-LOAD-DIMENSION]"
+        );
+    }
+
+    /// Unknown keys get a member that the first real observation fills in place.
+    void infer(const Dimension& dimension) {
+        const std::string dkey = warehouse_.beside(dimension.lookup.dimension, "dkey");
+        const std::string keys = quoted_list(dimension.key);
+        std::string select;
+        for (std::size_t i = 0; i < dimension.key.size(); ++i) {
+            select += (i == 0 ? "s." : ", s.") + quote(dimension.fact_columns[i]) + " as " +
+                      quote(dimension.key[i]);
+        }
+        std::string same;
+        for (std::size_t i = 0; i < dimension.key.size(); ++i) {
+            same += (i == 0 ? "d." : " and d.") + quote(dimension.key[i]) + " = s." +
+                    quote(dimension.fact_columns[i]);
+        }
+        sql_.execute("drop table if exists pg_temp.sluice_unknown");
+        const std::int64_t unknown = sql_.execute(
+            "create temp table sluice_unknown on commit drop as select distinct " + select +
+            " from " + stage_table + " s where " +
+            all_of(dimension.fact_columns, "s", " is not null", " and ") +
+            " and not exists (select 1 from " + dimension.table + " d where " + same + ")"
+        );
+        if (unknown == 0) return;
+        context_.warn(
+            std::to_string(unknown) + " keys are not in " + dimension.lookup.dimension +
+            " yet: inferred members"
+        );
+        sql_.execute(
+            "insert into " + dkey + " (" + keys + ", valid_from) select " + keys +
+            ", '1900-01-01+00' from pg_temp.sluice_unknown order by " + keys +
+            " on conflict do nothing"
+        );
+        const bool scd2 = dimension.kind == "scd2";
+        sql_.execute(
+            "insert into " + dimension.table + " (" + quote(dimension.primary) + ", " + keys +
+            (scd2 ? ", valid_from, valid_to, is_current" : "") + ", is_inferred) select y.sk, " +
+            all_of(dimension.key, "u", "", ", ") +
+            (scd2 ? ", y.valid_from, 'infinity', true" : "") +
+            ", true from pg_temp.sluice_unknown u join " + dkey + " y using (" + keys +
+            ") where y.valid_from = '1900-01-01+00'"
+        );
+    }
+
+    /// A fact's key belongs to one interval.
+    void check_cross() {
+        if (plan_.key.empty()) return;
+        const auto rows = sql_.query(
+            "select " + all_of(plan_.key, "s", "", ", ") + ", f._sluice_interval from " +
+                stage_table + " s join " + table_ + " f using (" + quoted_list(plan_.key) +
+                ") where f._sluice_interval <> $1 limit 1",
+            {warehouse_.slice()}
+        );
+        if (rows.rows.empty()) return;
+        std::string example;
+        for (std::size_t i = 0; i + 1 < rows.columns.size(); ++i) {
+            example += (i == 0 ? "" : ", ") + rows.rows[0][i].value_or("NULL");
+        }
+        engine::bad_data(
+            "a fact belongs to one interval, but the key (" + example + ") of " + plan_.to +
+            " was loaded for " + rows.rows[0].back().value_or("?") + " [E-LOAD-CROSS]"
+        );
+    }
+
+    std::int64_t insert() {
+        std::vector<std::string> names;
+        for (const auto& column : stage_.columns) names.push_back(column.name);
+        const std::vector<std::string> made_by = provenance_names();
+        std::string columns = quoted_list(names);
+        std::string values = quoted_list(names, "s.");
+        std::string joins;
+        for (std::size_t i = 0; i < dimensions_.size(); ++i) {
+            const std::string alias = "d" + std::to_string(i);
+            columns += ", " + quote(dimensions_[i].lookup.sk_column());
+            values += ", " + looked_up(dimensions_[i], "s", alias);
+            joins += " left join " + dimensions_[i].table + " " + alias + " on " +
+                     on(dimensions_[i], alias);
+        }
+        const std::int64_t rows = sql_.execute(
+            "insert into " + table_ + " (" + columns + ", " + quoted_list(made_by) + ") select " +
+            values + ", " + quoted_list(made_by, "s.") + " from " + stage_table + " s" + joins
+        );
+        if (rows != stage_.rows) {
+            engine::bad_data(
+                "verify: " + std::to_string(stage_.rows) + " rows were staged, " +
+                std::to_string(rows) + " inserted: a dimension has overlapping versions"
+            );
+        }
+        return rows;
+    }
+
+    void add_members(const Dimension& dimension) {
+        const std::string sk = quote(dimension.lookup.sk_column());
+        const auto found = sql_.query(
+            "select bool_or(" + sk + " = -1), bool_or(" + sk + " = -2) from " + table_ +
+                " where _sluice_interval = $1 and " + sk + " in (-1, -2)",
+            {warehouse_.slice()}
+        );
+        if (found.rows[0][0] == "t") ensure_member(warehouse_, dimension.lookup.dimension, -1);
+        if (found.rows[0][1] == "t") ensure_member(warehouse_, dimension.lookup.dimension, -2);
+    }
+
+    /// Inferred members that the old rows of this slice stand on: they may be needed no more.
+    void remember_inferred() {
+        for (std::size_t i = 0; i < dimensions_.size(); ++i) {
+            const Dimension& dimension = dimensions_[i];
+            if (dimension.kind == "date") continue;
+            const std::string name = "pg_temp." + quote("old_" + dimension.lookup.sk_column());
+            sql_.execute("drop table if exists " + name);
+            sql_.execute(
+                "create temp table " + quote("old_" + dimension.lookup.sk_column()) +
+                " on commit drop as select distinct d." + quote(dimension.primary) +
+                " as sk from " + table_ + " f join " + dimension.table + " d on d." +
+                quote(dimension.primary) + " = f." + quote(dimension.lookup.sk_column()) +
+                " where d.is_inferred and f._sluice_interval = " + literal(warehouse_.slice())
+            );
+        }
+    }
+
+    void drop_inferred(const Dimension& dimension) {
+        if (dimension.kind == "date") return;
+        const std::string old = "pg_temp." + quote("old_" + dimension.lookup.sk_column());
+        if (sql_.value("select exists (select 1 from " + old + ")") != "t") return;
+        const auto uses = sql_.query(
+            "select fact, sk_column from " + warehouse_.own("dimension_use") +
+                " where dimension = $1",
+            {dimension.lookup.dimension}
+        );
+        std::string unused;
+        for (const auto& row : uses.rows) {
+            unused += " and not exists (select 1 from " + warehouse_.physical(row.at(0).value()) +
+                      " f where f." + quote(row.at(1).value()) + " = d." +
+                      quote(dimension.primary) + ")";
+        }
+        sql_.execute(
+            "delete from " + dimension.table + " d using " + old + " o where d." +
+            quote(dimension.primary) + " = o.sk and d.is_inferred" + unused
+        );
+    }
+
+    task::TaskContext& context_;
+    Warehouse& warehouse_;
+    connect::Postgres& sql_;
+    const Plan& plan_;
+    const Stage& stage_;
+    const std::vector<Dimension>& dimensions_;
+    const std::string table_;
+};
+
+}  // namespace
+
+std::int64_t load_fact(
+    task::TaskContext& context,
+    Warehouse& warehouse,
+    const Plan& plan,
+    const Stage& stage,
+    const std::vector<Dimension>& dimensions
+) {
+    return FactLoad(context, warehouse, plan, stage, dimensions).run();
+}
+
+}  // namespace sluice::load

@@ -1,0 +1,155 @@
+#include "operators/load/load.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "base/fault.hpp"
+#include "base/hash.hpp"
+#include "operators/engine/failure.hpp"
+#include "operators/engine/sql.hpp"
+#include "operators/lake/summary.hpp"
+#include "operators/load/check.hpp"
+#include "operators/load/target.hpp"
+#include "task/job.hpp"
+
+namespace sluice::ops {
+
+namespace {
+
+using Json = nlohmann::json;
+using namespace sluice::load;
+
+/// Part of the code hash: raise it when the same parameters begin to mean other rows.
+constexpr const char* code_version = "load/1";
+
+std::string inputs_json(const lake::Source& source) {
+    Json list = Json::array();
+    for (const task::InputSlice& slice : source.slices) {
+        list.push_back(
+            {{"dataset", slice.dataset},
+             {"partition", slice.partition},
+             {"slice", slice.slice},
+             {"generation", slice.generation}}
+        );
+    }
+    return list.dump();
+}
+
+const DatasetSpec* find_dataset(const task::TaskContext& context, const std::string& name) {
+    try {
+        return &context.dataset(name);
+    } catch (const Error&) {
+        return nullptr;
+    }
+}
+
+void make_indexes(Warehouse& warehouse, const DatasetSpec* dataset) {
+    if (dataset == nullptr) return;
+    for (const auto& columns : dataset->indexes) {
+        std::string name = dataset->name + "." + std::to_string(columns.size());
+        for (const std::string& column : columns) name += "." + column;
+        warehouse.sql().execute(
+            "create index if not exists " +
+            engine::quote("sluice_" + sha256_hex(name).substr(0, 16)) + " on " + warehouse.table() +
+            " (" + engine::quoted_list(columns) + ")"
+        );
+    }
+}
+
+/// The one transaction in which everything changes.
+std::int64_t apply(
+    task::TaskContext& context,
+    Warehouse& warehouse,
+    const Plan& plan,
+    const Stage& stage,
+    const LedgerEntry& entry
+) {
+    connect::Transaction transaction(warehouse.sql());
+    std::vector<std::string> exclusive{plan.to};
+    std::vector<std::string> shared;
+    for (const Lookup& lookup : plan.lookups) {
+        // Inferred members are written to the dimension.
+        const bool writes = lookup.missing.value_or(Missing::infer) == Missing::infer;
+        (writes ? exclusive : shared).push_back(lookup.dimension);
+    }
+    warehouse.lock(exclusive, shared);
+    warehouse.confirm();
+    std::int64_t rows = 0;
+    if (plan.observed()) {
+        rows = load_observed(context, warehouse, plan, stage);
+    } else if (plan.mode == Mode::replace) {
+        rows = load_replace(warehouse, plan, stage);
+    } else {
+        rows = load_fact(context, warehouse, plan, stage, dimensions_of(warehouse, plan));
+    }
+    make_indexes(warehouse, find_dataset(context, plan.to));
+    fault_point("load_inside_transaction");
+    warehouse.publish(entry);
+    transaction.commit();
+    fault_point("load_after_commit_before_ack");
+    return rows;
+}
+
+void acknowledge(
+    task::TaskContext& context,
+    const Warehouse& warehouse,
+    const Plan& plan,
+    const LedgerEntry& entry
+) {
+    // The target's ledger has the say; this is its mirror for the dashboard.
+    OutputCommit output;
+    output.dataset = plan.to;
+    output.slice = warehouse.slice();
+    output.generation = warehouse.generation();
+    output.rows = entry.rows;
+    output.content_hash = entry.content_hash;
+    output.files = "[]";
+    output.input = entry.input;
+    output.code_hash = entry.code_hash;
+    context.commit_output(std::move(output));
+}
+
+Outcome run(task::TaskContext& context, const Json& params) {
+    const std::string to = params.at("to").get<std::string>();
+    const Plan plan = plan_of(params, find_dataset(context, to));
+    lake::Summary summary;
+    Warehouse warehouse(context, plan);
+    const auto database = engine::open_database(context);
+    const lake::Source source = plan.spine ? date_spine(*database, *plan.spine)
+                                           : lake::read(context, *database, *plan.from);
+    LedgerEntry entry;
+    entry.code_hash = sha256_hex(code_version + params.dump());
+    entry.input = inputs_json(source);
+    if (context.job().reuse && warehouse.same_as_live(entry)) {
+        context.info("unchanged: the same code and inputs made what is there");
+        return task::unchanged();
+    }
+    warehouse.claim();
+    const Stage stage = fill_stage(context, *database, warehouse, plan, source);
+    entry.rows = stage.rows;
+    entry.content_hash = stage.content_hash;
+    const std::int64_t rows = apply(context, warehouse, plan, stage, entry);
+    acknowledge(context, warehouse, plan, entry);
+    if (plan.analyze) warehouse.sql().execute("analyze " + warehouse.table());
+    summary.rows_in = source.rows;
+    summary.rows_out = rows;
+    return lake::finish(context, summary);
+}
+
+}  // namespace
+
+task::Operator load_operator() {
+    task::Operator op;
+    op.name = "load";
+    op.summary = "Loads a data set into a table of a warehouse: replace, append, merge or scd2.";
+    op.schema = load::schema;
+    op.traits.isolation = Isolation::process;
+    op.traits.idempotent = true;
+    op.traits.data = true;
+    op.check = load::check;
+    op.run = [](task::TaskContext& context, const Json& params) {
+        return engine::guarded([&] { return run(context, params); });
+    };
+    return op;
+}
+
+}  // namespace sluice::ops

@@ -1,0 +1,312 @@
+#include "operators/load/stage.hpp"
+
+#include <algorithm>
+
+#include "base/fault.hpp"
+#include "operators/engine/chunk.hpp"
+#include "operators/engine/failure.hpp"
+#include "operators/engine/sql.hpp"
+#include "operators/load/copy_encoder.hpp"
+
+namespace sluice::load {
+
+using engine::ColumnInfo;
+using engine::literal;
+using engine::quote;
+using engine::quoted_list;
+
+namespace {
+
+const ColumnInfo* find(const std::vector<ColumnInfo>& columns, const std::string& name) {
+    const auto found = std::find_if(columns.begin(), columns.end(), [&](const ColumnInfo& column) {
+        return column.name == name;
+    });
+    return found == columns.end() ? nullptr : &*found;
+}
+
+void need(const std::vector<ColumnInfo>& columns, const std::string& name, const std::string& why) {
+    if (find(columns, name) == nullptr) {
+        engine::bad_schema("the source has no column \"" + name + "\", which " + why + " names");
+    }
+}
+
+bool in(const std::vector<std::string>& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+}  // namespace
+
+std::vector<PgColumn> provenance() {
+    std::vector<PgColumn> columns;
+    for (const std::string_view name : engine::provenance_columns) {
+        columns.emplace_back(
+            std::string(name), name == "_sluice_loaded_at" ? "timestamp with time zone" : "text"
+        );
+    }
+    return columns;
+}
+
+std::vector<std::string> provenance_names() { return names_of(provenance()); }
+
+std::vector<std::string> names_of(const std::vector<PgColumn>& columns) {
+    std::vector<std::string> names;
+    for (const auto& [name, type] : columns) names.push_back(name);
+    return names;
+}
+
+std::vector<ColumnInfo> source_columns(const Plan& plan, const std::vector<ColumnInfo>& all) {
+    const std::vector<ColumnInfo> columns = engine::user_columns(all);
+    for (const std::string& name : plan.key) need(columns, name, "\"key\"");
+    for (const std::string& name : plan.type1) need(columns, name, "\"type1\"");
+    if (!plan.updated_at.empty()) need(columns, plan.updated_at, "\"updated_at\"");
+    if (!plan.event_time.empty()) need(columns, plan.event_time, "\"event_time\"");
+    for (const Lookup& lookup : plan.lookups) {
+        for (const auto& [theirs, ours] : lookup.using_) need(columns, ours, "\"dimensions\"");
+        if (!lookup.at.empty()) need(columns, lookup.at, "\"dimensions\"");
+        if (find(columns, lookup.sk_column()) != nullptr) {
+            engine::bad_schema(
+                "the source has a column \"" + lookup.sk_column() + "\" already: give " +
+                lookup.dimension + " a role"
+            );
+        }
+    }
+    return columns;
+}
+
+namespace {
+
+std::string examples(const engine::Rows& rows) {
+    std::string text;
+    for (const auto& row : rows.rows) {
+        std::string cells;
+        for (const auto& cell : row) cells += (cells.empty() ? "" : ", ") + engine::to_text(cell);
+        text += (text.empty() ? "(" : ", (") + cells + ")";
+    }
+    return text;
+}
+
+void check_key(engine::Database& database, const Plan& plan, const lake::Source& source) {
+    if (plan.key.empty()) return;
+    std::string nulls;
+    for (const std::string& name : plan.key) {
+        nulls += (nulls.empty() ? "" : " or ") + quote(name) + " is null";
+    }
+    const std::int64_t missing =
+        database.integer("select count(*) from " + source.relation + " where " + nulls);
+    if (missing > 0) {
+        engine::bad_data(
+            std::to_string(missing) + " rows for " + plan.to + " have no value in the key " +
+            quoted_list(plan.key) + " [E-LOAD-KEY]"
+        );
+    }
+    // A history may have several rows of a key; the same row twice is settled when it is derived.
+    if (plan.mode == Mode::scd2) return;
+    const auto twice = database.query(
+        "select " + quoted_list(plan.key) + " from " + source.relation + " group by all having " +
+        "count(*) > 1 order by all limit 3"
+    );
+    if (!twice.rows.empty()) {
+        engine::bad_data(
+            "rows for " + plan.to + " have the same key " + quoted_list(plan.key) + ": " +
+            examples(twice) + " [E-LOAD-KEY]"
+        );
+    }
+}
+
+/// The hash over what a version of a type 2 dimension is made of. NULLs are left out, so that a
+/// column added later (NULL in all old rows) changes no hash.
+std::string version_hash(const Plan& plan, const std::vector<ColumnInfo>& columns) {
+    std::string parts;
+    for (const ColumnInfo& column : columns) {
+        const bool tracked = !in(plan.key, column.name) && !in(plan.type1, column.name) &&
+                             column.name != plan.updated_at;
+        if (!tracked) continue;
+        const std::string name = quote(column.name);
+        const std::string text = engine::canonical_text(name, column.type);
+        parts += (parts.empty() ? "" : " || ") + std::string("case when ") + name +
+                 " is null then '' else " +
+                 literal(std::to_string(column.name.size()) + ":" + column.name) + " || strlen(" +
+                 text + ") || ':' || (" + text + ") end";
+    }
+    return parts.empty() ? "sha256('')" : "sha256(" + parts + ")";
+}
+
+std::string end_literal(const task::TaskInfo& info) {
+    if (info.data_interval) return literal(format_offset(info.data_interval->end));
+    if (info.logical_date) return literal(format_offset(*info.logical_date));
+    throw engine::Failure(
+        ErrorClass::permanent,
+        "this run has neither a data interval nor a logical date: its observations have no place "
+        "in time"
+    );
+}
+
+std::string stage_query(
+    const task::TaskInfo& info,
+    const Warehouse& warehouse,
+    const Plan& plan,
+    const lake::Source& source,
+    const std::vector<ColumnInfo>& columns
+) {
+    std::vector<std::string> names;
+    for (const ColumnInfo& column : columns) names.push_back(column.name);
+    const std::string from = plan.from ? plan.from->dataset : "date_spine";
+    const std::string loaded_at = info.logical_date
+                                      ? literal(format_offset(*info.logical_date)) + "::timestamptz"
+                                      : "null::timestamptz";
+    std::string query = "select " + quoted_list(names) + ", " + literal(info.run_id) + ", " +
+                        literal(lake::writer_name(info)) + ", " + literal(warehouse.slice()) +
+                        ", " + literal(from) + ", " + engine::row_hash(columns) + ", " + loaded_at;
+    if (plan.observed()) {
+        const std::string end = end_literal(info) + "::timestamptz";
+        query += ", " + (plan.updated_at.empty() ? end : quote(plan.updated_at) + "::timestamptz");
+        query += plan.deletes == Deletes::where
+                     ? ", case when " + plan.deletes_where + " then 'D' else 'U' end"
+                     : std::string(", 'U'");
+        query += ", " + (plan.mode == Mode::scd2 ? version_hash(plan, columns) : "null::varchar");
+    }
+    return query + " from " + source.relation;
+}
+
+/// The sum of row hashes modulo 2^128, as 32 hex digits.
+class HashSum {
+public:
+    void add(std::string_view hex) {
+        engine::Uint128 value = 0;
+        for (std::size_t i = 0; i < 32; ++i) {
+            const char c = hex[i];
+            value = (value << 4) + static_cast<unsigned>(c <= '9' ? c - '0' : c - 'a' + 10);
+        }
+        sum_ += value;
+    }
+    [[nodiscard]] std::string text() const {
+        static constexpr char digits[] = "0123456789abcdef";
+        std::string out(32, '0');
+        engine::Uint128 rest = sum_;
+        for (std::size_t i = 32; i-- > 0; rest >>= 4) {
+            out[i] = digits[static_cast<unsigned>(rest & 15U)];
+        }
+        return out;
+    }
+
+private:
+    engine::Uint128 sum_{0};
+};
+
+void copy_rows(
+    task::TaskContext& context,
+    engine::Database& database,
+    Warehouse& warehouse,
+    const std::string& query,
+    std::size_t hash_column,
+    Stage& stage
+) {
+    constexpr std::size_t piece_bytes = std::size_t{256} << 10;
+    HashSum hash;
+    std::string buffer = copy_header();
+    warehouse.sql().copy_begin(std::string("copy ") + stage_table + " from stdin (format binary)");
+    try {
+        database.stream(query, [&](const engine::Chunk& chunk) {
+            encode(chunk, buffer);
+            const engine::Cells& hashes = chunk.column(hash_column);
+            for (std::size_t row = 0; row < chunk.rows(); ++row) hash.add(hashes.text(row));
+            stage.rows += static_cast<std::int64_t>(chunk.rows());
+            if (buffer.size() >= piece_bytes) {
+                warehouse.sql().copy_put(buffer);
+                buffer.clear();
+                context.progress(
+                    database.progress().value_or(0), std::to_string(stage.rows) + " rows"
+                );
+            }
+        });
+        fault_point("load_mid_copy");
+        buffer += copy_trailer();
+        warehouse.sql().copy_put(buffer);
+    } catch (...) {
+        warehouse.sql().copy_abort();
+        throw;
+    }
+    const std::int64_t copied = warehouse.sql().copy_end();
+    if (copied != stage.rows) {
+        throw engine::Failure(
+            ErrorClass::permanent,
+            "verify: " + std::to_string(stage.rows) + " rows were sent, " + std::to_string(copied) +
+                " arrived"
+        );
+    }
+    stage.content_hash = hash.text();
+}
+
+}  // namespace
+
+Stage fill_stage(
+    task::TaskContext& context,
+    engine::Database& database,
+    Warehouse& warehouse,
+    const Plan& plan,
+    const lake::Source& source
+) {
+    Stage stage;
+    stage.columns = source_columns(plan, source.columns);
+    check_key(database, plan, source);
+    if (!plan.updated_at.empty()) {
+        const std::int64_t undated = database.integer(
+            "select count(*) from " + source.relation + " where " + quote(plan.updated_at) +
+            " is null"
+        );
+        if (undated > 0) {
+            engine::bad_data(
+                std::to_string(undated) + " rows have no \"" + plan.updated_at +
+                "\", which dates their versions"
+            );
+        }
+    }
+    std::vector<PgColumn> columns = pg_columns(stage.columns);
+    const std::size_t hash_column = columns.size() + 4;
+    for (const PgColumn& column : provenance()) columns.push_back(column);
+    if (plan.observed()) {
+        columns.emplace_back("_sluice_eff", "timestamp with time zone");
+        columns.emplace_back("_sluice_op", "text");
+        columns.emplace_back("_sluice_hd", "text");
+    }
+    std::string list;
+    for (const auto& [name, type] : columns) {
+        list += (list.empty() ? "" : ", ") + quote(name) + " " + type;
+    }
+    fault_point("load_before_stage");
+    warehouse.sql().execute(std::string("create temp table sluice_stage (") + list + ")");
+    copy_rows(
+        context,
+        database,
+        warehouse,
+        stage_query(context.info(), warehouse, plan, source, stage.columns),
+        hash_column,
+        stage
+    );
+    warehouse.sql().execute(std::string("analyze ") + stage_table);
+    fault_point("load_after_stage");
+    return stage;
+}
+
+lake::Source date_spine(engine::Database& database, const DateSpine& spine) {
+    const std::string start = literal(spine.start) + "::date";
+    const std::string end = literal(spine.end) + "::date";
+    const std::string first = std::to_string(spine.fiscal_year_start);
+    // A fiscal year is named after the calendar year in which it ends.
+    const std::string fiscal_year =
+        spine.fiscal_year_start == 1 ? "year(d)" : "year(d) + (month(d) >= " + first + ")::int";
+    lake::Source source;
+    source.relation =
+        "(select (year(d) * 10000 + month(d) * 100 + day(d))::integer as date_sk, d as date, "
+        "year(d)::integer as year, quarter(d)::integer as quarter, month(d)::integer as month, "
+        "strftime(d, '%Y-%m') as year_month, weekofyear(d)::integer as iso_week, "
+        "isodow(d)::integer as day_of_week, isodow(d) >= 6 as is_weekend, (" +
+        fiscal_year + ")::integer as fiscal_year, ((month(d) + 12 - " + first +
+        ") % 12 // 3 + 1)::integer as fiscal_quarter from (select unnest(generate_series(" + start +
+        ", " + end + ", interval 1 day))::date as d))";
+    source.columns = database.describe("select * from " + source.relation);
+    source.rows = database.integer("select count(*) from " + source.relation);
+    return source;
+}
+
+}  // namespace sluice::load

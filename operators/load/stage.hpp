@@ -1,0 +1,48 @@
+// stage.hpp — the rows of a load, computed in the engine and copied to a temporary table of the
+// load's own session (unlogged by nature, and gone with the session whatever happens).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "operators/engine/database.hpp"
+#include "operators/lake/slice.hpp"
+#include "operators/load/plan.hpp"
+#include "operators/load/warehouse.hpp"
+
+namespace sluice::load {
+
+inline constexpr const char* stage_table = "pg_temp.sluice_stage";
+
+struct Stage {
+    std::vector<engine::ColumnInfo> columns;  // of the source, without `_sluice_*`
+    std::int64_t rows{0};
+    std::string content_hash;
+};
+
+/// The source's columns without `_sluice_*`. Throws Failure(schema) if a column that the plan
+/// names is not there.
+std::vector<engine::ColumnInfo> source_columns(
+    const Plan& plan, const std::vector<engine::ColumnInfo>& columns
+);
+
+/// Checks keys (not null, not twice) and copies the rows. Stage columns: the source's, the six of
+/// provenance, and for observed tables _sluice_eff, _sluice_op, _sluice_hd.
+Stage fill_stage(
+    task::TaskContext& context,
+    engine::Database& database,
+    Warehouse& warehouse,
+    const Plan& plan,
+    const lake::Source& source
+);
+
+/// The date dimension's rows as a relation.
+lake::Source date_spine(engine::Database& database, const DateSpine& spine);
+
+/// Provenance columns as PostgreSQL has them.
+std::vector<PgColumn> provenance();
+std::vector<std::string> provenance_names();
+std::vector<std::string> names_of(const std::vector<PgColumn>& columns);
+
+}  // namespace sluice::load
