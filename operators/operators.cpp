@@ -5,6 +5,7 @@
 #include "operators/control/control.hpp"
 #include "operators/external/external.hpp"
 #include "operators/extract/extract.hpp"
+#include "operators/load/load.hpp"
 #include "operators/transform/transform.hpp"
 
 namespace sluice::ops {
@@ -14,6 +15,7 @@ std::vector<task::Operator> make_table() {
     std::vector<task::Operator> table{
         empty_operator(),
         extract_operator(),
+        load_operator(),
         http_operator(),
         python_operator(),
         shell_operator(),

@@ -95,7 +95,7 @@ PGconn* connect(const task::Connection& connection, const std::string& applicati
     }
     keys.push_back(nullptr);
     values.push_back(nullptr);
-    return PQconnectdbParams(keys.data(), values.data(), 0);
+    return PQconnectdbParams(keys.data(), values.data(), 1);
 }
 
 }  // namespace

@@ -1,0 +1,131 @@
+// load_fixture.hpp — for tests: one private PostgreSQL for the program, a lake and a warehouse
+// schema for each test, and loads of rows written as SQL.
+#pragma once
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "operators/connect/postgres.hpp"
+#include "operators/engine/sql.hpp"
+#include "operators/lake/slice.hpp"
+#include "operators/load/load.hpp"
+#include "store/cluster.hpp"
+#include "task/fake_context.hpp"
+
+namespace sluice::load {
+
+inline std::string temporary_folder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "load-XXXXXX").string();
+    return mkdtemp(pattern.data());
+}
+
+/// Started at first use, stopped when the program ends.
+inline store::Cluster& cluster() {
+    struct Running {
+        Running() : home(temporary_folder()), server(std::make_unique<store::Cluster>(home)) {
+            server->start();
+        }
+        ~Running() {
+            server->stop();
+            std::filesystem::remove_all(home);
+        }
+        std::string home;
+        std::unique_ptr<store::Cluster> server;
+    };
+    static Running running;
+    return *running.server;
+}
+
+inline task::Connection warehouse_connection() {
+    task::Connection connection;
+    connection.id = "warehouse";
+    connection.type = "postgres";
+    connection.schema = cluster().url("warehouse");
+    return connection;
+}
+
+class LoadFixture {
+public:
+    LoadFixture() : lake_(temporary_folder()), postgres_(warehouse_connection(), "test") {
+        postgres_.execute("drop schema if exists sales cascade");
+        postgres_.execute("drop schema if exists _sluice cascade");
+    }
+    ~LoadFixture() { std::filesystem::remove_all(lake_); }
+
+    /// The interval of day n (0 = 2026-01-01).
+    static Interval day(int n) {
+        const Instant start = parse_time("2026-01-01")->at + std::chrono::hours{24 * n};
+        return {start, start + std::chrono::hours{24}};
+    }
+
+    void prepare(task::FakeContext& fake, int day_number) {
+        fake.folder("lake", lake_);
+        fake.connect(warehouse_connection());
+        fake.interval(day(day_number).start, day(day_number).end);
+        fake.job.info.run_id = "day" + std::to_string(day_number);
+        fake.job.info.timezone = timezone;
+        fake.job.schemas["sales"] = {"warehouse", "sales"};
+        DatasetSpec rows;
+        rows.name = "curated.rows";
+        fake.datasets({rows});
+    }
+
+    /// Writes the rows of a query as the day's slice of curated.rows.
+    void put(int day_number, const std::string& query) {
+        task::FakeContext fake(ledger);
+        prepare(fake, day_number);
+        task::Operator op;
+        op.run = [&](task::TaskContext& context, const nlohmann::json&) {
+            const auto database = engine::open_database(context);
+            lake::WriteRequest request;
+            request.dataset = "curated.rows";
+            request.query = query;
+            lake::write(context, *database, request);
+            return task::success();
+        };
+        const Outcome outcome = fake.run(op, {});
+        if (outcome.kind != OutcomeKind::success) throw std::runtime_error(outcome.message);
+    }
+
+    Outcome load(int day_number, nlohmann::json params, const std::string& rows = "") {
+        if (!rows.empty()) put(day_number, rows);
+        if (!params.contains("from")) params["from"] = "curated.rows";
+        task::FakeContext fake(ledger);
+        prepare(fake, day_number);
+        fake.job.reuse = reuse;
+        const Outcome outcome = fake.run(ops::load_operator(), params);
+        xcom = fake.xcom();
+        return outcome;
+    }
+
+    /// All cells of a query, columns joined by ',', rows by ' '.
+    std::string text(const std::string& sql) {
+        std::string out;
+        for (const auto& row : postgres_.query(sql).rows) {
+            std::string cells;
+            for (const auto& cell : row) {
+                cells += (cells.empty() ? "" : ",") + cell.value_or("-");
+            }
+            out += (out.empty() ? "" : " ") + cells;
+        }
+        return out;
+    }
+
+    connect::Postgres& sql() { return postgres_; }
+
+    task::FakeLedger ledger;
+    nlohmann::json xcom;
+    std::string timezone{"UTC"};
+    bool reuse{false};
+
+private:
+    std::string lake_;
+    connect::Postgres postgres_;
+};
+
+}  // namespace sluice::load
