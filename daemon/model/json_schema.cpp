@@ -360,7 +360,7 @@ private:
                 fmt::format("{} is not a size", shown(text)),
                 R"(write "512MiB" or "2GB")"
             );
-        if (format == "time" && !parse_time(text))
+        if (format == "date-time" && !parse_time(text))
             problem(
                 out,
                 "E-VALUE",

@@ -1,0 +1,110 @@
+// draft.hpp — a DAG while it is being read; inside spec only.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/fields.hpp"
+#include "model/catalogue.hpp"
+#include "model/dag.hpp"
+#include "model/template.hpp"
+#include "model/zone.hpp"
+#include "spec/loader.hpp"
+
+namespace sluice::spec {
+
+/// A name of a data set in a task's parameters.
+struct DatasetUse {
+    std::string name;
+    std::string pointer;
+};
+
+/// What is known of a task beside its model.
+struct DraftTask {
+    std::string pointer;
+    nlohmann::json with;
+    std::set<std::string> written_upstream;  // full ids of tasks and groups
+    std::vector<DatasetUse> reads;
+    std::vector<DatasetUse> writes;
+    std::set<std::string> side_writes;  // rejects, quarantine: undeclared
+    std::set<std::string> xcom_tasks;
+    bool is_gate{false};
+};
+
+struct DraftGroup {
+    std::string pointer;
+    std::set<std::string> upstream;
+    int depth{0};
+};
+
+struct Draft {
+    Dag dag;
+    const nlohmann::json& root;
+    const Catalogue& catalogue;
+    Problems& problems;
+    const FileReader& read_file;
+    bool stored{false};  // a stored version: its operators' parameters were checked long ago
+    std::optional<Zone> zone{};
+    std::vector<DraftTask> tasks{};  // beside dag.tasks
+    std::map<std::string, DraftGroup> groups{};
+    std::map<std::string, std::string> ids{};  // full id -> pointer
+};
+
+// The steps, in order. Each notes its problems and goes on.
+void read_top_level(Draft& draft);
+void read_datasets(Draft& draft);
+void read_tasks(Draft& draft);
+void check_operators(Draft& draft);
+void connect_tasks(Draft& draft);
+void check_schedule_fit(Draft& draft);
+
+/// E-NOT-YET for the keys of `value` that `schema` marks with x-not-yet.
+void refuse_not_yet(
+    const nlohmann::json& value,
+    const nlohmann::json& schema,
+    const std::string& pointer,
+    Problems& problems
+);
+/// The same in the whole depth, by the schema of an operator.
+void refuse_not_yet_deep(
+    const nlohmann::json& value,
+    const nlohmann::json& schema,
+    const std::string& pointer,
+    Problems& problems
+);
+/// Checks against a part of the language and adds what is wrong.
+bool check_language(
+    const nlohmann::json& value,
+    const nlohmann::json& part,
+    const std::string& pointer,
+    Problems& problems
+);
+
+/// The bundle's copy of a file the DAG names; a problem if it cannot be had.
+const std::string* bundle_file(Draft& draft, const std::string& path, const std::string& pointer);
+
+/// {name: JSON Schema} of `params` as written; canonical text.
+std::string read_params(
+    const nlohmann::json* params, const std::string& pointer, bool scheduled, Problems& problems
+);
+
+/// "raw.x", "sales.y": a tier or a schema of the DAG, then a name. A problem says what is wrong.
+bool check_dataset_name(
+    const std::string& name, const std::string& pointer, const Dag& dag, Problems& problems
+);
+bool is_lake_tier(const std::string& schema);
+
+/// Names of the form a.b outside strings and comments of SQL, quotes taken off.
+std::set<std::string> qualified_names(const std::string& sql);
+
+/// Problems of a policy, its place being `file`; the value if it can be read.
+std::vector<Problem> check_policy_text(std::string_view text, const std::string& file);
+
+}  // namespace sluice::spec

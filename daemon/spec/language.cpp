@@ -1,0 +1,228 @@
+#include "spec/language.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace sluice::spec {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* top_level = R"json({
+  "$schema": "http://json-schema.org/draft-07/schema#",
+  "title": "A DAG of Sluice",
+  "type": "object",
+  "required": ["dag_id", "tasks"],
+  "additionalProperties": false,
+  "properties": {
+    "$schema": {"type": "string", "description": "For editors; ignored."},
+    "dag_id": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,250}$", "description": "Name of the DAG: letters, digits, `_`, `.`, `-`."},
+    "description": {"type": "string", "description": "One line for lists."},
+    "doc_md": {"type": "string", "description": "Documentation in Markdown."},
+    "owner": {"type": "string", "default": "sluice", "description": "Who answers for it."},
+    "tags": {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 100}, "default": [], "description": "For finding it."},
+    "schedule": {"$ref": "#/definitions/schedule", "default": null, "description": "When runs are made; null = only when triggered. See Schedule."},
+    "timezone": {"type": "string", "default": "UTC", "description": "IANA name: of the schedule, of naive times in files and data, of partition labels, of SQL."},
+    "start_date": {"$ref": "#/definitions/time", "description": "First logical date, inclusive; required with a schedule."},
+    "end_date": {"$ref": "#/definitions/time", "description": "Last logical date, inclusive."},
+    "catchup": {"type": "boolean", "default": false, "description": "Make the runs that were missed since `start_date`."},
+    "on_unpause": {"enum": ["latest", "none", "all"], "description": "Which missed runs un-pausing makes; by default latest for interval schedules, none for triggers."},
+    "is_paused_upon_creation": {"type": "boolean", "description": "Paused when first seen; default is the server's (true)."},
+    "max_active_runs": {"type": "integer", "minimum": 1, "default": 16, "description": "Runs of this DAG at a time."},
+    "max_active_tasks_per_run": {"type": "integer", "minimum": 1, "default": 16, "description": "Tasks of one run at a time."},
+    "max_active_tasks_per_dag": {"type": "integer", "minimum": 1, "description": "Tasks of all runs of this DAG at a time; no limit by default."},
+    "dagrun_timeout": {"$ref": "#/definitions/duration", "description": "A run that takes longer fails."},
+    "max_consecutive_failed_dag_runs": {"type": "integer", "minimum": 0, "default": 0, "x-not-yet": true, "description": "Pause the DAG after so many failures in a row; 0 = never."},
+    "fail_fast": {"type": "boolean", "default": false, "x-not-yet": true, "description": "The first failed task ends the run."},
+    "deadlines": {"$ref": "#/definitions/deadlines", "x-not-yet": true, "description": "When to complain about a late run."},
+    "on_success_callback": {"$ref": "#/definitions/callbacks", "x-not-yet": true, "description": "Done when a run succeeds."},
+    "on_failure_callback": {"$ref": "#/definitions/callbacks", "x-not-yet": true, "description": "Done when a run fails."},
+    "default_args": {"$ref": "#/definitions/default_args", "description": "Task keys for all tasks; a task's own key wins, then its group's, then these."},
+    "params": {"$ref": "#/definitions/params", "description": "What a trigger may set: {name: JSON Schema with `default`, or a plain value}."},
+    "schemas": {"type": "object", "propertyNames": {"pattern": "^[a-z_][a-z0-9_]*$"}, "additionalProperties": {"type": "string", "minLength": 1}, "default": {}, "description": "{SQL schema: conn_id}: the warehouse schemas this DAG reads or writes."},
+    "lake": {"type": "string", "minLength": 1, "default": "lake", "description": "Connection of the lake."},
+    "policy": {"type": "string", "minLength": 1, "x-file": true, "description": "Path of a masking policy; required if a column has a class and a `mask` task names none."},
+    "datasets": {"type": "object", "additionalProperties": {"$ref": "#/definitions/dataset"}, "default": {}, "description": "{name: data set}. See Data sets."},
+    "tasks": {"type": "array", "minItems": 1, "items": {"oneOf": [{"$ref": "#/definitions/task"}, {"$ref": "#/definitions/group"}]}, "description": "Tasks and groups of tasks."}
+  },
+  "definitions": {
+    "duration": {"type": "string", "format": "duration", "description": "\"90s\", \"5m\", \"2h\", \"7d\" or ISO 8601."},
+    "time": {"type": "string", "format": "date-time", "description": "ISO 8601; without offset in the DAG's timezone."},
+    "size": {"type": "string", "format": "size", "description": "\"512MiB\", \"2GB\"."},
+    "names": {"oneOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string", "minLength": 1}}], "description": "One string or a list of strings."},
+    "callbacks": {"type": "array", "items": {"type": "object", "minProperties": 1, "maxProperties": 1, "properties": {"http": {"type": "object"}, "shell": {"type": "object"}, "email": {"type": "object"}}, "additionalProperties": false}},
+    "deadlines": {"type": "array", "items": {"type": "object", "required": ["reference", "interval"], "additionalProperties": false, "properties": {
+      "reference": {"enum": ["dagrun_queued_at", "dagrun_logical_date", "fixed_datetime", "average_runtime"]},
+      "interval": {"$ref": "#/definitions/duration"}, "at": {"$ref": "#/definitions/time"}, "callback": {"$ref": "#/definitions/callbacks"}}}},
+    "params": {"type": "object", "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}},
+)json";
+
+constexpr const char* schedules = R"json(
+    "asset_names": {"type": "array", "minItems": 1, "items": {"oneOf": [{"type": "string"}, {"$ref": "#/definitions/asset_expression"}]}},
+    "asset_expression": {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false, "properties": {
+      "all": {"$ref": "#/definitions/asset_names"}, "any": {"$ref": "#/definitions/asset_names"}}},
+    "schedule": {"x-title": "Schedule", "oneOf": [
+      {"type": "null", "x-note": "only triggered"},
+      {"type": "string", "x-note": "a cron expression or preset, short for {\"cron\": …}; \"@once\", \"@continuous\""},
+      {"type": "array", "minItems": 1, "items": {"type": "string"}, "x-not-yet": true, "x-note": "when all of these assets were updated"},
+      {"type": "object", "required": ["cron"], "additionalProperties": false, "x-note": "trigger at T; interval [T − window, T), with previous_tick [last tick, T)", "properties": {
+        "cron": {"$ref": "#/definitions/names", "description": "Cron expressions or presets."},
+        "window": {"oneOf": [{"const": "previous_tick"}, {"$ref": "#/definitions/duration"}], "default": "0s", "description": "Length of the data interval, or previous_tick."},
+        "run_immediately": {"oneOf": [{"type": "boolean"}, {"$ref": "#/definitions/duration"}], "description": "Whether the first run is the last tick before now; a duration: if it was not longer ago."}}},
+      {"type": "object", "required": ["cron_interval"], "additionalProperties": false, "x-note": "interval between two ticks, logical date = its start, run after its end + delay", "properties": {
+        "cron_interval": {"type": "string", "description": "Cron expression or preset."},
+        "delay": {"$ref": "#/definitions/duration", "default": "0s", "description": "How long after the interval's end the run starts."}}},
+      {"type": "object", "required": ["delta"], "additionalProperties": false, "x-note": "fixed steps from start_date, trigger kind", "properties": {
+        "delta": {"$ref": "#/definitions/duration", "description": "The step."}}},
+      {"type": "object", "required": ["delta_interval"], "additionalProperties": false, "x-note": "fixed steps from start_date, interval kind", "properties": {
+        "delta_interval": {"$ref": "#/definitions/duration", "description": "The step."},
+        "delay": {"$ref": "#/definitions/duration", "default": "0s", "description": "How long after the interval's end the run starts."}}},
+      {"type": "object", "required": ["events"], "additionalProperties": false, "x-not-yet": true, "x-note": "at these times", "properties": {
+        "events": {"type": "array", "items": {"$ref": "#/definitions/time"}, "description": "The times."},
+        "restrict_to_events": {"type": "boolean", "default": false, "description": "Manual runs take the latest of them as interval."}}},
+      {"type": "object", "required": ["assets"], "additionalProperties": false, "x-not-yet": true, "x-note": "when assets were updated", "properties": {
+        "assets": {"$ref": "#/definitions/asset_expression", "description": "{all | any: [names]}, nested."},
+        "batch": {"type": "boolean", "default": true, "description": "One run for all updates, or one each."},
+        "or_cron": {"type": "string", "description": "And by time."}}}
+    ]},
+)json";
+
+constexpr const char* tasks = R"json(
+    "task": {"x-title": "Tasks", "type": "object", "required": ["task_id", "operator"], "additionalProperties": false, "properties": {
+      "task_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,250}$", "description": "Name of the task; inside a group the full id is `group_id.task_id`."},
+      "operator": {"type": "string", "minLength": 1, "description": "What it does. See the operator reference."},
+      "with": {"type": "object", "default": {}, "description": "The operator's parameters."},
+      "upstream": {"$ref": "#/definitions/names", "default": [], "description": "Full ids of tasks or groups (a group = its last tasks); added to the inferred ones."},
+      "trigger_rule": {"enum": ["all_success", "all_failed", "all_done", "all_done_min_one_success", "all_skipped", "one_failed", "one_success", "one_done", "none_failed", "none_failed_min_one_success", "none_skipped", "always"], "default": "all_success", "description": "Which ends of its upstreams let it run."},
+      "expand": {"type": ["object", "array", "string"], "x-not-yet": true, "description": "One instance for each item."},
+      "map_index_template": {"type": "string", "x-not-yet": true, "description": "Names the instances."},
+      "retries": {"type": "integer", "minimum": 0, "maximum": 10000, "default": 0, "description": "How often a failed attempt is repeated."},
+      "retry_delay": {"$ref": "#/definitions/duration", "default": "300s", "description": "How long after the failure."},
+      "retry_exponential_backoff": {"type": ["boolean", "number"], "minimum": 0, "maximum": 100, "default": false, "description": "The delay grows by this factor; true = 2, 0 and 1 = off."},
+      "max_retry_delay": {"$ref": "#/definitions/duration", "description": "It grows no further."},
+      "retry_policy": {"type": "array", "x-not-yet": true, "items": {"type": "object", "required": ["error_class", "action"], "additionalProperties": false, "properties": {
+        "error_class": {"enum": ["transient", "rate_limited", "auth", "schema", "data_quality", "resource", "permanent"]}, "action": {"enum": ["retry", "fail"]}, "delay": {"$ref": "#/definitions/duration"}}}, "description": "What to do by class of error."},
+      "execution_timeout": {"$ref": "#/definitions/duration", "description": "An attempt that takes longer fails."},
+      "deadlines": {"$ref": "#/definitions/deadlines", "x-not-yet": true, "description": "As for the DAG."},
+      "params": {"$ref": "#/definitions/params", "description": "Over the DAG's params."},
+      "description": {"type": "string", "description": "One line for lists."},
+      "doc_md": {"type": "string", "description": "Documentation in Markdown."},
+      "owner": {"type": "string", "description": "Who answers for it; the DAG's by default."},
+      "pool": {"type": "string", "minLength": 1, "default": "default_pool", "description": "The pool whose slots it takes."},
+      "pool_slots": {"type": "integer", "minimum": 1, "maximum": 1000000, "default": 1, "description": "How many."},
+      "priority_weight": {"type": "integer", "minimum": -2147483648, "maximum": 2147483647, "default": 1, "description": "The bigger, the sooner."},
+      "weight_rule": {"enum": ["downstream", "upstream", "absolute", "critical_path"], "x-not-yet": ["critical_path"], "default": "downstream", "description": "Whose weights are added to its own."},
+      "depends_on_past": {"type": "boolean", "default": false, "x-not-yet": true, "description": "Waits for itself in the previous run."},
+      "wait_for_downstream": {"type": "boolean", "default": false, "x-not-yet": true, "description": "And for its downstreams there."},
+      "depends_on_previous_tasks": {"$ref": "#/definitions/names", "x-not-yet": true, "description": "Waits for these tasks in the previous run."},
+      "ignore_first_depends_on_past": {"type": "boolean", "default": true, "x-not-yet": true, "description": "The first run waits for nothing."},
+      "wait_for_past_depends_before_skipping": {"type": "boolean", "default": false, "x-not-yet": true, "description": "A skip waits too."},
+      "max_active_tis_per_dag": {"type": "integer", "minimum": 1, "description": "Instances of this task at a time, over all runs."},
+      "max_active_tis_per_dagrun": {"type": "integer", "minimum": 1, "description": "Instances of this task at a time, in one run."},
+      "is_setup": {"type": "boolean", "default": false, "x-not-yet": true, "description": "Prepares what a teardown cleans up."},
+      "is_teardown": {"type": "boolean", "default": false, "x-not-yet": true, "description": "Cleans up, whatever happened."},
+      "on_failure_fail_dagrun": {"type": "boolean", "default": false, "x-not-yet": true, "description": "A failed teardown fails the run."},
+      "resources": {"type": "object", "additionalProperties": false, "properties": {
+        "threads": {"type": "integer", "minimum": 1, "maximum": 1024, "default": 1, "description": "Threads."},
+        "memory": {"$ref": "#/definitions/size", "default": "1GiB", "description": "Memory."},
+        "temp": {"$ref": "#/definitions/size", "description": "Temporary files."}}, "description": "Of a data operator or child process: {threads, memory, temp}."},
+      "on_lost": {"enum": ["retry", "fail"], "default": "retry", "description": "What becomes of an attempt that ended with its daemon; fail is for commands that must not run twice."},
+      "reuse": {"type": "boolean", "default": false, "description": "If code, parameters and inputs equal those of the live output, end in success without doing it again."},
+      "on_empty": {"enum": ["ok", "warn", "skip", "fail"], "default": "ok", "description": "What a data operator does that got no rows."},
+      "inlets": {"$ref": "#/definitions/names", "x-not-yet": true, "description": "Data sets read by an operator that Sluice cannot look into."},
+      "outlets": {"$ref": "#/definitions/names", "x-not-yet": true, "description": "Data sets written by such an operator."},
+      "attest": {"type": "string", "minLength": 1, "description": "The reason to trust declared classes of columns that Sluice cannot trace."},
+      "do_xcom_push": {"type": "boolean", "default": true, "description": "Keep the result as XCom."},
+      "multiple_outputs": {"type": "boolean", "default": false, "description": "An object as result becomes one XCom for each key."},
+      "on_execute_callback": {"$ref": "#/definitions/callbacks", "x-not-yet": true, "description": "Done when an attempt starts."},
+      "on_success_callback": {"$ref": "#/definitions/callbacks", "x-not-yet": true, "description": "Done when it succeeds."},
+      "on_failure_callback": {"$ref": "#/definitions/callbacks", "x-not-yet": true, "description": "Done when it fails."},
+      "on_retry_callback": {"$ref": "#/definitions/callbacks", "x-not-yet": true, "description": "Done when it will be repeated."},
+      "on_skipped_callback": {"$ref": "#/definitions/callbacks", "x-not-yet": true, "description": "Done when it is skipped."}
+    }},
+    "group": {"x-title": "Groups", "type": "object", "required": ["group_id", "tasks"], "additionalProperties": false, "properties": {
+      "group_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,250}$", "description": "Name of the group; groups nest, the full id has all names with dots."},
+      "tasks": {"type": "array", "minItems": 1, "items": {"oneOf": [{"$ref": "#/definitions/task"}, {"$ref": "#/definitions/group"}]}, "description": "Tasks and groups."},
+      "upstream": {"$ref": "#/definitions/names", "default": [], "description": "Upstreams of its first tasks."},
+      "default_args": {"$ref": "#/definitions/default_args", "description": "Task keys for its tasks, over the DAG's."},
+      "tooltip": {"type": "string", "description": "Shown beside its name."},
+      "expand": {"type": ["object", "array", "string"], "x-not-yet": true, "description": "One copy of the group for each item."}
+    }},
+)json";
+
+constexpr const char* datasets = R"json(
+    "column": {"oneOf": [{"type": "string", "minLength": 1}, {"type": "object", "required": ["type"], "additionalProperties": false, "properties": {
+      "type": {"type": "string", "minLength": 1, "description": "SQL type, then `not null`, then `@class`."},
+      "parse": {"$ref": "#/definitions/names", "description": "How text becomes the type; forms are tried in order: `iso`, a strptime pattern, `epoch_s`, `epoch_ms`, `decimal_comma`, `money`."},
+      "description": {"type": "string", "description": "For the catalogue."}}}],
+      "description": "\"varchar not null @email\", or {type, parse, description}."},
+    "dataset": {"x-title": "Data sets", "type": "object", "additionalProperties": false, "properties": {
+      "columns": {"type": "object", "minProperties": 1, "propertyNames": {"minLength": 1, "maxLength": 63}, "additionalProperties": {"$ref": "#/definitions/column"}, "description": "{column: \"type not null @class\" or {type, parse, description}}: the contract."},
+      "key": {"$ref": "#/definitions/names", "description": "The natural key; default of `key` wherever an operator asks for one."},
+      "format": {"enum": ["parquet"], "default": "parquet", "description": "Of a lake data set."},
+      "partition": {"enum": ["none", "hour", "day", "month", "quarter", "year"], "description": "Of a lake data set; from the preset of the schedule, else day."},
+      "partition_by": {"type": "string", "minLength": 1, "description": "Of a table: the column of its ranges."},
+      "indexes": {"type": "array", "items": {"$ref": "#/definitions/names"}, "description": "Of a table: [names]; those of keys come by themselves."},
+      "description": {"type": "string", "description": "For the catalogue."}
+    }}
+  }
+})json";
+
+constexpr const char* policy_text = R"json({
+  "$schema": "http://json-schema.org/draft-07/schema#",
+  "title": "A masking policy of Sluice",
+  "type": "object",
+  "required": ["key", "allow", "classes"],
+  "additionalProperties": false,
+  "properties": {
+    "$schema": {"type": "string", "description": "For editors; ignored."},
+    "key": {"type": "string", "minLength": 1, "description": "Name of the master secret."},
+    "allow": {"type": "object", "additionalProperties": false, "description": "Classes that may stay readable, by place.", "properties": {
+      "curated": {"$ref": "#/definitions/classes"}, "warehouse": {"$ref": "#/definitions/classes"}, "stream": {"$ref": "#/definitions/classes"}, "report": {"$ref": "#/definitions/classes"}}},
+    "indirect": {"enum": ["report", "deny", "allow"], "default": "report", "description": "A classified column used only in a filter, join or order."},
+    "classes": {"type": "object", "propertyNames": {"$ref": "#/definitions/class"}, "additionalProperties": {"$ref": "#/definitions/rule"}, "description": "{class: rule}; a class without a rule is refused."},
+    "columns": {"type": "object", "additionalProperties": {"$ref": "#/definitions/column_rule"}, "description": "{`data.set.column` or `column`: rule}; beats the rule of the class."}
+  },
+  "definitions": {
+    "class": {"enum": ["quasi", "personal", "sensitive", "secret", "email", "phone", "name", "address", "card", "iban", "national_id", "ip", "dob", "geo", "token"]},
+    "classes": {"type": "array", "uniqueItems": true, "items": {"$ref": "#/definitions/class"}},
+    "method": {"enum": ["sha256", "md5", "hmac", "partial", "email", "year", "nullify", "constant", "drop", "token", "ff1", "siv", "shift_date", "bucket", "round", "geo", "noise", "fake"],
+      "x-not-yet": ["token", "ff1", "siv", "shift_date", "bucket", "round", "geo", "noise", "fake"]},
+    "rule": {"oneOf": [{"$ref": "#/definitions/method"}, {"type": "object", "required": ["method"], "properties": {
+      "method": {"$ref": "#/definitions/method", "description": "How it is masked."},
+      "normalize": {"type": "array", "items": {"enum": ["trim", "lower", "nfc"]}, "description": "Done to the text first, so that equal people stay equal."},
+      "domain": {"type": "string", "minLength": 1, "description": "Values of one domain get one pseudonym everywhere; the class by default."},
+      "salt": {"type": "string", "minLength": 1, "description": "Name of a secret."},
+      "nulls": {"enum": ["keep", "mask"], "default": "keep", "description": "What becomes of null."}},
+      "additionalProperties": true}]},
+    "column_rule": {"oneOf": [{"$ref": "#/definitions/method"}, {"type": "object", "required": ["method"], "properties": {"method": {"$ref": "#/definitions/method"}}, "additionalProperties": true},
+      {"type": "object", "required": ["outputs"], "additionalProperties": false, "properties": {"outputs": {"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/definitions/rule"}}}}]}
+  }
+})json";
+
+json make_language() {
+    json out = json::parse(std::string(top_level) + schedules + tasks + datasets);
+    auto& definitions = out["definitions"];
+    json defaults = definitions["task"];
+    defaults.erase("required");
+    defaults["x-title"] = "Default arguments";
+    for (const char* key : {"task_id", "operator", "with", "upstream", "expand"})
+        defaults["properties"].erase(key);
+    definitions["default_args"] = std::move(defaults);
+    return out;
+}
+
+}  // namespace
+
+const json& language() {
+    static const json made = make_language();
+    return made;
+}
+
+const json& definition(const std::string& name) { return language().at("definitions").at(name); }
+
+const json& policy_language() {
+    static const json made = json::parse(policy_text);
+    return made;
+}
+
+}  // namespace sluice::spec
