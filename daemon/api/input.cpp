@@ -61,6 +61,30 @@ bool like(std::string_view text, std::string_view pattern) {
 
 }  // namespace
 
+Json parse_sent(const std::string& text) {
+    constexpr int deepest = 64;
+    const auto refuse = [](std::size_t byte, const char* why) {
+        Problems problems;
+        problems.add(
+            "json_invalid",
+            Json::array({"body", byte}),
+            "JSON decode error",
+            Json::object(),
+            Json{{"error", why}}
+        );
+        problems.check();
+    };
+    try {
+        return Json::parse(text, [&](int depth, Json::parse_event_t, Json&) {
+            if (depth > deepest) refuse(0, "Nested deeper than 64 levels");
+            return true;
+        });
+    } catch (const Json::parse_error& error) {
+        refuse(error.byte == 0 ? 0 : error.byte - 1, "Not valid JSON");
+    }
+    return {};
+}
+
 Json stored_json(const std::string& text) {
     Json json = Json::parse(text, nullptr, false);
     return json.is_discarded() ? Json(text) : json;
@@ -194,19 +218,7 @@ void bad_order(const std::string& name) {
 }
 
 Body::Body(const http::Request& request) {
-    try {
-        json_ = request.body.empty() ? Json::object() : Json::parse(request.body);
-    } catch (const Json::parse_error& error) {
-        Problems problems;
-        problems.add(
-            "json_invalid",
-            Json::array({"body", error.byte == 0 ? 0 : error.byte - 1}),
-            "JSON decode error",
-            Json::object(),
-            Json{{"error", "Not valid JSON"}}
-        );
-        problems.check();
-    }
+    json_ = request.body.empty() ? Json::object() : parse_sent(request.body);
     if (!json_.is_object()) {
         Problems problems;
         problems.add(

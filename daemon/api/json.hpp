@@ -19,6 +19,9 @@ inline Json time_or_null(const std::optional<Instant>& at) {
 inline Json text_or_null(const std::string& text) {
     return text.empty() ? Json(nullptr) : Json(text);
 }
+/// What a caller sent. Throws Failure(422) when it is not JSON or is nested deeper than 64 levels
+/// (copying and printing a value recurse).
+Json parse_sent(const std::string& text);
 /// Stored JSON text as a value; text that is not JSON (it was cut) stays a string.
 Json stored_json(const std::string& text);
 /// Compact; bytes that are not UTF-8 are replaced, never thrown at the caller.

@@ -36,7 +36,7 @@ Login read_login(const Request& request) {
         }
         return login;
     }
-    const Json json = Json::parse(request.body, nullptr, false);
+    const Json json = parse_sent(request.body);
     const auto text = [&](const char* key) -> std::string {
         // Airflow answers with one text here, not with a list.
         if (!json.is_object() || !json.contains(key))
