@@ -5,6 +5,7 @@
 #include "api/input.hpp"
 #include "api/v2.hpp"
 #include "base/limits.hpp"
+#include "core/backfill.hpp"
 
 namespace sluice::api {
 namespace {
@@ -100,6 +101,51 @@ Reply get_backfill(Services& services, const Request& request, const Caller&) {
     return reply(200, backfill_view(find_backfill(services, request).backfill));
 }
 
+/// The latest stored run of each logical date in the range.
+std::vector<DagRun> runs_in_range(Services& services, const Backfill& backfill) {
+    store::RunFilter filter;
+    filter.dag_ids = {backfill.dag_id};
+    filter.logical_date.gte = backfill.from_date;
+    filter.logical_date.lte = backfill.to_date;
+    filter.order = {{store::RunOrder::run_key, false}};
+    filter.page.limit = static_cast<std::int64_t>(limits::page_rows);
+    std::map<Instant, DagRun> latest;
+    while (true) {
+        auto page = services.queries.runs(filter);
+        for (auto& row : page.rows)
+            if (row.run.logical_date) latest[*row.run.logical_date] = std::move(row.run);
+        filter.page.offset += filter.page.limit;
+        if (filter.page.offset >= page.total) break;
+    }
+    std::vector<DagRun> runs;
+    runs.reserve(latest.size());
+    for (auto& [date, run] : latest) runs.push_back(std::move(run));
+    return runs;
+}
+
+/// The dates whose runs the backfill would make or clear; those it would skip are left out, as in
+/// Airflow.
+Reply dry_run_backfill(Services& services, const Request& request, const Caller&) {
+    const Backfill backfill = read_backfill(services, request);
+    const DagPtr dag = find_dag(services, backfill.dag_id).dag;
+    const auto plan = core::plan_backfill(
+        *dag, backfill, runs_in_range(services, backfill), services.clock.now()
+    );
+    if (plan.error) throw Error(*plan.error, plan.message);
+    Json json;
+    json["backfills"] = Json::array();
+    for (const BackfillDate& date : plan.dates) {
+        if (date.action == "skip") continue;
+        Json item;
+        item["logical_date"] = format_z(date.logical_date);
+        item["partition_key"] = nullptr;
+        item["partition_date"] = nullptr;
+        json["backfills"].push_back(std::move(item));
+    }
+    json["total_entries"] = json["backfills"].size();
+    return reply(200, json);
+}
+
 Reply create_backfill(Services& services, const Request& request, const Caller& caller) {
     core::CreateBackfill event;
     event.backfill = read_backfill(services, request);
@@ -143,6 +189,7 @@ Rows backfill_endpoints() {
     return {
         {"GET", "/api/v2/backfills", "list_backfills", in, list_backfills},
         {"POST", "/api/v2/backfills", "create_backfill", in, create_backfill},
+        {"POST", "/api/v2/backfills/dry_run", "create_backfill_dry_run", in, dry_run_backfill},
         {"GET", "/api/v2/backfills/{backfill_id}", "get_backfill", in, get_backfill},
         {"PUT", "/api/v2/backfills/{backfill_id}/pause", "pause_backfill", in, pause_backfill},
         {"PUT", "/api/v2/backfills/{backfill_id}/unpause", "unpause_backfill", in, unpause_backfill
