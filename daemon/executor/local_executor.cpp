@@ -84,12 +84,17 @@ struct ScratchFolder {
     std::string path;
 };
 
+struct Attempt;
+/// Running attempts by the time at which they are over their execution_timeout.
+using Deadlines = std::multimap<Steady::time_point, std::weak_ptr<Attempt>>;
+
 /// One attempt's life in this process.
 struct Attempt {
     explicit Attempt(AttemptOrder the_order) : order(std::move(the_order)) {}
 
     const AttemptOrder order;
-    std::mutex mutex;  // guards all below
+    std::optional<Deadlines::iterator> deadline;  // guarded by the executor's mutex
+    std::mutex mutex;                             // guards all below
     std::optional<CancelReason> cancelled;
     std::function<void()> stop;        // while it runs: makes it end, returns at once
     AttemptChannel* channel{nullptr};  // while it runs
@@ -261,6 +266,7 @@ private:
         }
         const std::lock_guard lock(mutex_);
         --running_;
+        if (attempt->deadline) deadlines_.erase(*std::exchange(attempt->deadline, std::nullopt));
     }
 
     std::string path_of(const AttemptOrder& order) const {
@@ -451,7 +457,7 @@ private:
     // mutex_ held
     void add_deadline(const AttemptPtr& attempt) {
         const auto left = *attempt->order.deadline - wall_now();
-        deadlines_.emplace(Steady::now() + left, attempt);
+        attempt->deadline = deadlines_.emplace(Steady::now() + left, attempt);
         if (!timer_.joinable()) timer_ = std::thread([this] { watch_deadlines(); });
         timer_wake_.notify_all();
     }
@@ -464,10 +470,6 @@ private:
                 continue;
             }
             const auto first = deadlines_.begin();
-            if (first->second.expired()) {
-                deadlines_.erase(first);
-                continue;
-            }
             if (Steady::now() < first->first) {
                 // A copy: the entry may go while the lock is away.
                 const auto until = first->first;
@@ -475,6 +477,7 @@ private:
                 continue;
             }
             const AttemptPtr attempt = first->second.lock();
+            if (attempt) attempt->deadline.reset();
             deadlines_.erase(first);
             lock.unlock();
             if (attempt) attempt->cancel(CancelReason::timeout);
@@ -490,7 +493,7 @@ private:
     task::Spawner spawner_;
     mutable std::mutex mutex_;  // guards all below but pool_; taken before an attempt's
     std::unordered_map<AttemptKey, AttemptPtr> attempts_;
-    std::multimap<Steady::time_point, std::weak_ptr<Attempt>> deadlines_;
+    Deadlines deadlines_;
     std::condition_variable timer_wake_;
     std::thread timer_;
     std::size_t running_{0};
