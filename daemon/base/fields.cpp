@@ -265,7 +265,11 @@ std::optional<std::int64_t> Fields::integer(
 ) {
     const json* value = find(key);
     if (value == nullptr) return std::nullopt;
-    if (!value->is_number_integer()) {
+    // 3.0 is a whole number, as in JSON Schema.
+    constexpr double exact = 9007199254740992.0;
+    const double real = value->is_number_float() ? value->get<double>() : 0;
+    const bool whole = std::trunc(real) == real && std::abs(real) <= exact;
+    if (!value->is_number() || !whole) {
         wrong_type(key, "a whole number", *value);
         return std::nullopt;
     }

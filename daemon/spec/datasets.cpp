@@ -231,11 +231,10 @@ DatasetSpec read_dataset(
     if (const auto* columns = fields.object("columns"); columns != nullptr) {
         dataset.declared = true;
         const auto pointer = child_pointer(at, "columns");
-        // The order of the file is not kept by JSON objects; names in order are.
-        for (const auto& [column, text] : columns->items())
-            dataset.columns.push_back(
-                read_column(column, text, child_pointer(pointer, column), draft.problems)
-            );
+        for (const auto& column : keys_in_order(*columns, pointer, draft.places))
+            dataset.columns.push_back(read_column(
+                column, (*columns)[column], child_pointer(pointer, column), draft.problems
+            ));
     }
     dataset.key = fields.names("key").value_or(std::vector<std::string>{});
     check_columns_exist(dataset, dataset.key, child_pointer(at, "key"), draft.problems);

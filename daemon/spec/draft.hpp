@@ -50,6 +50,7 @@ struct Draft {
     const Catalogue& catalogue;
     Problems& problems;
     const FileReader& read_file;
+    const SourceMap& places;
     bool stored{false};  // a stored version: its operators' parameters were checked long ago
     std::optional<Zone> zone{};
     std::vector<DraftTask> tasks{};  // beside dag.tasks
@@ -100,6 +101,12 @@ bool check_dataset_name(
     const std::string& name, const std::string& pointer, const Dag& dag, Problems& problems
 );
 bool is_lake_tier(const std::string& schema);
+
+/// The keys of the object at `pointer` as they stand in the file: columns of a data set have an
+/// order, JSON objects in memory have none.
+std::vector<std::string> keys_in_order(
+    const nlohmann::json& object, const std::string& pointer, const SourceMap& places
+);
 
 /// Names of the form a.b outside strings and comments of SQL, quotes taken off.
 std::set<std::string> qualified_names(const std::string& sql);

@@ -29,6 +29,43 @@ std::string bundle_hash(const Dag& dag) {
     return sha256_hex(all);
 }
 
+/// Canonical JSON, but that the columns of a data set keep their order, which means something.
+std::string source_text(const json& root, const SourceMap& places) {
+    std::string out = "{";
+    const auto member = [&](const std::string& key, const std::string& value) {
+        if (out.back() != '{') out += ',';
+        out += json(key).dump() + ':' + value;
+    };
+    for (const auto& [key, value] : root.items()) {
+        if (key != "datasets" || !value.is_object()) {
+            member(key, canonical_json(value));
+            continue;
+        }
+        std::string sets = "{";
+        for (const auto& [name, dataset] : value.items()) {
+            if (sets.size() > 1) sets += ',';
+            sets += json(name).dump() + ':';
+            const auto columns = dataset.is_object() ? dataset.find("columns") : dataset.end();
+            if (columns == dataset.end() || !columns->is_object()) {
+                sets += canonical_json(dataset);
+                continue;
+            }
+            const auto at = child_pointer(child_pointer("/datasets", name), "columns");
+            std::string ordered;
+            for (const auto& column : keys_in_order(*columns, at, places))
+                ordered += (ordered.empty() ? "" : ",") + json(column).dump() + ':' +
+                           canonical_json((*columns)[column]);
+            json rest = dataset;
+            rest.erase("columns");
+            std::string others = canonical_json(rest);
+            others.front() = rest.empty() ? ' ' : ',';
+            sets += "{\"columns\":{" + ordered + '}' + (rest.empty() ? "}" : others);
+        }
+        member(key, sets + '}');
+    }
+    return out + '}';
+}
+
 struct Kind {
     bool stored{false};
 };
@@ -60,10 +97,11 @@ Parsed<Dag> read_dag(
         .catalogue = catalogue,
         .problems = problems,
         .read_file = read_file,
+        .places = *document.map,
         .stored = kind.stored
     };
     draft.dag.fileloc = file;
-    draft.dag.source = canonical_json(root);
+    draft.dag.source = source_text(root, *document.map);
     read_top_level(draft);
     read_datasets(draft);
     read_tasks(draft);
@@ -173,6 +211,20 @@ void refuse_not_yet_deep(
             return true;
         }
     );
+}
+
+std::vector<std::string> keys_in_order(
+    const json& object, const std::string& pointer, const SourceMap& places
+) {
+    std::vector<std::pair<Position, std::string>> keys;
+    for (const auto& [key, value] : object.items())
+        keys.emplace_back(places.key(child_pointer(pointer, key)), key);
+    std::ranges::stable_sort(keys, [](const auto& a, const auto& b) {
+        return std::pair(a.first.line, a.first.column) < std::pair(b.first.line, b.first.column);
+    });
+    std::vector<std::string> out;
+    for (auto& [at, key] : keys) out.push_back(std::move(key));
+    return out;
 }
 
 const std::string* bundle_file(Draft& draft, const std::string& path, const std::string& pointer) {

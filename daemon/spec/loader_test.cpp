@@ -362,13 +362,19 @@ TEST_CASE("data sets: columns, classes, keys and partitions", "[spec][dataset]")
     CHECK(orders.partition == "month");
     CHECK(orders.key == Names{"id"});
     REQUIRE(orders.columns.size() == 3);
-    CHECK(orders.columns[0].type == "decimal(10,2)");
-    CHECK(orders.columns[0].parse == Names{"money", "iso"});
+    CHECK(orders.columns[2].type == "decimal(10,2)");
+    CHECK(orders.columns[2].parse == Names{"money", "iso"});
     CHECK(orders.columns[1].pii_class == "email");
-    CHECK(orders.columns[2].not_null);
-    CHECK(orders.columns[2].type == "bigint");
+    CHECK(orders.columns[0].not_null);
+    CHECK(orders.columns[0].type == "bigint");
     CHECK(dag.tasks[1].upstream == std::vector<TaskNo>{0});
     CHECK(dag.files.contains("policies/pii.yaml"));
+    // Columns keep the order of the file, also in a stored version.
+    const Dag again = good(spec::load_stored(dag.source, dag.files, dag.fileloc, catalogue()));
+    CHECK(again.hash == dag.hash);
+    CHECK(again.datasets.at(0).columns.at(2).name == "amount");
+    CHECK(again.datasets.at(0).key == Names{"id"});
+    CHECK(again.tasks[1].upstream == dag.tasks[1].upstream);
 }
 
 TEST_CASE("data sets that are wrong say how", "[spec][dataset][bad]") {
