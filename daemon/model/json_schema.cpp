@@ -534,8 +534,10 @@ json effective_schema(const json& value, const json& schema, const json& root) {
         if (keyword == nullptr) break;
         Checker checker(root, Templates::allow);
         const json* form = checker.best_form(value, at[keyword], "");
-        at = form == nullptr ? laid_over(nothing, at) : laid_over(*form, at);
-        if (form != nullptr && form->contains("$ref")) at["$ref"] = (*form)["$ref"];
+        // `form` lies inside `at`: a copy, before `at` is replaced.
+        const json chosen = form == nullptr ? nothing : *form;
+        at = laid_over(chosen, at);
+        if (chosen.contains("$ref")) at["$ref"] = chosen["$ref"];
     }
     return at;
 }
