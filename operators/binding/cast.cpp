@@ -126,6 +126,13 @@ std::string cast_sql(
     return out + ")";
 }
 
+std::string present_sql(
+    const std::string& expression, std::string_view from, const CastTarget& target
+) {
+    const bool text = from == "VARCHAR" && !is_text(target.type);
+    return "(" + (text ? cleaned(expression) : expression) + ") is not null";
+}
+
 std::string ambiguous_sql(
     const std::string& expression, std::string_view from, const CastTarget& target
 ) {

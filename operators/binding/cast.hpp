@@ -18,6 +18,11 @@ struct CastTarget {
 std::string cast_sql(
     const std::string& expression, std::string_view from, const CastTarget& target
 );
+/// True (SQL) where a value is there: text of the null tokens is nothing where the target is no
+/// text.
+std::string present_sql(
+    const std::string& expression, std::string_view from, const CastTarget& target
+);
 /// True (SQL) where two of the formats read the text and disagree; "" if that cannot be.
 std::string ambiguous_sql(
     const std::string& expression, std::string_view from, const CastTarget& target
