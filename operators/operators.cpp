@@ -7,6 +7,7 @@
 #include "operators/extract/extract.hpp"
 #include "operators/load/load.hpp"
 #include "operators/transform/transform.hpp"
+#include "operators/validate/validate.hpp"
 
 namespace sluice::ops {
 namespace {
@@ -21,6 +22,7 @@ std::vector<task::Operator> make_table() {
         shell_operator(),
         sql_operator(),
         transform_operator(),
+        validate_operator(),
     };
     std::ranges::sort(table, {}, &task::Operator::name);
     return table;
