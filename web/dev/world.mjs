@@ -130,12 +130,12 @@ export class World {
                 continue;
             }
             let at = ready + 5;
-            const took = 2000 + next() * next() * 180_000 * (dag.period > hour ? 1 : 0.05);
+            const took = Math.round(2000 + next() * next() * 180_000 * (dag.period > hour ? 1 : 0.05));
             const tries = i === loser ? 3 : next() < 0.03 ? 2 : 1;
             for (let n = 1; n <= tries; n++) {
                 const bad = n < tries || i === loser;
-                Object.assign(ti, { try: n, sch: at, q: at + 4, s: at + 4 + next() * 3000, st: bad ? "f" : "s" });
-                ti.e = ti.s + (bad ? 2000 + next() * 20_000 : took);
+                Object.assign(ti, { try: n, sch: at, q: at + 4, s: at + 4 + Math.floor(next() * 3000), st: bad ? "f" : "s" });
+                ti.e = ti.s + (bad ? 2000 + Math.floor(next() * 20_000) : took);
                 ti.err = bad ? 'relation "dst.orders" does not exist' : "";
                 if (n < tries) ti.past.push([n, "f", ti.sch, ti.q, ti.s, ti.e, ti.err]);
                 at = ti.e + 30_000;

@@ -16,7 +16,9 @@ import {
     theme,
     toasts,
     toLogin,
+    useStream,
 } from "./store";
+import { topics } from "./stream";
 import { clock, duration, now, serverNow, setZone, zone, zoneName } from "./time";
 import { Button, Dialog, Empty, Icon } from "./ui";
 import { DagsPage } from "./views/dags";
@@ -363,6 +365,12 @@ export function App() {
             () => {},
         );
     }, [user]);
+    // Watched on every page: the count of import errors, and that the server is there.
+    useStream(user ? [topics.dags] : [], {
+        onBatch: (batch) => {
+            if (batch.err !== undefined) importErrors.value = batch.err;
+        },
+    });
     const at = route.value;
     if (at.name === "login") return <LoginPage route={at} />;
     const Page = loaded.value[at.name];

@@ -99,6 +99,9 @@ export function draw(canvas: HTMLCanvasElement, scene: Scene): void {
     pen.clip();
     head(pen, scene, first, last);
     pen.restore();
+    pen.fillStyle = surfaces[scene.theme].line;
+    pen.fillRect(0, metrics.head - 1, width, 1);
+    pen.fillRect(metrics.label - 1, 0, 1, metrics.head);
 }
 
 function crosshair(pen: CanvasRenderingContext2D, scene: Scene): void {
@@ -250,7 +253,6 @@ function head(pen: CanvasRenderingContext2D, scene: Scene, first: number, last: 
         type(pen, run, left + metrics.cell / 2, surface.muted);
     }
     pen.fillStyle = surface.line;
-    pen.fillRect(metrics.label, metrics.head - 1, scene.width - metrics.label, 1);
     if (scene.focus && scene.focus.row < 0) outline(pen, scene, scene.focus);
 }
 

@@ -7,7 +7,7 @@ import { setQuery } from "../router";
 import { links, type Route } from "../routes";
 import { scheduleWords } from "../schedule";
 import { useTitle } from "../shell";
-import { importErrors, toast, useResource, useStream } from "../store";
+import { toast, useResource, useStream } from "../store";
 import { topics } from "../stream";
 import { duration, logical, now, relative } from "../time";
 import { wordOf } from "../tokens";
@@ -167,7 +167,6 @@ export function DagsPage({ route }: { route: Route }) {
     const onBatch = (batch: Batch) => {
         const data = list.data.value;
         if (batch.err !== undefined) {
-            importErrors.value = batch.err;
             errors.reload();
         }
         if (!data) return;

@@ -4,7 +4,7 @@ import type { Attention, Batch, Home, RunningNow } from "../api";
 import { setQuery } from "../router";
 import { links, type Route } from "../routes";
 import { useTitle } from "../shell";
-import { importErrors, useResource, useStream } from "../store";
+import { useResource, useStream } from "../store";
 import { topics } from "../stream";
 import { clock, dateTime, duration, logical, now, relative, zoneName } from "../time";
 import { Ago, Icon, Lasted, Mark, Panel, Time } from "../ui";
@@ -166,7 +166,6 @@ export function HomePage({ route }: { route: Route }) {
     // Any run that begins or ends may change any number here: fetch the small page again, once a
     // burst, and only because something happened.
     const onBatch = (batch: Batch) => {
-        if (batch.err !== undefined) importErrors.value = batch.err;
         if (batch.run || batch.dag || batch.err !== undefined) reloadSoon(home.reload);
     };
     useStream([topics.dags], { onBatch, onResync: home.reload });

@@ -2,7 +2,7 @@
 import type { Batch, ImportErrors } from "../api";
 import type { Route } from "../routes";
 import { useTitle } from "../shell";
-import { importErrors, useResource, useStream } from "../store";
+import { useResource, useStream } from "../store";
 import { topics } from "../stream";
 import { Empty, Panel } from "../ui";
 import { ProblemCard } from "./problem";
@@ -12,7 +12,6 @@ export function ImportErrorsPage(_: { route: Route }) {
     const errors = useResource<ImportErrors>("/ui/v1/import-errors");
     const onBatch = (batch: Batch) => {
         if (batch.err === undefined) return;
-        importErrors.value = batch.err;
         errors.reload();
     };
     useStream([topics.dags], { onBatch, onResync: errors.reload });

@@ -1,7 +1,7 @@
 // log.tsx — the log of one attempt. The daemon has the index: the page holds a window of lines,
 // asks for pages, and follows a running attempt by the stream.
 import { useSignal } from "@preact/signals";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { ApiError, get, paths, type LogBatch, type LogLine, type LogLines, type LogMeta, type LogSearch } from "../api";
 import { pieces, plain } from "../ansi";
 import { LineCache, lineHeight, pageSize, scrollTo, windowAt } from "../logwindow";
@@ -44,6 +44,7 @@ export function LogView(props: Props) {
     const box = useRef<HTMLDivElement>(null);
     const asking = useRef(new Set<number>());
     const generation = useRef(0);
+    const unopened = useRef<LogMeta | null>(null);
     const cursor = useSignal(-1);
     const hits = useSignal<LogSearch | null>(null);
     const find = props.query.get("q") ?? "";
@@ -68,9 +69,9 @@ export function LogView(props: Props) {
             const tail = await get<LogLines>(url("lines", `&from=-${pageSize}&n=${pageSize}`));
             if (mine !== generation.current) return;
             cache.put(tail);
+            unopened.current = facts;
             meta.value = facts;
             redraw();
-            requestAnimationFrame(() => open(facts));
         } catch (reason) {
             if (mine === generation.current) fail(reason);
         }
@@ -175,7 +176,7 @@ export function LogView(props: Props) {
         }
     };
 
-    useEffect(() => {
+    useLayoutEffect(() => {
         const element = box.current;
         if (!element) return;
         const fit = () => {
@@ -184,6 +185,8 @@ export function LogView(props: Props) {
         };
         fit();
         addEventListener("resize", fit);
+        if (unopened.current) open(unopened.current);
+        unopened.current = null;
         return () => removeEventListener("resize", fit);
     }, [meta.value === null]);
 
@@ -375,7 +378,7 @@ function Line({ line, digits, find, lit }: { line: LogLine | undefined; digits: 
                 {n + 1}
             </a>
             <time title={t === null ? "" : `${date(t)} ${zoneName()}`}>
-                {t === null ? "" : `${clock(t)}.${String(t % 1000).padStart(3, "0")}`}
+                {t === null ? "" : `${clock(t)}.${String(Math.floor(t) % 1000).padStart(3, "0")}`}
             </time>
             <span class="lv">{levelNames[level] ?? ""}</span>
             <span class="text">
