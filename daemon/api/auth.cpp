@@ -252,7 +252,7 @@ std::pair<std::string, Caller> Auth::open_session(const store::User& user) {
         .issued_at = now,
         .expires_at = now + 7 * day,
     };
-    const Secret& key = keys().front().key;
+    const Secret key = keys().front().key;
     Caller caller{
         user.name, user.role, claims.id, to_hex(hmac(EVP_sha256(), key, "csrf:" + claims.id))
     };
