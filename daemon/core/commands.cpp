@@ -128,6 +128,9 @@ Taken Scheduler::Impl::on(const PutPool& event) {
         return no("pool \"" + pool.name + "\" is set by the configuration of the daemon");
     if (pool.slots < -1) return no("a pool has 0 slots or more, or -1 for no limit");
     pools_.put(pool);
+    // The last word of a turn counts: rows are written before others are removed.
+    std::erase(turn_->pools_removed, pool.name);
+    std::erase_if(turn_->pools, [&](const Pool& other) { return other.name == pool.name; });
     turn_->pools.push_back(pool);
     audit(event.actor, "put_pool", {}, fmt::format("{{\"slots\":{}}}", pool.slots));
     (void)answer(event.request);

@@ -44,6 +44,7 @@ public:
     [[nodiscard]] std::optional<Instant> next_wakeup() const;
     [[nodiscard]] const DagState* find_dag(const std::string& dag_id) const;
     [[nodiscard]] const DagRun* find_open_run(RunKey run) const;
+    [[nodiscard]] std::vector<TaskInstance> instances(RunKey run) const;
     [[nodiscard]] std::vector<PoolUse> pool_use() const;
     [[nodiscard]] Counts counts() const;
 

@@ -119,7 +119,10 @@ void Scheduler::Impl::start_runs(DagEntry& dag) {
     if (dag.state.is_paused || dag.current == nullptr) return;
     const int most = dag.current->dag->max_active_runs;
     for (auto at = dag.queued.begin(); at != dag.queued.end() && dag.running_runs < most;) {
-        if (at->first > now_) break;
+        if (at->first > now_) {
+            wake_dag(dag, at->first);
+            break;
+        }
         Run& run = *find_run((at++)->second);
         if (run.cleared == turn_no_) {
             dirty_next_turn_.push_back(&dag);

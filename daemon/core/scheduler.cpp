@@ -22,6 +22,7 @@ const DagState* Scheduler::find_dag(const std::string& dag_id) const {
     return impl_->find_dag(dag_id);
 }
 const DagRun* Scheduler::find_open_run(RunKey run) const { return impl_->find_open_run(run); }
+std::vector<TaskInstance> Scheduler::instances(RunKey run) const { return impl_->instances(run); }
 std::vector<Scheduler::PoolUse> Scheduler::pool_use() const { return impl_->pool_use(); }
 Scheduler::Counts Scheduler::counts() const { return impl_->counts(); }
 
@@ -57,6 +58,15 @@ const DagState* Scheduler::Impl::find_dag(const std::string& dag_id) const {
 const DagRun* Scheduler::Impl::find_open_run(RunKey run) const {
     const auto at = runs_.find(run);
     return at == runs_.end() ? nullptr : &at->second->row;
+}
+
+std::vector<TaskInstance> Scheduler::Impl::instances(RunKey run) const {
+    std::vector<TaskInstance> rows;
+    const auto at = runs_.find(run);
+    if (at == runs_.end()) return rows;
+    rows.reserve(at->second->tasks.size());
+    for (const auto& instance : at->second->tasks) rows.push_back(instance.row);
+    return rows;
 }
 
 std::vector<Scheduler::PoolUse> Scheduler::Impl::pool_use() const {

@@ -162,11 +162,7 @@ void Scheduler::Impl::advance(DagEntry& dag) {
         next = dag.timetable->next_run(dag.state.last_automated, missed(version), now_);
     show_next(dag, next);
     // Without room for another one, the end of a run asks again.
-    std::optional<Instant> wake;
-    if (next && active && dag.open_automated < most) wake = next->run_after;
-    if (!dag.state.is_paused && !dag.queued.empty() && dag.queued.begin()->first > now_)
-        wake = std::min(wake.value_or(Instant::max()), dag.queued.begin()->first);
-    if (wake) wake_dag(dag, *wake);
+    if (next && active && dag.open_automated < most) wake_dag(dag, next->run_after);
 }
 
 void Scheduler::Impl::wake_dag(DagEntry& dag, Instant at) {

@@ -1,0 +1,163 @@
+// actions.cpp — what users and the DAG folder do, at random, sensible or not.
+#include "tests/sim/dag_maker.hpp"
+#include "tests/sim/world.hpp"
+
+namespace sluice::sim {
+
+using namespace std::chrono_literals;
+
+template <class Command>
+Command World::command() {
+    Command event;
+    event.request = {++last_request_};
+    event.actor.user = "ada";
+    return event;
+}
+
+void World::load_dag(const std::string& dag_id, std::vector<core::Event>& events) {
+    Dag dag = make_dag(random_, dag_id, now_);
+    dag.version = {++last_version_};
+    auto loaded = std::make_shared<const Dag>(std::move(dag));
+    versions_[loaded->version] = loaded;
+    events.emplace_back(core::DagLoaded{loaded, random_.chance(50)});
+}
+
+/// An open run, or a finished one of late.
+std::optional<RunKey> World::some_run() {
+    std::vector<RunKey> keys;
+    const auto& runs = journal_.runs();
+    for (auto at = runs.rbegin(); at != runs.rend() && keys.size() < 12; ++at)
+        keys.push_back(at->first);
+    for (const auto& row : runs)
+        if (!is_finished(row.second.state) && keys.size() < 24) keys.push_back(row.first);
+    if (keys.empty()) return std::nullopt;
+    return random_.pick(keys);
+}
+
+std::vector<TaskKey> World::some_tasks(RunKey run) {
+    const auto& dag = *versions_.at(journal_.runs().at(run).version);
+    std::vector<TaskKey> keys;
+    const int count = random_.between(1, 3);
+    for (int i = 0; i < count; ++i)
+        keys.push_back({run, random_.between(0, static_cast<int>(dag.tasks.size()) - 1), unmapped});
+    return keys;
+}
+
+std::optional<core::Event> World::run_action() {
+    const auto run = some_run();
+    if (!run) return std::nullopt;
+    switch (random_.between(0, 5)) {
+        case 0:
+        case 1:
+        case 2: {
+            auto clear = command<core::ClearTasks>();
+            clear.run = *run;
+            if (random_.chance(60)) clear.tasks = some_tasks(*run);
+            clear.upstream = random_.chance(20);
+            clear.downstream = random_.chance(50);
+            clear.only_failed = random_.chance(30);
+            clear.only_running = random_.chance(10);
+            clear.reset_dag_runs = random_.chance(90);
+            clear.dry_run = random_.chance(10);
+            return clear;
+        }
+        case 3: {
+            auto mark = command<core::SetTaskState>();
+            mark.tasks = some_tasks(*run);
+            mark.state = random_.pick(
+                std::vector<TaskState>{TaskState::success, TaskState::failed, TaskState::skipped}
+            );
+            return mark;
+        }
+        case 4: {
+            auto set = command<core::SetRunState>();
+            set.run = *run;
+            set.state = random_.pick(
+                std::vector<RunState>{RunState::success, RunState::failed, RunState::queued}
+            );
+            return set;
+        }
+        default: {
+            auto note = command<core::SetRunNote>();
+            note.run = *run;
+            note.note = "n" + std::to_string(random_.between(0, 9));
+            return note;
+        }
+    }
+}
+
+core::Event World::backfill_action() {
+    if (!backfills_.empty() && random_.chance(60)) {
+        auto patch = command<core::PatchBackfill>();
+        patch.backfill = *std::next(
+            backfills_.begin(), random_.between(0, static_cast<int>(backfills_.size()) - 1)
+        );
+        patch.action = static_cast<core::PatchBackfill::Action>(random_.between(0, 2));
+        return patch;
+    }
+    auto create = command<core::CreateBackfill>();
+    auto& wanted = create.backfill;
+    wanted.dag_id = "d" + std::to_string(random_.between(0, 4));
+    wanted.from_date = now_ - std::chrono::minutes{random_.between(0, 400)};
+    wanted.to_date = wanted.from_date + std::chrono::minutes{random_.between(-10, 300)};
+    wanted.reprocess = static_cast<ReprocessBehavior>(random_.between(0, 2));
+    wanted.max_active_runs = random_.between(1, 3);
+    wanted.run_backwards = random_.chance(30);
+    return create;
+}
+
+core::Event World::pool_action() {
+    if (random_.chance(25)) {
+        auto remove = command<core::RemovePool>();
+        remove.name = random_.chance(50) ? "p1" : "p2";
+        return remove;
+    }
+    auto put = command<core::PutPool>();
+    put.pool.name = random_.pick(std::vector<std::string>{"p1", "p2", "default_pool", "cpu"});
+    put.pool.slots = random_.between(-1, 4);
+    return put;
+}
+
+void World::user_action(std::vector<core::Event>& events) {
+    const std::string dag_id = "d" + std::to_string(random_.between(0, 4));
+    switch (random_.between(0, 11)) {
+        case 0:
+        case 1:
+        case 2:
+        case 3: {
+            auto trigger = command<core::TriggerRun>();
+            trigger.dag_id = dag_id;
+            if (random_.chance(30)) trigger.run_id = "r" + std::to_string(random_.between(0, 99));
+            if (random_.chance(30))
+                trigger.logical_date = std::chrono::floor<std::chrono::minutes>(now_);
+            if (random_.chance(10)) trigger.run_after = now_ + 10min;
+            events.emplace_back(std::move(trigger));
+            return;
+        }
+        case 4:
+        case 5: {
+            auto pause = command<core::PauseDag>();
+            pause.dag_id = dag_id;
+            pause.paused = random_.chance(40);
+            events.emplace_back(std::move(pause));
+            return;
+        }
+        case 6:
+            if (random_.chance(40)) events.emplace_back(backfill_action());
+            return;
+        case 7:
+            events.emplace_back(pool_action());
+            return;
+        case 8:
+            if (random_.chance(30))
+                load_dag(dag_id, events);
+            else if (current_.contains(dag_id) && random_.chance(20))
+                events.emplace_back(core::DagGone{dag_id});
+            return;
+        default:
+            if (auto event = run_action()) events.push_back(std::move(*event));
+            return;
+    }
+}
+
+}  // namespace sluice::sim

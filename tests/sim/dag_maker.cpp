@@ -1,0 +1,113 @@
+#include "tests/sim/dag_maker.hpp"
+
+#include <chrono>
+
+#include "base/check.hpp"
+
+namespace sluice::sim {
+namespace {
+
+using namespace std::chrono_literals;
+
+const std::vector<TriggerRule> rules{
+    TriggerRule::all_success,
+    TriggerRule::all_failed,
+    TriggerRule::all_done,
+    TriggerRule::all_done_min_one_success,
+    TriggerRule::all_skipped,
+    TriggerRule::one_failed,
+    TriggerRule::one_success,
+    TriggerRule::one_done,
+    TriggerRule::none_failed,
+    TriggerRule::none_failed_min_one_success,
+    TriggerRule::none_skipped,
+    TriggerRule::always,
+};
+
+Task make_task(Random& random, int number) {
+    Task task;
+    task.id = "t" + std::to_string(number);
+    for (int other = 0; other < number; ++other)
+        if (random.chance(30)) task.upstream.push_back(other);
+    if (random.chance(40)) task.trigger_rule = random.pick(rules);
+    task.retries = random.between(0, 3);
+    task.retry_delay = std::chrono::seconds{random.between(0, 90)};
+    if (random.chance(30)) task.retry_multiplier = 2;
+    if (random.chance(20)) task.max_retry_delay = 120s;
+    if (random.chance(20)) task.execution_timeout = std::chrono::seconds{random.between(1, 120)};
+    task.pool = random.pick(std::vector<std::string>{"default_pool", "default_pool", "p1", "p2"});
+    task.pool_slots = random.between(1, 2);
+    task.priority_weight = random.between(1, 5);
+    task.weight_rule = random.chance(50) ? WeightRule::downstream : WeightRule::absolute;
+    if (random.chance(15)) task.max_active_tis_per_dag = random.between(1, 2);
+    if (random.chance(15)) task.max_active_tis_per_dagrun = 1;
+    if (random.chance(30)) task.isolation = Isolation::process;
+    task.resources.threads = random.between(1, 3);
+    task.resources.memory_bytes = std::int64_t{random.between(1, 900)} << 20;
+    if (random.chance(20)) task.on_lost = OnLost::fail;
+    return task;
+}
+
+void make_schedule(Random& random, Dag& dag, Instant now) {
+    const auto minute = std::chrono::floor<std::chrono::minutes>(now);
+    dag.start_date = minute - std::chrono::minutes{random.between(-20, 180)};
+    auto& schedule = dag.schedule;
+    switch (random.between(0, 8)) {
+        case 0:
+        case 1:
+        case 2:
+            schedule.kind = ScheduleKind::none;
+            break;
+        case 3:
+            schedule.kind = ScheduleKind::cron_interval;
+            schedule.crons = {"*/20 * * * *"};
+            if (random.chance(30)) schedule.delay = 3min;
+            break;
+        case 4:
+            schedule.kind = ScheduleKind::cron_trigger;
+            schedule.crons = {"*/30 * * * *", "5 * * * *"};
+            schedule.previous_tick = random.chance(50);
+            break;
+        case 5:
+            schedule.kind = ScheduleKind::delta_interval;
+            schedule.delta = 25min;
+            break;
+        case 6:
+            schedule.kind = ScheduleKind::delta_trigger;
+            schedule.delta = 40min;
+            break;
+        case 7:
+            schedule.kind = ScheduleKind::once;
+            break;
+        default:
+            schedule.kind = ScheduleKind::continuous;
+            break;
+    }
+    if (random.chance(30)) dag.timezone = "Europe/Amsterdam";
+    if (random.chance(20)) dag.end_date = now + std::chrono::hours{random.between(1, 30)};
+}
+
+}  // namespace
+
+Dag make_dag(Random& random, const std::string& dag_id, Instant now) {
+    Dag dag;
+    dag.dag_id = dag_id;
+    dag.hash = dag_id + "#" + std::to_string(random.next());
+    make_schedule(random, dag, now);
+    dag.catchup = random.chance(40);
+    if (random.chance(40))
+        dag.on_unpause =
+            random.pick(std::vector<OnUnpause>{OnUnpause::latest, OnUnpause::none, OnUnpause::all});
+    dag.is_paused_upon_creation = random.chance(30);
+    dag.max_active_runs = random.between(1, 4);
+    dag.max_active_tasks_per_run = random.between(1, 6);
+    if (random.chance(30)) dag.max_active_tasks_per_dag = random.between(1, 5);
+    if (random.chance(20)) dag.dagrun_timeout = std::chrono::seconds{random.between(30, 1200)};
+    const int count = random.between(1, 12);
+    for (int i = 0; i < count; ++i) dag.tasks.push_back(make_task(random, i));
+    const auto cycle = link_tasks(dag);
+    SLUICE_CHECK(cycle.empty());
+    return dag;
+}
+
+}  // namespace sluice::sim

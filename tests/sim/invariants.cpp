@@ -1,0 +1,240 @@
+// invariants.cpp — what must hold after every turn. Slow and plain on purpose: it shares no code
+// with core but the table of legal transitions and the DAG.
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "tests/sim/broken.hpp"
+#include "tests/sim/oracle.hpp"
+#include "tests/sim/world.hpp"
+
+namespace sluice::sim {
+namespace {
+
+bool holds(TaskState state) {
+    return state == TaskState::running || state == TaskState::restarting;
+}
+
+std::string text(const TaskKey& key) {
+    return fmt::format("run {} task {}", key.run.value, key.task);
+}
+
+bool same(const TaskInstance& a, const TaskInstance& b) {
+    return a.state == b.state && a.try_number == b.try_number && a.max_tries == b.max_tries &&
+           a.starts == b.starts && a.lost_in_a_row == b.lost_in_a_row &&
+           a.attempts_since_clear == b.attempts_since_clear && a.start_date == b.start_date &&
+           a.end_date == b.end_date && a.next_try_at == b.next_try_at && a.error == b.error;
+}
+
+}  // namespace
+
+/// Follows the transition log: it alone must give the states that are stored.
+void World::check_turn(const Turn& turn) {
+    for (const auto& backfill : turn.backfills)
+        if (backfill.completed_at)
+            at_work_.erase(backfill.id);
+        else
+            at_work_.insert(backfill.id);
+    for (const auto& row : turn.transitions) {
+        if (row.task == no_task) {
+            const auto known = run_states_.find(row.run);
+            must((known == run_states_.end() ? -1 : known->second) == row.from, "run history torn");
+            if (row.from >= 0)
+                must(
+                    legal(static_cast<RunState>(row.from), static_cast<RunState>(row.to)),
+                    "illegal transition of a run"
+                );
+            run_states_[row.run] = row.to;
+            const auto from = row.from < 0 ? "-" : name(static_cast<RunState>(row.from));
+            const auto to = name(static_cast<RunState>(row.to));
+            ++histogram_[{fmt::format("run {}", from), std::string{to}}];
+            tell(fmt::format("  run {}: {} -> {} ({})", row.run.value, from, to, row.cause));
+            continue;
+        }
+        const TaskKey key{row.run, row.task, unmapped};
+        const auto from = static_cast<TaskState>(row.from);
+        const auto to = static_cast<TaskState>(row.to);
+        auto& known = states_.try_emplace(key, TaskState::none).first->second;
+        must(known == from, "history of an instance is torn: " + text(key));
+        must(legal(from, to), "illegal transition: " + text(key));
+        known = to;
+        ++histogram_[{std::string{name(from)}, std::string{name(to)}}];
+        tell(fmt::format("  {}: {} -> {} ({})", text(key), name(from), name(to), row.cause));
+    }
+    for (const auto& change : turn.tasks) {
+        const auto& row = change.instance;
+        must(states_[row.key] == row.state, "log and row differ: " + text(row.key));
+        must(row.try_number <= row.max_tries + 1, "more attempts than allowed: " + text(row.key));
+        must(row.starts >= row.try_number, "attempts without a start: " + text(row.key));
+    }
+    for (const auto& change : turn.runs)
+        must(
+            run_states_[change.run.key] == static_cast<int>(change.run.state),
+            "log and row of a run differ"
+        );
+    for (const auto& order : turn.starts) {
+        must(states_[order.key.task] == TaskState::running, "started, but not running");
+        for (const auto& [key, attempt] : live_)
+            must(
+                key.task != order.key.task || attempt.cancelled || attempt.reported,
+                "two live attempts: " + text(key.task)
+            );
+    }
+    check_limits(turn);
+}
+
+/// Whatever starts must fit; a limit lowered later stops nobody who runs.
+void World::check_limits(const Turn& turn) {
+    for (const auto& pool : turn.pools) pools_[pool.name] = pool;
+    for (const auto& name : turn.pools_removed) pools_.erase(name);
+    if (turn.starts.empty()) return;
+    const Usage usage = count_usage(journal_, versions_, settings_, at_work_);
+    must(usage.attempts <= settings_.parallelism, "more attempts than parallelism");
+    for (const auto& order : turn.starts) {
+        const Task& task = order.dag->tasks[static_cast<std::size_t>(order.key.task.task)];
+        const auto& run = *order.run;
+        const auto what = fmt::format("{} of {}", text(order.key.task), run.dag_id);
+        must(run.run_after <= now_, "started before run_after: " + what);
+        for (const auto& [pool, amount] : demand(task, settings_)) {
+            const auto slots = slots_of(pool, pools_, settings_);
+            if (slots >= 0)
+                must(usage.pools.at(pool) <= slots, "pool " + pool + " is overdrawn: " + what);
+        }
+        must(
+            usage.by_run.at(run.key) <= order.dag->max_active_tasks_per_run,
+            "max_active_tasks_per_run: " + what
+        );
+        const auto& current = *current_or(run.dag_id, order.dag);
+        if (current.max_active_tasks_per_dag)
+            must(
+                usage.by_dag.at(run.dag_id) <= *current.max_active_tasks_per_dag,
+                "max_active_tasks_per_dag: " + what
+            );
+        if (task.max_active_tis_per_dagrun)
+            must(
+                usage.by_run_task.at({run.key, task.id}) <= *task.max_active_tis_per_dagrun,
+                "max_active_tis_per_dagrun: " + what
+            );
+    }
+    check_active_runs(turn, usage);
+}
+
+/// A run that starts stays within max_active_runs of the DAG's current version.
+void World::check_active_runs(const Turn& turn, const Usage& usage) {
+    for (const auto& change : turn.runs) {
+        const auto& run = change.run;
+        const bool starts = run.state == RunState::running && run.start_date == turn.now;
+        if (!starts || (run.backfill && at_work_.contains(*run.backfill))) continue;
+        must(
+            usage.running_runs(run.dag_id) <= current_or(run.dag_id, nullptr)->max_active_runs,
+            "max_active_runs of " + run.dag_id
+        );
+    }
+}
+
+DagPtr World::current_or(const std::string& dag_id, const DagPtr& other) const {
+    const auto found = current_.find(dag_id);
+    return found == current_.end() ? other : found->second;
+}
+
+/// Memory and journal say the same of every open run.
+void World::check_memory() {
+    std::size_t open = 0;
+    for (const auto& [key, run] : journal_.runs()) {
+        const DagRun* memory = scheduler_->find_open_run(key);
+        must(is_finished(run.state) == (memory == nullptr), "open in one place only");
+        if (memory == nullptr) continue;
+        ++open;
+        must(memory->state == run.state, "a run's state differs in memory");
+        must(memory->note == run.note, "a run's note differs in memory");
+        for (const auto& row : scheduler_->instances(key)) {
+            const auto stored = journal_.instances().find(row.key);
+            if (stored == journal_.instances().end())
+                must(row.state == TaskState::none, "not stored: " + text(row.key));
+            else
+                must(same(row, stored->second), "differs in memory: " + text(row.key));
+        }
+    }
+    must(scheduler_->counts().open_runs == open, "memory holds runs that are not open");
+}
+
+/// When nothing is due, nothing that could go on may be waiting.
+void World::check_nothing_waits() {
+    const Usage usage = count_usage(journal_, versions_, settings_, at_work_);
+    for (const auto& [key, run] : journal_.runs()) {
+        if (is_finished(run.state)) continue;
+        const auto& dag = *versions_.at(run.version);
+        if (run.state == RunState::queued) {
+            const auto* state = scheduler_->find_dag(run.dag_id);
+            if (run.run_after > now_ || state->is_paused) continue;
+            if (run.backfill && at_work_.contains(*run.backfill)) continue;
+            must(
+                usage.running_runs(run.dag_id) >= current_.at(run.dag_id)->max_active_runs,
+                fmt::format(
+                    "run {} of {} waits for nothing: {} of {} runs are active",
+                    key.value,
+                    run.dag_id,
+                    usage.running_runs(run.dag_id),
+                    current_.at(run.dag_id)->max_active_runs
+                )
+            );
+            continue;
+        }
+        const auto rows = scheduler_->instances(key);
+        for (const auto& row : rows) {
+            if (holds(row.state) || is_finished(row.state)) continue;
+            const auto verdict = judge_slowly(dag, rows, row.key.task);
+            if (row.state == TaskState::none) {
+                must(verdict != Fate::mark, "not marked: " + text(row.key));
+                if (verdict == Fate::wait) continue;
+            }
+            if (row.next_try_at && *row.next_try_at > now_) continue;
+            must(
+                is_held_back(usage, run, dag, row.key.task),
+                "ready, fits, and does not start: " + text(row.key)
+            );
+        }
+        const bool over = std::ranges::all_of(rows, [](const TaskInstance& row) {
+            return is_finished(row.state);
+        });
+        must(!over, "a run whose tasks have all ended goes on");
+    }
+}
+
+bool World::is_held_back(const Usage& usage, const DagRun& run, const Dag& dag, TaskNo no) const {
+    const Task& task = dag.tasks[static_cast<std::size_t>(no)];
+    if (settings_.reserve_after < std::chrono::hours{1}) return true;
+    if (usage.attempts >= settings_.parallelism) return true;
+    for (const auto& [pool, amount] : demand(task, settings_)) {
+        const auto slots = slots_of(pool, pools_, settings_);
+        if (slots >= 0 && usage.used(pool) + amount > slots) return true;
+    }
+    const auto full = [](int used, std::optional<int> most) { return most && used >= *most; };
+    const auto& current = *current_.at(run.dag_id);
+    return full(usage.run(run.key), dag.max_active_tasks_per_run) ||
+           full(usage.dag(run.dag_id), current.max_active_tasks_per_dag) ||
+           full(usage.run_task(run.key, task.id), task.max_active_tis_per_dagrun) ||
+           (task.max_active_tis_per_dag && usage.dag_task(run.dag_id, task.id) > 0);
+}
+
+/// Every command that a turn took is answered in that turn, once.
+void World::check_answers(const Turn& turn, const std::vector<core::Event>& taken) {
+    std::multiset<RequestId> asked;
+    for (const auto& event : taken)
+        std::visit(
+            [&](const auto& what) {
+                if constexpr (requires { what.request; }) asked.insert(what.request);
+            },
+            event
+        );
+    std::multiset<RequestId> answered;
+    for (const auto& answer : turn.answers) {
+        answered.insert(answer.id);
+        if (answer.backfill) backfills_.insert(answer.backfill->id);
+        if (answer.error) tell("  refused: " + answer.message);
+    }
+    must(asked == answered, "a command has no answer, or two");
+}
+
+}  // namespace sluice::sim

@@ -1,0 +1,100 @@
+// sluice-sim: random worlds for the scheduler core. See README.md.
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <string_view>
+
+#include "tests/sim/broken.hpp"
+#include "tests/sim/world.hpp"
+
+namespace {
+
+using sluice::sim::Faults;
+using sluice::sim::Histogram;
+using sluice::sim::World;
+
+constexpr int steps_per_world = 1'500;
+
+struct Options {
+    std::uint64_t seed{0};
+    int steps{20'000};
+    std::string faults{"crash,slow,lost,duplicate"};
+    bool quiet{false};
+};
+
+[[noreturn]] void usage() {
+    std::fputs(
+        "usage: sluice-sim [--seed N] [--steps N] [--faults crash,slow,lost,duplicate] [--quiet]\n",
+        stderr
+    );
+    std::exit(2);
+}
+
+Options read_options(int argc, char** argv) {
+    Options options;
+    options.seed = std::random_device{}();
+    for (int i = 1; i < argc; ++i) {
+        const std::string_view name = argv[i];
+        if (name == "--quiet") {
+            options.quiet = true;
+            continue;
+        }
+        if (i + 1 == argc) usage();
+        const std::string value = argv[++i];
+        if (name == "--seed")
+            options.seed = std::strtoull(value.c_str(), nullptr, 10);
+        else if (name == "--steps")
+            options.steps = std::atoi(value.c_str());
+        else if (name == "--faults")
+            options.faults = value;
+        else
+            usage();
+    }
+    return options;
+}
+
+Faults read_faults(const std::string& text) {
+    const auto has = [&](std::string_view word) { return text.find(word) != std::string::npos; };
+    return {has("crash"), has("slow"), has("lost"), has("duplicate")};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const Options options = read_options(argc, argv);
+    const Faults faults = read_faults(options.faults);
+    Histogram histogram;
+    std::printf("seed %llu\n", static_cast<unsigned long long>(options.seed));
+    for (int done = 0; done < options.steps; done += steps_per_world) {
+        // Each world has a seed of its own, so that a failure is repeated by that world alone.
+        const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(done);
+        std::optional<World> world;
+        try {
+            world.emplace(seed, faults, histogram);
+            const int steps = std::min(steps_per_world, options.steps - done);
+            for (int i = 0; i < steps; ++i) world->step();
+            world->drain();
+        } catch (const std::exception& broken) {
+            std::printf("BROKEN: %s\n", broken.what());
+            if (world)
+                for (const auto& line : world->story()) std::printf("%s\n", line.c_str());
+            std::printf(
+                "replay: sluice-sim --seed %llu --steps %d --faults %s\n",
+                static_cast<unsigned long long>(seed),
+                std::min(steps_per_world, options.steps - done),
+                options.faults.c_str()
+            );
+            return 1;
+        }
+    }
+    if (!options.quiet)
+        for (const auto& [key, count] : histogram)
+            std::printf(
+                "%-28s -> %-18s %lld\n",
+                key.first.c_str(),
+                key.second.c_str(),
+                static_cast<long long>(count)
+            );
+    return 0;
+}

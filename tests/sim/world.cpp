@@ -1,0 +1,321 @@
+#include "tests/sim/world.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "tests/sim/broken.hpp"
+
+namespace sluice::sim {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+Pool make_pool(const std::string& name, std::int64_t slots) {
+    Pool pool;
+    pool.name = name;
+    pool.slots = slots;
+    return pool;
+}
+
+std::string event_name(const core::Event& event) {
+    static const std::vector<std::string> names{
+        "DagLoaded",
+        "DagGone",
+        "TriggerRun",
+        "CreateBackfill",
+        "PatchBackfill",
+        "ClearTasks",
+        "SetRunState",
+        "SetRunNote",
+        "SetTaskState",
+        "PauseDag",
+        "PutPool",
+        "RemovePool",
+        "AttemptEnded",
+        "Tick"
+    };
+    return names[event.index()];
+}
+
+}  // namespace
+
+World::World(std::uint64_t seed, const Faults& faults, Histogram& histogram)
+    : random_(seed), faults_(faults), histogram_(histogram) {
+    now_ = std::chrono::sys_days{std::chrono::year{2026} / 3 / 28} +
+           std::chrono::minutes{random_.between(0, 2000)};
+    settings_.parallelism = random_.between(2, 12);
+    settings_.cpu = random_.between(1, 4);
+    settings_.memory_mb = 1024;
+    settings_.max_lost_attempts = 3;
+    // With reservations a task may wait although it fits; then only the other invariants count.
+    settings_.reserve_after = random_.chance(25) ? Duration{30s} : Duration{100'000h};
+    restart(true);
+    std::vector<core::Event> events;
+    for (const auto& pool : {make_pool("p1", 2), make_pool("p2", 3)}) {
+        core::PutPool put;
+        put.pool = pool;
+        events.emplace_back(put);
+    }
+    const int dags = random_.between(1, 4);
+    for (int i = 0; i < dags; ++i) load_dag("d" + std::to_string(i), events);
+    turn(std::move(events));
+}
+
+void World::tell(std::string line) {
+    story_.push_back(std::move(line));
+    if (story_.size() > 50) story_.pop_front();
+}
+
+Snapshot World::load() {
+    Snapshot snapshot = journal_.load();
+    for (const auto& [id, dag] : versions_) snapshot.versions.push_back(dag);
+    return snapshot;
+}
+
+/// A reload after a failed commit keeps the attempts, a new process does not.
+void World::restart(bool process_dies) {
+    tell(process_dies ? "-- kill -9, new start" : "-- reload");
+    if (process_dies) {
+        live_.clear();
+        put_off_.clear();
+    }
+    std::vector<AttemptKey> alive;
+    for (auto& [key, attempt] : live_) {
+        alive.push_back(key);
+        attempt.reported = false;  // results that were not committed come again
+    }
+    std::erase_if(put_off_, [](const core::Event& event) {
+        return std::holds_alternative<core::AttemptEnded>(event);
+    });
+    scheduler_.emplace(settings_, load());
+    Turn turn;
+    scheduler_->recover(alive, now_, turn);
+    scheduler_->dispatch(now_, turn);
+    journal_.commit(turn);
+    check_turn(turn);
+    carry_out(turn, {});
+    check_memory();
+}
+
+void World::step() {
+    std::vector<core::Event> events;
+    switch (random_.between(0, 5)) {
+        case 0:
+        case 1:
+            break;  // only what is due
+        case 2:
+            now_ += std::chrono::milliseconds{random_.between(0, 3000)};
+            break;
+        case 3:
+            now_ += std::chrono::seconds{random_.between(1, 200)};
+            break;
+        case 4:
+            if (const auto next = scheduler_->next_wakeup()) now_ = std::max(now_, *next);
+            break;
+        default:
+            if (random_.one_in(60)) now_ += std::chrono::hours{random_.between(1, 60)};
+            break;
+    }
+    collect_results(events);
+    const int actions = random_.chance(30) ? random_.between(1, 3) : 0;
+    for (int i = 0; i < actions; ++i) user_action(events);
+    turn(std::move(events));
+    if (random_.one_in(4)) quiesce();
+}
+
+void World::collect_results(std::vector<core::Event>& events) {
+    for (auto& [key, attempt] : live_) {
+        if (attempt.reported || attempt.ends > now_) continue;
+        attempt.reported = true;
+        attempt.result.end_date = attempt.ends;
+        events.emplace_back(core::AttemptEnded{attempt.result});
+        if (faults_.duplicate && !draining_ && random_.one_in(10))
+            events.emplace_back(core::AttemptEnded{attempt.result});
+    }
+    if (faults_.duplicate && !draining_ && !old_results_.empty() && random_.one_in(10))
+        events.emplace_back(core::AttemptEnded{random_.pick(old_results_)});
+}
+
+/// What the runtime finds out before core sees an event.
+void World::add_facts(core::Event& event) {
+    const auto stored = [this](RunKey key) {
+        auto found = journal_.find_run(key);
+        if (found) found->dag = versions_.at(found->run.version);
+        return found;
+    };
+    if (auto* trigger = std::get_if<core::TriggerRun>(&event)) {
+        trigger->run_id_taken =
+            trigger->run_id && journal_.find_run_key(trigger->dag_id, *trigger->run_id);
+        trigger->logical_date_taken =
+            trigger->logical_date &&
+            journal_.has_logical_date(trigger->dag_id, *trigger->logical_date);
+    } else if (auto* backfill = std::get_if<core::CreateBackfill>(&event)) {
+        const auto& wanted = backfill->backfill;
+        backfill->existing = journal_.runs_between(wanted.dag_id, wanted.from_date, wanted.to_date);
+        for (auto& run : backfill->existing) run.dag = versions_.at(run.run.version);
+    } else if (auto* clear = std::get_if<core::ClearTasks>(&event)) {
+        clear->stored = stored(clear->run);
+    } else if (auto* set = std::get_if<core::SetRunState>(&event)) {
+        set->stored = stored(set->run);
+    } else if (auto* note = std::get_if<core::SetRunNote>(&event)) {
+        note->stored = stored(note->run);
+    } else if (auto* mark = std::get_if<core::SetTaskState>(&event)) {
+        if (!mark->tasks.empty()) mark->stored = stored(mark->tasks.front().run);
+    }
+}
+
+void World::turn(std::vector<core::Event> fresh) {
+    auto events = std::exchange(put_off_, {});
+    std::ranges::move(fresh, std::back_inserter(events));
+    Turn turn;
+    std::vector<core::Event> taken;
+    std::vector<core::Event> later;
+    for (auto& event : events) {
+        add_facts(event);
+        const bool now = scheduler_->step(event, now_, turn) == core::Taken::yes;
+        tell(fmt::format("{} {}{}", format_z(now_), event_name(event), now ? "" : " (put off)"));
+        (now ? taken : later).push_back(std::move(event));
+    }
+    scheduler_->dispatch(now_, turn);
+    put_off_ = std::move(later);
+    if (!commit_or_crash(turn, taken)) return;
+    check_turn(turn);
+    check_answers(turn, taken);
+    carry_out(turn, taken);
+    check_memory();
+}
+
+/// False = the turn did not happen, or the process died after it.
+bool World::commit_or_crash(const Turn& turn, std::vector<core::Event>& taken) {
+    const bool crash = faults_.crash && !draining_ && random_.one_in(40);
+    const int kind = crash ? random_.between(0, 2) : 3;
+    if (kind == 0) {  // killed before the commit: nothing happened
+        restart(true);
+        return false;
+    }
+    if (kind == 1) {  // refused: reload, and the events are given again
+        auto again = std::move(taken);
+        std::erase_if(again, [](const core::Event& event) {
+            return std::holds_alternative<core::AttemptEnded>(event);
+        });
+        std::ranges::move(put_off_, std::back_inserter(again));
+        put_off_ = std::move(again);
+        restart(false);
+        return false;
+    }
+    try {
+        journal_.commit(turn);
+    } catch (const store::Refused& refused) {
+        throw Broken(std::string{"the journal refused a turn: "} + refused.what());
+    }
+    for (const auto& event : taken)
+        if (const auto* loaded = std::get_if<core::DagLoaded>(&event))
+            current_[loaded->dag->dag_id] = loaded->dag;
+    if (kind == 2) {  // killed after the commit: its attempts never started
+        check_turn(turn);
+        restart(true);
+        return false;
+    }
+    return true;
+}
+
+AttemptResult World::make_result(const AttemptOrder& order, Instant ends) {
+    AttemptResult result;
+    result.key = order.key;
+    result.end_date = ends;
+    auto& outcome = result.outcome;
+    const int dice = draining_ ? 0 : random_.between(1, 100);
+    if (dice <= 70) return result;
+    if (dice <= 77) {
+        outcome.kind = OutcomeKind::skipped;
+        return result;
+    }
+    if (dice <= 83 && faults_.lost) {
+        outcome.kind = OutcomeKind::lost;
+        return result;
+    }
+    outcome.kind = OutcomeKind::failed;
+    outcome.message = "simulated";
+    outcome.error_class = static_cast<ErrorClass>(random_.between(0, 7));
+    if (outcome.error_class == ErrorClass::rate_limited) outcome.retry_after = 20s;
+    return result;
+}
+
+void World::carry_out(const Turn& turn, const std::vector<core::Event>& taken) {
+    for (const auto& event : taken) {
+        if (const auto* ended = std::get_if<core::AttemptEnded>(&event)) {
+            live_.erase(ended->result.key);
+            old_results_.push_back(ended->result);
+            if (old_results_.size() > 30) old_results_.erase(old_results_.begin());
+        }
+    }
+    for (const auto& order : turn.starts) {
+        Instant ends = now_ + std::chrono::milliseconds{random_.between(0, 20'000)};
+        if (random_.chance(50)) ends = now_;
+        if (faults_.slow && !draining_ && random_.one_in(15)) ends += 3h;
+        live_[order.key] = {order, ends, make_result(order, ends), false, false};
+    }
+    for (const auto& cancel : turn.cancels) {
+        const auto found = live_.find(cancel.key);
+        if (found == live_.end() || found->second.reported) continue;
+        auto& attempt = found->second;
+        attempt.cancelled = true;
+        attempt.ends = now_ + std::chrono::milliseconds{random_.between(0, 1000)};
+        attempt.result.outcome.kind = OutcomeKind::failed;
+        attempt.result.outcome.message = "cancelled";
+    }
+}
+
+/// Turns without events until nothing is due; then nothing may wait that could go on.
+void World::quiesce() {
+    int turns = 0;
+    while (!put_off_.empty() || (scheduler_->next_wakeup() && *scheduler_->next_wakeup() <= now_)) {
+        must(++turns < 200, "the loop spins: something is always due");
+        turn({});
+    }
+    check_nothing_waits();
+}
+
+void World::drain() {
+    draining_ = true;
+    std::vector<core::Event> events;
+    for (const auto& pool :
+         {make_pool("p1", 2), make_pool("p2", 3), make_pool("default_pool", 128)}) {
+        core::PutPool put;
+        put.pool = pool;
+        events.emplace_back(put);
+    }
+    for (const auto& [dag_id, dag] : current_) {
+        events.emplace_back(core::DagGone{dag_id});  // no new runs
+        core::PauseDag unpause;
+        unpause.dag_id = dag_id;
+        unpause.paused = false;
+        events.emplace_back(unpause);
+    }
+    for (const auto& id : backfills_) {
+        core::PatchBackfill unpause;
+        unpause.backfill = id;
+        unpause.action = core::PatchBackfill::Action::unpause;
+        events.emplace_back(unpause);
+    }
+    turn(std::move(events));
+    for (int i = 0; scheduler_->counts().open_runs > 0 || !live_.empty(); ++i) {
+        must(i < 20'000, "open runs do not end although nothing is in their way");
+        quiesce();
+        std::optional<Instant> next = scheduler_->next_wakeup();
+        for (const auto& [key, attempt] : live_)
+            if (!next || attempt.ends < *next) next = attempt.ends;
+        if (scheduler_->counts().open_runs > 0)
+            must(next.has_value(), "open runs wait for nothing");
+        if (next) now_ = std::max(now_, *next);
+        std::vector<core::Event> results;
+        collect_results(results);
+        turn(std::move(results));
+    }
+    must(journal_.load().open_runs.empty(), "the journal has open runs that core does not have");
+}
+
+}  // namespace sluice::sim

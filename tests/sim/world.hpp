@@ -1,0 +1,108 @@
+// world.hpp — one simulated daemon with everything around it: a clock that jumps, a journal in
+// memory, an executor that is slow, forgets and repeats itself, users, and kill -9.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/scheduler.hpp"
+#include "store/memory_journal.hpp"
+#include "tests/sim/oracle.hpp"
+#include "tests/sim/random.hpp"
+
+namespace sluice::sim {
+
+struct Faults {
+    bool crash{false};      // kill -9 before or after a commit, and commits that fail
+    bool slow{false};       // attempts that take very long
+    bool lost{false};       // attempts that end from outside
+    bool duplicate{false};  // results that come again, also much later
+};
+
+/// How often each transition was seen, over all worlds.
+using Histogram = std::map<std::pair<std::string, std::string>, std::int64_t>;
+
+class World {
+public:
+    World(std::uint64_t seed, const Faults& faults, Histogram& histogram);
+
+    /// One step: something happens, one turn is made, committed (or not) and checked.
+    void step();
+    /// No more faults and users: everything open must end. Throws Broken if it does not.
+    void drain();
+
+    /// The last decisions, oldest first.
+    [[nodiscard]] const std::deque<std::string>& story() const { return story_; }
+
+private:
+    struct Attempt {
+        AttemptOrder order;
+        Instant ends;
+        AttemptResult result;
+        bool cancelled{false};
+        bool reported{false};  // in pending_, not committed yet
+    };
+
+    // world.cpp
+    void turn(std::vector<core::Event> events);
+    bool commit_or_crash(const Turn& turn, std::vector<core::Event>& taken);
+    void carry_out(const Turn& turn, const std::vector<core::Event>& taken);
+    void restart(bool process_dies);
+    void collect_results(std::vector<core::Event>& events);
+    void add_facts(core::Event& event);
+    void quiesce();
+    void tell(std::string line);
+    [[nodiscard]] Snapshot load();
+    AttemptResult make_result(const AttemptOrder& order, Instant ends);
+
+    // actions.cpp
+    void load_dag(const std::string& dag_id, std::vector<core::Event>& events);
+    void user_action(std::vector<core::Event>& events);
+    std::optional<core::Event> run_action();
+    core::Event backfill_action();
+    core::Event pool_action();
+    [[nodiscard]] std::optional<RunKey> some_run();
+    std::vector<TaskKey> some_tasks(RunKey run);
+    template <class Command>
+    Command command();
+
+    // invariants.cpp
+    void check_turn(const Turn& turn);
+    void check_limits(const Turn& turn);
+    void check_active_runs(const Turn& turn, const Usage& usage);
+    void check_memory();
+    void check_nothing_waits();
+    [[nodiscard]] bool is_held_back(
+        const Usage& usage, const DagRun& run, const Dag& dag, TaskNo task
+    ) const;
+    [[nodiscard]] DagPtr current_or(const std::string& dag_id, const DagPtr& other) const;
+    void check_answers(const Turn& turn, const std::vector<core::Event>& taken);
+
+    Random random_;
+    Faults faults_;
+    Histogram& histogram_;
+    core::Settings settings_;
+    store::MemoryJournal journal_;
+    std::optional<core::Scheduler> scheduler_;
+    Instant now_;
+    std::map<VersionId, DagPtr> versions_;
+    std::map<std::string, DagPtr> current_;
+    std::map<AttemptKey, Attempt> live_;
+    std::vector<AttemptResult> old_results_;
+    std::vector<core::Event> put_off_;
+    std::map<std::string, Pool> pools_;
+    std::map<TaskKey, TaskState> states_;  // replayed from the transitions
+    std::map<RunKey, int> run_states_;
+    std::set<BackfillId> backfills_;  // all that were made
+    std::set<BackfillId> at_work_;    // not completed
+    std::int64_t last_version_{0};
+    std::int64_t last_request_{0};
+    bool draining_{false};
+    std::deque<std::string> story_;
+};
+
+}  // namespace sluice::sim
