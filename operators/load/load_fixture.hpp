@@ -41,17 +41,26 @@ inline store::Cluster& cluster() {
     return *running.server;
 }
 
+/// The warehouse of this program's cluster, or the one that a parent test names.
+inline std::string warehouse_url() {
+    if (const char* given = std::getenv("SLUICE_TEST_WAREHOUSE")) return given;
+    return cluster().url("warehouse");
+}
+
 inline task::Connection warehouse_connection() {
     task::Connection connection;
     connection.id = "warehouse";
     connection.type = "postgres";
-    connection.schema = cluster().url("warehouse");
+    connection.schema = warehouse_url();
     return connection;
 }
 
 class LoadFixture {
 public:
-    LoadFixture() : lake_(temporary_folder()), postgres_(warehouse_connection(), "test") {
+    enum class Start { empty, as_is };
+    explicit LoadFixture(Start start = Start::empty)
+        : lake_(temporary_folder()), postgres_(warehouse_connection(), "test") {
+        if (start == Start::as_is) return;
         postgres_.execute("drop schema if exists sales cascade");
         postgres_.execute("drop schema if exists _sluice cascade");
     }

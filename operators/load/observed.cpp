@@ -152,7 +152,7 @@ private:
         if (warehouse_.own_schema_of_test()) return;
         std::string with_equals;
         for (const std::string& name : plan_.key) with_equals += quote(name) + " with =, ";
-        sql_.execute("savepoint overlaps");
+        sql_.execute("savepoint no_overlap");
         try {
             sql_.execute("create extension if not exists btree_gist");
             sql_.execute(
@@ -160,10 +160,10 @@ private:
                 "tstzrange(valid_from, valid_to, '[)') with &&) deferrable initially deferred"
             );
         } catch (const engine::Failure& failure) {
-            sql_.execute("rollback to savepoint overlaps");
+            sql_.execute("rollback to savepoint no_overlap");
             context_.info(std::string("no constraint against overlaps: ") + failure.what());
         }
-        sql_.execute("release savepoint overlaps");
+        sql_.execute("release savepoint no_overlap");
     }
 
     /// The keys whose rows may change: those of the old and of the new observations.
