@@ -127,12 +127,19 @@ void Cluster::State::make_cluster() {
          "--data-checksums",
          "--encoding=UTF8",
          "--locale=C",
+         "--no-sync",
          "--no-instructions"}
     );
     std::error_code missing;
     if (!fs::exists(fresh / "PG_VERSION", missing)) {
         throw Error(ErrorCode::unavailable, "initdb failed: " + output);
     }
+    // One syncfs instead of initdb's fsync of a thousand files, each waiting for the disk.
+    const int folder = ::open(fresh.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0 || ::syncfs(folder) != 0) {
+        throw Error(ErrorCode::unavailable, fresh.string() + ": " + std::strerror(errno));
+    }
+    ::close(folder);
     fs::rename(fresh, files.data);
 }
 
@@ -168,8 +175,12 @@ void Cluster::State::start_server() {
         server = Server::adopt(running->pid);
         // The one of a dead daemon: it is kept when it listens where we look and has our settings.
         if (!settings_changed && running->socket == files.socket.string()) {
-            wait_until_ready(Steady::now() + start_deadline);
-            return;
+            try {
+                wait_until_ready(Steady::now() + start_deadline);
+                return;
+            } catch (const Error&) {
+                // It was dying itself.
+            }
         }
         server.stop(fast_stop_deadline);
     }

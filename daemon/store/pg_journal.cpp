@@ -298,6 +298,7 @@ Snapshot PgJournal::load() {
 
 void PgJournal::commit(const Turn& turn) {
     State& state = *state_;
+    state.last_commit_happened = false;
     state.guarded([&] {
         Connection& connection = state.connected();
         state.cover(last_new_run(turn));
@@ -312,7 +313,6 @@ void PgJournal::commit(const Turn& turn) {
             state.last_turn = connection.run(call, state.turn_params).int8(0, 0);
         } catch (const SqlError&) {
             state.in_doubt.reset();  // the server says that nothing happened
-            state.last_commit_happened = false;
             throw;
         }
         fault_point("after_commit_before_ack");
