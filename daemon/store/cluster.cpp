@@ -134,7 +134,28 @@ void Cluster::State::make_cluster() {
     if (!fs::exists(fresh / "PG_VERSION", missing)) {
         throw Error(ErrorCode::unavailable, "initdb failed: " + output);
     }
-    // One syncfs instead of initdb's fsync of a thousand files, each waiting for the disk.
+    // The databases are made by a server that takes no connections and waits for no disk; one
+    // syncfs then does what some thousand fsyncs would.
+    std::string statements;
+    for (const char* database : databases) {
+        statements += std::string{"create database "} + database + "\n";
+    }
+    const std::string made = run_and_wait(
+        files.owner,
+        {(files.programs / "postgres").string(),
+         "--single",
+         "-D",
+         fresh.string(),
+         "-c",
+         "fsync=off",
+         "-c",
+         "log_min_messages=error",
+         "postgres"},
+        statements
+    );
+    if (made.find("ERROR") != std::string::npos || made.find("FATAL") != std::string::npos) {
+        throw Error(ErrorCode::unavailable, "the databases could not be made: " + made);
+    }
     const int folder = ::open(fresh.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0 || ::syncfs(folder) != 0) {
         throw Error(ErrorCode::unavailable, fresh.string() + ": " + std::strerror(errno));

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/check.hpp"
 #include "base/error.hpp"
 
 namespace sluice::store {
@@ -27,8 +28,8 @@ void send_signal(int process, int number) {
 }
 
 // The child has its own session (a Ctrl-C in our terminal is not its business), default signals,
-// and none of our files but `out` as standard output and error.
-pid_t spawn_as(const Owner& owner, std::vector<std::string> command, int out) {
+// and none of our files but `in` and, as standard output and error, `out`.
+pid_t spawn_as(const Owner& owner, std::vector<std::string> command, int in, int out) {
     if (owner.drop_privileges) {
         command.insert(
             command.begin(),
@@ -51,7 +52,7 @@ pid_t spawn_as(const Owner& owner, std::vector<std::string> command, int out) {
 
     posix_spawn_file_actions_t files;
     posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&files, in, 0);
     posix_spawn_file_actions_adddup2(&files, out, 1);
     posix_spawn_file_actions_adddup2(&files, out, 2);
     posix_spawn_file_actions_addclosefrom_np(&files, 3);
@@ -81,30 +82,51 @@ pid_t spawn_as(const Owner& owner, std::vector<std::string> command, int out) {
     return pid;
 }
 
+struct Pipe {
+    Pipe() {
+        int ends[2];
+        if (::pipe2(ends, O_CLOEXEC) != 0) {
+            throw Error(ErrorCode::unavailable, std::string{"pipe: "} + std::strerror(errno));
+        }
+        read_end = ends[0];
+        write_end = ends[1];
+    }
+    ~Pipe() {
+        ::close(read_end);
+        close_write();
+    }
+    Pipe(const Pipe&) = delete;
+    Pipe& operator=(const Pipe&) = delete;
+    void close_write() {
+        if (write_end >= 0) ::close(std::exchange(write_end, -1));
+    }
+
+    int read_end{-1};
+    int write_end{-1};
+};
+
 }  // namespace
 
-std::string run_and_wait(const Owner& owner, const std::vector<std::string>& command) {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) {
+std::string run_and_wait(
+    const Owner& owner, const std::vector<std::string>& command, const std::string& input
+) {
+    Pipe in;
+    Pipe out;
+    // It fits the pipe, so that this write does not wait for a reader.
+    SLUICE_CHECK(input.size() <= 4096);
+    if (::write(in.write_end, input.data(), input.size()) < 0) {
         throw Error(ErrorCode::unavailable, std::string{"pipe: "} + std::strerror(errno));
     }
-    pid_t pid = 0;
-    try {
-        pid = spawn_as(owner, command, ends[1]);
-    } catch (...) {
-        ::close(ends[0]);
-        ::close(ends[1]);
-        throw;
-    }
-    ::close(ends[1]);
+    const pid_t pid = spawn_as(owner, command, in.read_end, out.write_end);
+    in.close_write();
+    out.close_write();
     std::string output;
     char buffer[4096];
     while (true) {
-        const ssize_t got = ::read(ends[0], buffer, sizeof buffer);
+        const ssize_t got = ::read(out.read_end, buffer, sizeof buffer);
         if (got > 0) output.append(buffer, static_cast<std::size_t>(got));
         if (got == 0 || (got < 0 && errno != EINTR)) break;
     }
-    ::close(ends[0]);
     while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
     }
     return output;
@@ -133,13 +155,16 @@ Server Server::spawn(
     }
     const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (out < 0) throw Error(ErrorCode::invalid, log.string() + ": " + std::strerror(errno));
+    const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     Server server;
     try {
-        server.pid = spawn_as(owner, command, out);
+        server.pid = spawn_as(owner, command, nothing, out);
     } catch (...) {
+        ::close(nothing);
         ::close(out);
         throw;
     }
+    ::close(nothing);
     ::close(out);
     server.handle_ = open_process(server.pid);
     server.child_ = true;

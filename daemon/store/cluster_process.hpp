@@ -13,8 +13,11 @@
 
 namespace sluice::store {
 
-/// Runs a program as the owner and returns what it wrote. Throws Error if it cannot be started.
-std::string run_and_wait(const Owner& owner, const std::vector<std::string>& command);
+/// Runs a program as the owner, with at most 4 KiB of input, and returns what it wrote. Throws
+/// Error if it cannot be started.
+std::string run_and_wait(
+    const Owner& owner, const std::vector<std::string>& command, const std::string& input = ""
+);
 
 /// A running server: our child, or one that a dead daemon left behind.
 class Server {

@@ -226,7 +226,8 @@ TEST_CASE(
     CHECK(snapshot.last_seq.value == 2 * static_cast<std::int64_t>(snapshot.open_runs.size()));
 }
 
-// Run by name in a process of its own: commits turn after turn until the armed fault point kills it.
+// Run by name in a process of its own: commits turn after turn until the armed fault point kills
+// it.
 TEST_CASE("commits until killed", "[.victim]") {
     PgJournal journal{{std::getenv("SLUICE_TEST_URL"), "one", ""}};
     Writer writer{journal.load()};
