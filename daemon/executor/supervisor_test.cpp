@@ -14,6 +14,7 @@
 
 #include "base/error.hpp"
 #include "executor/check_process.hpp"
+#include "executor/dag_checks.hpp"
 #include "executor/frames.hpp"
 #include "executor/local_executor.hpp"
 #include "executor/task_log.hpp"
@@ -370,4 +371,16 @@ TEST_CASE(
     settings.instance = instance;
     const LocalExecutor executor(settings, {}, none, [](AttemptResult) {});
     REQUIRE(left.ended());
+}
+
+TEST_CASE("a version is checked once, a failed check is tried again", "[worker][check]") {
+    const auto operators = worker_operators();
+    DagChecks checks(operators, std::filesystem::read_symlink("/proc/self/exe"));
+    const auto dag = test_order("talk", "{}", {}, [](Dag& d) { d.hash = "h1"; }).dag;
+    REQUIRE(checks.report(*dag) == checks.report(*dag));
+    REQUIRE(checks.datasets(dag)->empty());
+    const auto bad = crash_order("abort").dag;
+    REQUIRE_THROWS_AS(checks.report(*bad), Error);
+    REQUIRE_THROWS_AS(checks.report(*bad), Error);
+    REQUIRE(checks.report(*test_order("shell").dag)->tasks.empty());
 }
