@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <memory>
 #include <set>
 
 #include <fmt/format.h>
@@ -23,6 +24,16 @@ const json nothing = json::object();
 /// Work is bounded: schemas may be recursive, and each form of a oneOf is tried.
 constexpr std::size_t steps_max = 4'000'000;
 constexpr int hops_max = 32;
+
+/// Compiled once a thread: a DAG of 20,000 tasks checks 20,000 ids.
+bool matches(const std::string& text, const std::string& pattern) {
+    constexpr std::size_t kept_max = 256;
+    thread_local std::map<std::string, std::unique_ptr<RE2>> kept;
+    if (kept.size() > kept_max) kept.clear();
+    auto& compiled = kept[pattern];
+    if (compiled == nullptr) compiled = std::make_unique<RE2>(pattern, RE2::Quiet);
+    return RE2::PartialMatch(text, *compiled);
+}
 
 const json& target_of(const json& schema, const json& root) {
     const json* at = &schema;
@@ -261,7 +272,7 @@ private:
         bool matched = false;
         if (const auto patterns = schema.find("patternProperties"); patterns != schema.end()) {
             for (const auto& [pattern, form] : patterns->items()) {
-                if (!RE2::PartialMatch(key, pattern)) continue;
+                if (!matches(key, pattern)) continue;
                 matched = true;
                 check(child, form, at, out);
             }
@@ -333,8 +344,7 @@ private:
         if (text.size() > schema.value("maxLength", SIZE_MAX))
             problem(out, "E-VALUE", at, "the text is too long");
         if (const auto pattern = schema.find("pattern");
-            pattern != schema.end() &&
-            !RE2::PartialMatch(text, pattern->get_ref<const std::string&>())) {
+            pattern != schema.end() && !matches(text, pattern->get_ref<const std::string&>())) {
             problem(
                 out,
                 "E-VALUE",
@@ -512,7 +522,7 @@ const json& member_schema(const json& effective, const std::string& key) {
         if (const auto known = properties->find(key); known != properties->end()) return *known;
     if (const auto patterns = effective.find("patternProperties"); patterns != effective.end())
         for (const auto& [pattern, form] : patterns->items())
-            if (RE2::PartialMatch(key, pattern)) return form;
+            if (matches(key, pattern)) return form;
     const auto more = effective.find("additionalProperties");
     return more != effective.end() && more->is_object() ? *more : nothing;
 }
@@ -522,24 +532,44 @@ const json& item_schema(const json& effective) {
     return items != effective.end() && items->is_object() ? *items : nothing;
 }
 
-json effective_schema(const json& value, const json& schema, const json& root) {
-    json at = schema.is_object() ? schema : nothing;
+namespace {
+
+/// True if the forms only say which keys there must be: they describe nothing.
+bool only_required(const json& forms) {
+    return std::ranges::all_of(forms, [](const json& form) {
+        return form.size() == 1 && form.contains("required");
+    });
+}
+
+const char* forms_keyword(const json& schema) {
+    for (const char* keyword : {"oneOf", "anyOf"})
+        if (const auto forms = schema.find(keyword); forms != schema.end())
+            return only_required(*forms) ? nullptr : keyword;
+    return nullptr;
+}
+
+}  // namespace
+
+const json& effective_schema(
+    const json& value, const json& schema, const json& root, json& storage
+) {
+    const json* at = schema.is_object() ? &schema : &nothing;
     for (int hop = 0; hop < hops_max; ++hop) {
-        if (at.contains("$ref")) {
-            at = laid_over(target_of(at, root), at);
-            continue;
+        json next;
+        if (at->contains("$ref")) {
+            next = laid_over(target_of(*at, root), *at);
+        } else {
+            const char* const keyword = forms_keyword(*at);
+            if (keyword == nullptr) break;
+            Checker checker(root, Templates::allow);
+            const json* form = checker.best_form(value, (*at)[keyword], "");
+            next = laid_over(form == nullptr ? nothing : *form, *at);
+            if (form != nullptr && form->contains("$ref")) next["$ref"] = (*form)["$ref"];
         }
-        const char* const keyword =
-            at.contains("oneOf") ? "oneOf" : (at.contains("anyOf") ? "anyOf" : nullptr);
-        if (keyword == nullptr) break;
-        Checker checker(root, Templates::allow);
-        const json* form = checker.best_form(value, at[keyword], "");
-        // `form` lies inside `at`: a copy, before `at` is replaced.
-        const json chosen = form == nullptr ? nothing : *form;
-        at = laid_over(chosen, at);
-        if (chosen.contains("$ref")) at["$ref"] = chosen["$ref"];
+        storage = std::move(next);
+        at = &storage;
     }
-    return at;
+    return *at;
 }
 
 namespace {
@@ -551,7 +581,8 @@ void walk(
     const std::string& at,
     const SchemaVisitor& visit
 ) {
-    const json here = effective_schema(value, schema, root);
+    json storage;
+    const json& here = effective_schema(value, schema, root, storage);
     if (!visit(value, here, at)) return;
     if (value.is_object()) {
         for (const auto& [key, child] : value.items())
@@ -563,16 +594,19 @@ void walk(
 }
 
 void fill(json& value, const json& schema, const json& root) {
-    const json here = effective_schema(value, schema, root);
+    json storage;
+    const json& here = effective_schema(value, schema, root, storage);
     if (value.is_object()) {
-        const json properties = here.value("properties", json::object());
-        for (const auto& [key, form] : properties.items()) {
-            if (value.contains(key)) continue;
-            const json& target = target_of(form, root);
-            if (form.contains("default"))
-                value[key] = form["default"];
-            else if (target.contains("default"))
-                value[key] = target["default"];
+        const auto properties = here.find("properties");
+        if (properties != here.end()) {
+            for (const auto& [key, form] : properties->items()) {
+                if (value.contains(key)) continue;
+                const json& target = target_of(form, root);
+                if (form.contains("default"))
+                    value[key] = form["default"];
+                else if (target.contains("default"))
+                    value[key] = target["default"];
+            }
         }
         for (auto& [key, child] : value.items()) fill(child, member_schema(here, key), root);
     } else if (value.is_array()) {

@@ -61,9 +61,13 @@ void walk_schema(
 );
 
 /// What describes `value` here: `$ref` followed, the best fitting form of oneOf/anyOf chosen, the
-/// annotations around them kept. `root` is the whole schema, which holds the definitions.
-nlohmann::json effective_schema(
-    const nlohmann::json& value, const nlohmann::json& schema, const nlohmann::json& root
+/// annotations around them kept. `root` is the whole schema, which holds the definitions; `storage`
+/// keeps the answer alive where it is not `schema` itself.
+const nlohmann::json& effective_schema(
+    const nlohmann::json& value,
+    const nlohmann::json& schema,
+    const nlohmann::json& root,
+    nlohmann::json& storage
 );
 /// The schema of one member or of the items of an effective schema; empty = nothing is said.
 const nlohmann::json& member_schema(const nlohmann::json& effective, const std::string& key);

@@ -122,7 +122,8 @@ public:
     json value(
         const json& value, const json& schema, Mode around, bool secret, const std::string& at
     ) {
-        const json here = effective_schema(value, schema, root_);
+        json storage;
+        const json& here = effective_schema(value, schema, root_, storage);
         const auto annotation = here.value("x-template", std::string{});
         const Mode mode = annotation == "none"   ? Mode::none
                           : annotation == "sql"  ? Mode::sql

@@ -15,7 +15,7 @@ constexpr const char* top_level = R"json({
   "additionalProperties": false,
   "properties": {
     "$schema": {"type": "string", "description": "For editors; ignored."},
-    "dag_id": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,250}$", "description": "Name of the DAG: letters, digits, `_`, `.`, `-`."},
+    "dag_id": {"type": "string", "pattern": "^[A-Za-z0-9_.-]+$", "maxLength": 250, "description": "Name of the DAG: letters, digits, `_`, `.`, `-`."},
     "description": {"type": "string", "description": "One line for lists."},
     "doc_md": {"type": "string", "description": "Documentation in Markdown."},
     "owner": {"type": "string", "default": "sluice", "description": "Who answers for it."},
@@ -88,7 +88,7 @@ constexpr const char* schedules = R"json(
 
 constexpr const char* tasks = R"json(
     "task": {"x-title": "Tasks", "type": "object", "required": ["task_id", "operator"], "additionalProperties": false, "properties": {
-      "task_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,250}$", "description": "Name of the task; inside a group the full id is `group_id.task_id`."},
+      "task_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "description": "Name of the task; inside a group the full id is `group_id.task_id`."},
       "operator": {"type": "string", "minLength": 1, "description": "What it does. See the operator reference."},
       "with": {"type": "object", "default": {}, "description": "The operator's parameters."},
       "upstream": {"$ref": "#/definitions/names", "default": [], "description": "Full ids of tasks or groups (a group = its last tasks); added to the inferred ones."},
@@ -140,7 +140,7 @@ constexpr const char* tasks = R"json(
       "on_skipped_callback": {"$ref": "#/definitions/callbacks", "x-not-yet": true, "description": "Done when it is skipped."}
     }},
     "group": {"x-title": "Groups", "type": "object", "required": ["group_id", "tasks"], "additionalProperties": false, "properties": {
-      "group_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,250}$", "description": "Name of the group; groups nest, the full id has all names with dots."},
+      "group_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "description": "Name of the group; groups nest, the full id has all names with dots."},
       "tasks": {"type": "array", "minItems": 1, "items": {"oneOf": [{"$ref": "#/definitions/task"}, {"$ref": "#/definitions/group"}]}, "description": "Tasks and groups."},
       "upstream": {"$ref": "#/definitions/names", "default": [], "description": "Upstreams of its first tasks."},
       "default_args": {"$ref": "#/definitions/default_args", "description": "Task keys for its tasks, over the DAG's."},

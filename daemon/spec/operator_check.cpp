@@ -105,17 +105,15 @@ private:
     std::string read_above_;  // its data sets are noted, those inside are the same
 };
 
-TemplateScope scope_of(const Draft& draft, const Task& task) {
-    TemplateScope scope;
-    for (const auto& each : draft.dag.tasks) scope.task_ids.push_back(each.id);
+/// Only the params differ from task to task.
+void set_params(TemplateScope& scope, const Dag& dag, const Task& task) {
     json values = json::object();
-    for (const auto& text : {draft.dag.params, task.params}) {
+    for (const auto& text : {dag.params, task.params}) {
         const json params = json::parse(text, nullptr, false);
         for (const auto& [name, schema] : params.items())
             values[name] = schema.contains("default") ? schema["default"] : json();
     }
     scope.params = values.dump();
-    return scope;
 }
 
 bool any_template(const json& value) {
@@ -179,17 +177,25 @@ void unknown_operator(Draft& draft, const Task& task, const std::string& at) {
 }
 
 void check_with(
-    Draft& draft, const OperatorInfo& info, const json& schema, Task& task, DraftTask& beside
+    Draft& draft,
+    const OperatorInfo& info,
+    const json& schema,
+    std::size_t number,
+    TemplateScope& scope
 ) {
+    auto& task = draft.dag.tasks[number];
+    auto& beside = draft.tasks[number];
     const auto at = child_pointer(beside.pointer, "with");
     if (!draft.stored) {
         auto found = check_against(beside.with, schema, at, Templates::allow);
         const bool fine = found.empty();
         for (auto& problem : found) draft.problems.add(std::move(problem));
         if (fine) refuse_not_yet_deep(beside.with, schema, at, draft.problems);
-        if (fine && any_template(beside.with))
-            for (auto& problem : check_templates(beside.with, schema, scope_of(draft, task), at))
+        if (fine && any_template(beside.with)) {
+            set_params(scope, draft.dag, task);
+            for (auto& problem : check_templates(beside.with, schema, scope, at))
                 draft.problems.add(std::move(problem));
+        }
         check_incremental(draft, beside, at);
     }
     if (beside.with.empty()) return;
@@ -240,6 +246,8 @@ void check_policy_there(Draft& draft) {
 
 void check_operators(Draft& draft) {
     Schemas schemas;
+    TemplateScope scope;
+    for (const auto& task : draft.dag.tasks) scope.task_ids.push_back(task.id);
     for (std::size_t i = 0; i < draft.tasks.size(); ++i) {
         auto& task = draft.dag.tasks[i];
         auto& beside = draft.tasks[i];
@@ -261,7 +269,7 @@ void check_operators(Draft& draft) {
                 );
             continue;
         }
-        check_with(draft, *info, schemas.of(*info), task, beside);
+        check_with(draft, *info, schemas.of(*info), i, scope);
     }
     check_policy_there(draft);
 }
