@@ -265,7 +265,7 @@ const example = `{
   "schedule": "@daily",
   "start_date": "2026-01-01",
   "tasks": [
-    {"id": "hello", "operator": "shell", "with": {"command": "echo hello"}}
+    {"task_id": "hello", "operator": "shell", "with": {"argv": ["echo", "{{ ds }}"]}}
   ]
 }`;
 
