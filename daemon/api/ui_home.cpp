@@ -307,7 +307,7 @@ Json millis_or_null(const std::optional<Instant>& at) {
     return at ? Json(to_millis(*at)) : Json(nullptr);
 }
 
-std::string one_letter(char letter) { return {1, letter}; }
+std::string one_letter(char letter) { return std::string(1, letter); }
 
 Json head(Services& services) {
     Json json;
