@@ -81,6 +81,8 @@ Json parse_sent(const std::string& text) {
         });
     } catch (const Json::parse_error& error) {
         refuse(error.byte == 0 ? 0 : error.byte - 1, "Not valid JSON");
+    } catch (const Json::exception&) {
+        refuse(0, "A number that cannot be stored");
     }
     return {};
 }

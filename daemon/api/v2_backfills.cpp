@@ -4,6 +4,7 @@
 #include "api/failure.hpp"
 #include "api/input.hpp"
 #include "api/v2.hpp"
+#include "base/error.hpp"
 #include "base/limits.hpp"
 #include "core/backfill.hpp"
 
@@ -131,7 +132,8 @@ Reply dry_run_backfill(Services& services, const Request& request, const Caller&
     const auto plan = core::plan_backfill(
         *dag, backfill, runs_in_range(services, backfill), services.clock.now()
     );
-    if (plan.error) throw Error(*plan.error, plan.message);
+    // "Nothing to do" is an answer of a dry run, not a failure: the list is empty.
+    if (plan.error && *plan.error != ErrorCode::conflict) throw Error(*plan.error, plan.message);
     Json json;
     json["backfills"] = Json::array();
     for (const BackfillDate& date : plan.dates) {

@@ -1,5 +1,6 @@
 // /api/v2/dags/{dag_id}/dagRuns: list, get, trigger, patch, clear, wait.
 #include <algorithm>
+#include <atomic>
 #include <cctype>
 
 #include <nlohmann/json.hpp>
@@ -212,6 +213,18 @@ core::TriggerRun read_trigger(const Request& request) {
     return event;
 }
 
+/// Now, but never the same instant twice in this daemon: it is what tells two runs apart.
+Instant unique_now(const Clock& clock) {
+    static std::atomic<std::int64_t> last{0};
+    const std::int64_t now = to_micros(clock.now());
+    std::int64_t before = last.load();
+    std::int64_t mine = 0;
+    do {
+        mine = std::max(now, before + 1);
+    } while (!last.compare_exchange_weak(before, mine));
+    return from_micros(mine);
+}
+
 Reply trigger(Services& services, const Request& request, const Caller& caller) {
     const std::string& dag_id = request.param("dag_id");
     core::TriggerRun event = read_trigger(request);
@@ -221,6 +234,11 @@ Reply trigger(Services& services, const Request& request, const Caller& caller) 
         throw failure(409, "Dag '" + dag_id + "' is still being checked, try again shortly");
     event.actor = actor_of(request, caller);
     event.dag_id = dag_id;
+    if (!event.run_id) {
+        // Airflow's name of a run that was given none.
+        if (!event.run_after) event.run_after = unique_now(services.clock);
+        event.run_id = "manual__" + format_offset(*event.run_after);
+    }
     const Answer answer = services.runtime.call(std::move(event));
     if (answer.error == ErrorCode::conflict) {
         Json detail;
