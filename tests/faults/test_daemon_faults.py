@@ -38,8 +38,8 @@ def check_every_run_once(daemon, dag_id, count):
                           "from dag_run where dag_id = %s", (dag_id,)).fetchone()
         assert runs == (count, count, count)
         ends = db.execute(
-            "select t.run_key, t.task, count(*) from transition t join dag_run r using (run_key) "
-            "where r.dag_id = %s and t.task >= 0 and t.to_state = 4 group by 1, 2", (dag_id,)).fetchall()
+            "select t.run_key, t.task_no, count(*) from transition t join dag_run r using (run_key) "
+            "where r.dag_id = %s and t.task_no >= 0 and t.to_state = 4 group by 1, 2", (dag_id,)).fetchall()
         assert len(ends) == count * len(SHELL_CHAIN)
         assert {n for _, _, n in ends} == {1}
         gaps = db.execute("select count(*), max(seq) - min(seq) + 1 from transition").fetchone()
