@@ -124,9 +124,28 @@ public:
                 "too many commands are waiting (limit api_queue_events); try again shortly"
             );
         }
-        if (future.wait_for(timeout) != std::future_status::ready)
-            throw Error(ErrorCode::unavailable, "the command was not committed in time");
+        wait_for_answer(future, timeout);
         return future.get();
+    }
+
+    void wait_for_answer(const std::future<Answer>& future, Duration timeout) const {
+        // A commit whose connection broke is in doubt until the database is back: say so early.
+        constexpr auto in_doubt = std::chrono::seconds{5};
+        const auto slice = std::chrono::milliseconds{100};
+        const auto begin = std::chrono::steady_clock::now();
+        auto seen_available = begin;
+        while (future.wait_for(slice) != std::future_status::ready) {
+            const auto at = std::chrono::steady_clock::now();
+            if (figures_.database_available) seen_available = at;
+            if (at - seen_available > in_doubt)
+                throw Error(
+                    ErrorCode::unavailable,
+                    "the run-state database went away during the commit; whether the command was "
+                    "done is known when it is back"
+                );
+            if (at - begin > timeout)
+                throw Error(ErrorCode::unavailable, "the command was not committed in time");
+        }
     }
 
     void post(core::Event event) { queue_.push(Item{std::move(event)}); }

@@ -21,6 +21,11 @@ ConnectionPool::Lease ConnectionPool::take() {
         if (!found) {
             throw Error(ErrorCode::unavailable, "all connections to the database are busy");
         }
+        if (!free_.empty() && free_.back()->ended()) {
+            // The server was restarted: none of the idle ones is of use.
+            left_ += free_.size();
+            free_.clear();
+        }
         if (!free_.empty()) {
             auto connection = std::move(free_.back());
             free_.pop_back();

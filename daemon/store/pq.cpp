@@ -3,6 +3,8 @@
 #include <charconv>
 #include <cstring>
 
+#include <poll.h>
+
 #include "base/check.hpp"
 
 namespace sluice::store {
@@ -262,9 +264,17 @@ Result Connection::check(PGresult* raw) {
     const char* state = raw == nullptr ? nullptr : PQresultErrorField(raw, PG_DIAG_SQLSTATE);
     // 57P0x: the server ends the session; the connection is gone or about to be.
     if (state == nullptr || broken() || std::strncmp(state, "57P", 3) == 0) {
+        lost_ = true;
         throw ConnectionLost(message);
     }
     throw SqlError(state, message);
+}
+
+bool Connection::ended() {
+    pollfd look{.fd = PQsocket(raw_.get()), .events = POLLIN, .revents = 0};
+    if (::poll(&look, 1, 0) <= 0) return broken();
+    // An idle server speaks only to say goodbye (or to warn): read it, and see what is left.
+    return PQconsumeInput(raw_.get()) == 0 || broken();
 }
 
 void Connection::script(const std::string& sql) { check(PQexec(raw_.get(), sql.c_str())); }

@@ -156,7 +156,10 @@ public:
     Result plan(const std::string& sql, Params& params);
     void prepare(const std::string& name, const std::string& sql);
 
-    [[nodiscard]] bool broken() const { return PQstatus(raw_.get()) != CONNECTION_OK; }
+    /// Lost, also where libpq has not noticed it yet.
+    [[nodiscard]] bool broken() const { return lost_ || PQstatus(raw_.get()) != CONNECTION_OK; }
+    /// Whether the server has ended an idle connection; looks at the socket, asks nobody.
+    [[nodiscard]] bool ended();
     [[nodiscard]] bool idle() const { return PQtransactionStatus(raw_.get()) == PQTRANS_IDLE; }
 
 private:
@@ -165,6 +168,7 @@ private:
 
     std::unique_ptr<PGconn, decltype(&PQfinish)> raw_;
     std::unordered_set<std::string> prepared_;
+    bool lost_{false};
 };
 
 /// BEGIN now; ROLLBACK at the end of scope unless committed.
