@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "operator_catalogue.hpp"
 #include "operators/operators.hpp"
 #include "spec/loader.hpp"
 #include "task/operator.hpp"
@@ -22,39 +23,6 @@ bool inside(const fs::path& root, const fs::path& path) {
     return !relative.empty() && *relative.begin() != "..";
 }
 
-/// What the language knows and this version does not: read, then refused by name.
-constexpr std::string_view later[] = {
-    "approval",   "branch",    "dbt",       "email",           "extract",       "hitl_branch",
-    "hitl_entry", "http",      "lake",      "latest_only",     "load",          "mask",
-    "python",     "reconcile", "report",    "sensor",          "short_circuit", "spark",
-    "sql",        "stream",    "transform", "trigger_dag_run", "validate",
-};
-
-std::vector<OperatorInfo> operator_infos() {
-    std::vector<OperatorInfo> infos;
-    for (const auto& op : ops::all_operators())
-        infos.push_back({
-            .name = op.name,
-            .summary = op.summary,
-            .schema = op.schema,
-            .isolation = op.traits.isolation,
-            .idempotent = op.traits.idempotent,
-            .data = op.traits.data,
-        });
-    for (const auto name : later) {
-        const bool here =
-            std::ranges::any_of(infos, [&](const auto& info) { return info.name == name; });
-        if (here) continue;
-        infos.push_back({
-            .name = std::string(name),
-            .summary = "comes with a later version",
-            .schema = "{}",
-            .not_yet = true,
-        });
-    }
-    return infos;
-}
-
 }  // namespace
 
 std::optional<std::string> read_file(const fs::path& file) {
@@ -65,10 +33,7 @@ std::optional<std::string> read_file(const fs::path& file) {
 
 DagLoading::DagLoading(fs::path root) : root_(fs::absolute(std::move(root)).lexically_normal()) {}
 
-const Catalogue& DagLoading::catalogue() {
-    static const Catalogue catalogue{operator_infos()};
-    return catalogue;
-}
+const Catalogue& DagLoading::catalogue() { return operator_catalogue(); }
 
 Parsed<Dag> DagLoading::load(const std::string& text, const std::string& file) const {
     const auto folder = (root_ / file).parent_path();

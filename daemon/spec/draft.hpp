@@ -55,6 +55,7 @@ struct Draft {
     std::optional<Zone> zone{};
     std::vector<DraftTask> tasks{};  // beside dag.tasks
     std::map<std::string, DraftGroup> groups{};
+    bool operators_known{true};                // else who writes what is not known either
     std::map<std::string, std::string> ids{};  // full id -> pointer
 };
 

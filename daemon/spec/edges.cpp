@@ -118,7 +118,7 @@ private:
     }
 
     void unknown(const DatasetUse& use) {
-        if (draft_.stored) return;
+        if (draft_.stored || !draft_.operators_known) return;
         std::vector<std::string> known;
         for (const auto& dataset : draft_.dag.datasets) known.push_back(dataset.name);
         draft_.problems.error(

@@ -252,6 +252,7 @@ void check_operators(Draft& draft) {
         auto& task = draft.dag.tasks[i];
         auto& beside = draft.tasks[i];
         const OperatorInfo* info = draft.catalogue.find(task.operator_name);
+        draft.operators_known = draft.operators_known && info != nullptr && !info->not_yet;
         if (info == nullptr) {
             if (!draft.stored && !task.operator_name.empty())
                 unknown_operator(draft, task, beside.pointer);
