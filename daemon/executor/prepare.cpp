@@ -232,6 +232,7 @@ Prepared prepare(
     job.push_xcom = task.do_xcom_push;
     job.multiple_outputs = task.multiple_outputs;
     job.lake = order.dag->lake;
+    job.policy = order.dag->policy;
     job.params = task.with;
     if (op.traits.instant) return out;
     job.files =

@@ -322,6 +322,7 @@ Json to_json(const Job& job) {
         {"push_xcom", job.push_xcom},
         {"multiple_outputs", job.multiple_outputs},
         {"lake", job.lake},
+        {"policy", job.policy},
         {"datasets", std::move(datasets)},
         {"files", job.files ? Json(*job.files) : Json::object()},
         {"partitions", job.partitions},
@@ -347,6 +348,7 @@ Job job_of(const Json& frame) {
         frame.at("push_xcom").get_to(job.push_xcom);
         frame.at("multiple_outputs").get_to(job.multiple_outputs);
         frame.at("lake").get_to(job.lake);
+        frame.at("policy").get_to(job.policy);
         std::vector<DatasetSpec> datasets;
         for (const auto& dataset : frame.at("datasets")) datasets.push_back(dataset_of(dataset));
         job.datasets = std::make_shared<const std::vector<DatasetSpec>>(std::move(datasets));

@@ -31,6 +31,7 @@ struct Job {
     bool push_xcom{true};
     bool multiple_outputs{false};
     std::string lake{"lake"};
+    std::string policy;  // path in `files` of the DAG's masking policy; "" = none
     std::shared_ptr<const std::vector<DatasetSpec>> datasets;
     std::shared_ptr<const std::map<std::string, std::string>> files;  // the bundle
     std::map<std::string, std::string> partitions;                    // data set -> label
