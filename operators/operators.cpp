@@ -6,6 +6,7 @@
 #include "operators/external/external.hpp"
 #include "operators/extract/extract.hpp"
 #include "operators/load/load.hpp"
+#include "operators/mask/mask.hpp"
 #include "operators/transform/transform.hpp"
 #include "operators/validate/validate.hpp"
 
@@ -21,6 +22,7 @@ std::vector<task::Operator> make_table() {
         python_operator(),
         shell_operator(),
         sql_operator(),
+        mask_operator(),
         transform_operator(),
         validate_operator(),
     };
