@@ -63,16 +63,33 @@ std::string field(const PGresult* result, int code) {
     throw Failure(class_of_state(state), message);
 }
 
+/// Options of libpq that a connection's `extra` may set; whatever else is in it is not libpq's.
+constexpr const char* passed_options[] = {
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "sslcrl",
+    "channel_binding",
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+    "target_session_attrs",
+    "options"
+};
+
 std::map<std::string, std::string> options_of(
     const task::Connection& connection, const std::string& application_name
 ) {
     std::map<std::string, std::string> options;
     const auto extra = nlohmann::json::parse(connection.extra, nullptr, false);
-    if (extra.is_object()) {
-        for (const auto& [key, value] : extra.items()) {
-            if (value.is_string()) options[key] = value.get<std::string>();
-            if (value.is_number_integer()) options[key] = std::to_string(value.get<int>());
-        }
+    for (const char* key : passed_options) {
+        if (!extra.is_object() || !extra.contains(key)) continue;
+        const nlohmann::json& value = extra[key];
+        options[key] = value.is_string() ? value.get<std::string>() : value.dump();
     }
     if (!connection.host.empty()) options["host"] = connection.host;
     if (connection.port != 0) options["port"] = std::to_string(connection.port);

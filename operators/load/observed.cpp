@@ -59,7 +59,7 @@ public:
         }
         write_target();
         check_versions();
-        if (plan_.has_sk) rekey_facts();
+        if (plan_.has_sk) rekey_facts(context_, warehouse_, plan_, changed_table);
         return sql_.integer(std::string("select count(*) from ") + versions_table);
     }
 
@@ -314,43 +314,9 @@ private:
         sql_.execute(std::string("analyze ") + versions_table);
     }
 
-    struct Use {
-        Dimension dimension;
-        std::string fact;  // quoted
-        std::string sk_column;
-    };
-
-    /// The facts that look up here.
-    std::vector<Use> uses() {
-        std::vector<Use> found;
-        const auto rows = sql_.query(
-            "select u.fact, u.sk_column, u.at_column, u.missing, k.place, k.theirs, k.ours from " +
-                warehouse_.own("dimension_use") +
-                " u, unnest(u.key_columns, u.fact_columns) with ordinality as k(theirs, ours, "
-                "place) where u.dimension = $1 order by 1, 2, 5",
-            {plan_.to}
-        );
-        for (const auto& row : rows.rows) {
-            if (row.at(4) == "1") {
-                Use use;
-                use.fact = warehouse_.physical(row.at(0).value());
-                use.sk_column = row.at(1).value();
-                use.dimension.kind = scd2_ ? "scd2" : "type1";
-                use.dimension.table = table_;
-                use.dimension.primary = sk_name(plan_.to);
-                use.dimension.at = row.at(2).value();
-                use.dimension.missing = row.at(3) == "infer" ? Missing::infer : Missing::unknown;
-                found.push_back(use);
-            }
-            found.back().dimension.key.push_back(row.at(5).value());
-            found.back().dimension.fact_columns.push_back(row.at(6).value());
-        }
-        return found;
-    }
-
     /// A key without any version that facts still name stays as an inferred member.
     void keep_inferred() {
-        for (const Use& use : uses()) {
+        for (const Use& use : uses_of(warehouse_, plan_)) {
             if (use.dimension.missing != Missing::infer) continue;
             std::string same;
             for (std::size_t i = 0; i < use.dimension.key.size(); ++i) {
@@ -437,43 +403,6 @@ private:
         );
         if (!overlaps.rows.empty()) {
             throw Error(ErrorCode::internal, "versions of a key overlap in " + plan_.to);
-        }
-    }
-
-    void rekey_facts() {
-        if (sql_.value(std::string("select exists (select 1 from ") + changed_table + ")") != "t") {
-            return;
-        }
-        for (const Use& use : uses()) {
-            std::string ours;
-            for (std::size_t i = 0; i < use.dimension.key.size(); ++i) {
-                ours += (i == 0 ? "k." : " and k.") + quote(use.dimension.key[i]) + " = f." +
-                        quote(use.dimension.fact_columns[i]);
-            }
-            std::string at = "null::timestamptz";
-            if (!use.dimension.at.empty()) {
-                std::string type;
-                for (const auto& [name, column_type] : warehouse_.columns(use.fact)) {
-                    if (name == use.dimension.at) type = column_type;
-                }
-                at = instant_of("f." + quote(use.dimension.at), type, context_.info().timezone);
-            }
-            const std::string sk = quote(use.sk_column);
-            const auto members = sql_.query(
-                "with moved as (update " + use.fact + " t set " + sk +
-                " = x.sk from (select "
-                "f.ctid as id, " +
-                looked_up(use.dimension, "f", "d") + " as sk from " + use.fact +
-                " f join (select distinct * from " + changed_table + ") k on " + ours +
-                " left join " + table_ + " d on " + join_condition(use.dimension, "f", "d", at) +
-                ") x where t.ctid = x.id and t." + sk + " is distinct from x.sk returning t." + sk +
-                " as sk) select count(*), bool_or(sk = -1), bool_or(sk = -2) from moved"
-            );
-            const auto& row = members.rows.at(0);
-            if (row.at(0) != "0")
-                context_.info(row.at(0).value() + " facts of " + use.fact + " re-keyed");
-            if (row.at(1) == "t") ensure_member(warehouse_, plan_.to, -1);
-            if (row.at(2) == "t") ensure_member(warehouse_, plan_.to, -2);
         }
     }
 

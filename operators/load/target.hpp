@@ -45,6 +45,19 @@ std::int64_t load_observed(
     task::TaskContext& context, Warehouse& warehouse, const Plan& plan, const Stage& stage
 );
 
+/// A fact table that looks up in a dimension.
+struct Use {
+    Dimension dimension;
+    std::string fact;  // quoted
+    std::string sk_column;
+};
+/// The facts that look up in the plan's target.
+std::vector<Use> uses_of(Warehouse& warehouse, const Plan& plan);
+/// Looks up again, in the target, the facts of the keys in the table `changed`.
+void rekey_facts(
+    task::TaskContext& context, Warehouse& warehouse, const Plan& plan, const std::string& changed
+);
+
 /// Adds member -1 or -2 to a dimension if it is not there.
 void ensure_member(Warehouse& warehouse, const std::string& dimension, int member);
 
