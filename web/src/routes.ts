@@ -108,3 +108,8 @@ export function withQuery(url: string, changes: Record<string, string | null>): 
     const query = at.searchParams.toString().replaceAll("+", "%20");
     return at.pathname + (query ? `?${query}` : "") + at.hash;
 }
+
+/** Only a path of ours: "//host" would be another server. */
+export function safeNext(next: string | null): string {
+    return next && /^\/(?![/\\])/.test(next) ? next : "/";
+}

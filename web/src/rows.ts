@@ -84,7 +84,7 @@ export function letterOf(row: Row, cells: string): string {
 
 /** Which of `count` equal cells a window shows. */
 export function visible(scroll: number, size: number, pitch: number, count: number): [number, number] {
-    const first = Math.max(0, Math.floor(scroll / pitch));
+    const first = Math.min(count, Math.max(0, Math.floor(scroll / pitch)));
     const last = Math.min(count, Math.ceil((scroll + size) / pitch));
-    return [Math.min(first, count), Math.max(first, last)];
+    return [first, Math.max(first, last)];
 }

@@ -2,13 +2,13 @@
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { send, type ApiError, type DagList } from "../api";
+import { parseConf } from "../conf";
 import { navigate } from "../router";
 import { links, type Route } from "../routes";
 import { useTitle } from "../shell";
 import { toast, useResource } from "../store";
 import { dateTime, inputValue, iso, logical, parseLocal, serverNow, zoneName } from "../time";
 import { Button, Field, Panel } from "../ui";
-import { parseConf } from "./trigger";
 
 const day = 86_400_000;
 const reprocess = [

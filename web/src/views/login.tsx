@@ -3,13 +3,8 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { ApiError, send, type Boot } from "../api";
 import { navigate } from "../router";
-import type { Route } from "../routes";
+import { safeNext, type Route } from "../routes";
 import { signedIn } from "../store";
-
-/** Only a path of ours: "//host" would be another server. */
-export function safeNext(next: string | null): string {
-    return next && /^\/(?![/\\])/.test(next) ? next : "/";
-}
 
 export function LoginPage({ route }: { route: Route }) {
     const busy = useSignal(false);

@@ -1,6 +1,7 @@
 // trigger.tsx — the dialog that starts a run: logical date, configuration, note.
 import { signal, useSignal } from "@preact/signals";
 import { paths, send, type ApiError, type DagDetail } from "../api";
+import { parseConf } from "../conf";
 import { navigate } from "../router";
 import { links } from "../routes";
 import { toast, useResource } from "../store";
@@ -11,20 +12,6 @@ const asked = signal<string | null>(null);
 
 export function openTrigger(dag: string): void {
     asked.value = dag;
-}
-
-/** The object in the text, or why it is none. */
-export function parseConf(text: string): { conf?: Record<string, unknown>; error?: string } {
-    if (!text.trim()) return { conf: {} };
-    try {
-        const value: unknown = JSON.parse(text);
-        if (value === null || typeof value !== "object" || Array.isArray(value)) {
-            return { error: "The configuration must be a JSON object." };
-        }
-        return { conf: value as Record<string, unknown> };
-    } catch (error) {
-        return { error: (error as Error).message };
-    }
 }
 
 function defaults(dag: DagDetail): string {
