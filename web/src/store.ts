@@ -143,6 +143,7 @@ export function useResource<T>(path: string | null, identity: string | null = pa
                 if (snapshot.seq) stream.sawSnapshot(snapshot.seq);
                 data.value = answer;
                 error.value = null;
+                if (snapshot.seq !== undefined) stream.replay(snapshot.seq);
             })
             .catch((reason: unknown) => {
                 if ((reason as Error).name === "AbortError") return;

@@ -39,6 +39,9 @@ export class LiveStream {
     private source: Source | null = null;
     private open_topics = "";
     private seq = 0;
+    /** Where a stream with other topics begins: what came since was filtered by the old ones. */
+    private from = -1;
+    private recent: Batch[] = [];
     private retry_ms = first_retry_ms;
     private timer: unknown = null;
     private watchdog: unknown = null;
@@ -61,11 +64,19 @@ export class LiveStream {
 
     /** A snapshot was fetched at `seq`; the stream of a first connection starts there. */
     sawSnapshot(seq: number): void {
-        if (!this.source && !this.seq) this.seq = seq;
+        if (!this.source && !this.seq) this.seq = this.from = seq;
+    }
+
+    /** A snapshot of `seq` has arrived: what happened while it was on its way is told again. Every
+     *  watcher hears it in order, so that each ends at the newest state. */
+    replay(seq: number): void {
+        const missed = this.recent.filter((batch) => batch.seq >= seq);
+        for (const batch of missed) this.deliver((watcher) => watcher.onBatch?.(batch));
     }
 
     watch(watcher: Watcher): () => void {
         this.watchers.add(watcher);
+        if (this.from < 0) this.from = this.seq;
         this.topicsChanged();
         return () => {
             this.watchers.delete(watcher);
@@ -109,6 +120,7 @@ export class LiveStream {
         this.deps.cancel(this.settle);
         this.settle = this.deps.later(() => {
             if (this.topics() !== this.open_topics) this.connect();
+            else this.from = -1;
         }, 30);
     }
 
@@ -125,6 +137,8 @@ export class LiveStream {
         const topics = this.topics();
         if (!topics || this.asleep) return;
         this.open_topics = topics;
+        if (this.from >= 0) this.seq = Math.min(this.from, this.seq);
+        this.from = -1;
         const since = this.seq ? `&since=${this.seq}` : "";
         const source = this.deps.open(
             `/ui/v1/stream?topics=${encodeURIComponent(topics)}${since}`,
@@ -147,6 +161,8 @@ export class LiveStream {
             // A reconnect may repeat what we have seen.
             if (batch.seq < this.seq) return;
             this.seq = batch.seq;
+            this.recent.push(batch);
+            if (this.recent.length > 256) this.recent.shift();
             this.deliver((watcher) => watcher.onBatch?.(batch));
         });
         on("log", (batch: LogBatch) => this.deliver((watcher) => watcher.onLog?.(batch)));

@@ -141,3 +141,25 @@ test("a hidden tab gives its connection back and resumes where it was", () => {
     w.stream.wake();
     assert.equal(sinceOf(w.last()), "9");
 });
+
+test("new topics begin where the page began to want them, not where the old ones have come to", () => {
+    const w = world();
+    w.stream.watch({ topics: ["dags"] });
+    w.pass(50);
+    w.last().say("hello", { seq: 10, server_ms: 1 });
+    w.last().say("b", { seq: 12 });
+    w.stream.watch({ topics: ["dag:x"] });
+    w.last().say("b", { seq: 15 });
+    w.pass(50);
+    assert.equal(sinceOf(w.last()), "12");
+});
+
+test("what happened while a snapshot was on its way is told again", () => {
+    const w = world();
+    const got: number[] = [];
+    w.stream.watch({ topics: ["dags"], onBatch: (batch: Batch) => got.push(batch.seq) });
+    w.pass(50);
+    for (const seq of [3, 5, 7]) w.last().say("b", { seq });
+    w.stream.replay(5);
+    assert.deepEqual(got, [3, 5, 7, 5, 7]);
+});
