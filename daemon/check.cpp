@@ -8,7 +8,9 @@
 #include <CLI/CLI.hpp>
 
 #include "base/error.hpp"
+#include "config.hpp"
 #include "dag_loading.hpp"
+#include "operators/operators.hpp"
 #include "spec/loader.hpp"
 #include "wiring.hpp"
 
@@ -30,7 +32,9 @@ void print(const std::vector<Problem>& problems, Tally& tally) {
     }
 }
 
-void check_file(const fs::path& root, const fs::path& file, Tally& tally) {
+void check_file(
+    const fs::path& root, const fs::path& file, executor::DagChecks& checks, Tally& tally
+) {
     ++tally.files;
     const auto text = read_file(file);
     const auto name = fs::relative(file, root).string();
@@ -40,7 +44,8 @@ void check_file(const fs::path& root, const fs::path& file, Tally& tally) {
     }
     const bool is_policy = file.parent_path().filename() == "policies";
     print(
-        is_policy ? spec::check_policy(*text, name) : DagLoading(root).load(*text, name).problems,
+        is_policy ? spec::check_policy(*text, name)
+                  : DagLoading(root, checks).load(*text, name).problems,
         tally
     );
 }
@@ -54,17 +59,18 @@ bool wanted(const fs::path& file) {
 
 void check(const std::vector<std::string>& paths) {
     Tally tally;
+    executor::DagChecks checks(ops::all_operators(), program());
     for (const auto& path : paths) {
         if (!fs::exists(path)) throw Error(ErrorCode::not_found, path + " does not exist");
         if (!fs::is_directory(path)) {
             const auto parent = fs::path(path).parent_path();
-            check_file(parent.empty() ? "." : parent, path, tally);
+            check_file(parent.empty() ? "." : parent, path, checks, tally);
             continue;
         }
         std::set<fs::path> files;
         for (const auto& entry : fs::recursive_directory_iterator(path))
             if (entry.is_regular_file() && wanted(entry.path())) files.insert(entry.path());
-        for (const auto& file : files) check_file(path, file, tally);
+        for (const auto& file : files) check_file(path, file, checks, tally);
     }
     std::cout << tally.files << " files, " << tally.errors << " errors, " << tally.warnings
               << " warnings\n";

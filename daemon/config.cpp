@@ -24,6 +24,8 @@ std::int64_t container_limit() {
 
 }  // namespace
 
+std::string program() { return std::filesystem::read_symlink("/proc/self/exe").string(); }
+
 int machine_cores() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 
 std::int64_t machine_memory_mb() {

@@ -23,6 +23,9 @@ struct Config {
     std::string log_level{"info"};
 };
 
+/// Path of the running binary: what workers are started from.
+std::string program();
+
 /// Totals of the built-in pools: cores, and 70 % of memory or of the container's limit.
 int machine_cores();
 std::int64_t machine_memory_mb();

@@ -3,13 +3,17 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <utility>
+
+#include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
 #include "operator_catalogue.hpp"
 #include "operators/operators.hpp"
 #include "spec/loader.hpp"
+#include "task/check.hpp"
 #include "task/operator.hpp"
 
 namespace sluice {
@@ -23,6 +27,30 @@ bool inside(const fs::path& root, const fs::path& path) {
     return !relative.empty() && *relative.begin() != "..";
 }
 
+// Not a file of the folder: the report of a version's check, kept in its bundle.
+constexpr const char* check_file = ".sluice/check.json";
+
+/// Puts what the check derived into the DAG: columns, types and classes of its data sets, and the
+/// edges that only binding SQL could show.
+void apply(const task::CheckReport& report, Dag& dag, std::vector<Problem>& problems) {
+    std::map<TaskNo, std::vector<std::string>> reads;
+    for (const auto& check : report.tasks) {
+        problems.insert(problems.end(), check.problems.begin(), check.problems.end());
+        const TaskNo task = find_task(dag, check.task_id);
+        if (task != no_task && !check.reads.empty()) reads[task] = check.reads;
+    }
+    for (const auto& derived : report.datasets) {
+        const auto known = std::ranges::find(dag.datasets, derived.name, &DatasetSpec::name);
+        if (known == dag.datasets.end()) {
+            dag.datasets.push_back(derived);
+        } else {
+            known->columns = derived.columns;
+            if (known->key.empty()) known->key = derived.key;
+        }
+    }
+    auto more = spec::add_reads(dag, reads);
+    problems.insert(problems.end(), more.begin(), more.end());
+}
 }  // namespace
 
 std::optional<std::string> read_file(const fs::path& file) {
@@ -31,7 +59,8 @@ std::optional<std::string> read_file(const fs::path& file) {
     return std::string{std::istreambuf_iterator<char>(in), {}};
 }
 
-DagLoading::DagLoading(fs::path root) : root_(fs::absolute(std::move(root)).lexically_normal()) {}
+DagLoading::DagLoading(fs::path root, executor::DagChecks& checks)
+    : root_(fs::absolute(std::move(root)).lexically_normal()), checks_(checks) {}
 
 const Catalogue& DagLoading::catalogue() { return operator_catalogue(); }
 
@@ -43,7 +72,28 @@ Parsed<Dag> DagLoading::load(const std::string& text, const std::string& file) c
         if (!inside(root_, named)) return std::nullopt;
         return read_file(named);
     };
-    return spec::load(text, file, catalogue(), read);
+    auto parsed = spec::load(text, file, catalogue(), read);
+    if (!parsed.value) return parsed;
+    const auto report = [&]() -> std::shared_ptr<const task::CheckReport> {
+        try {
+            return checks_.report(*parsed.value);
+        } catch (const Error& error) {
+            parsed.problems.push_back({.code = "E-CHECK", .file = file, .message = error.what()});
+            return nullptr;
+        }
+    }();
+    if (report) {
+        apply(*report, *parsed.value, parsed.problems);
+        // The answer is stored with the version: a restart needs no second check.
+        if (!report->tasks.empty()) parsed.value->files[check_file] = task::to_json(*report).dump();
+    }
+    for (auto& problem : parsed.problems)
+        if (problem.file.empty()) problem.file = file;
+    const bool failed = std::ranges::any_of(parsed.problems, [](const Problem& problem) {
+        return problem.severity == Severity::error;
+    });
+    if (failed) parsed.value.reset();
+    return parsed;
 }
 
 DagPtr DagLoading::load_stored(const store::Journal::StoredVersion& stored) {
@@ -58,6 +108,11 @@ DagPtr DagLoading::load_stored(const store::Journal::StoredVersion& stored) {
         );
     }
     Dag dag = std::move(*parsed.value);
+    if (const auto report = stored.files.find(check_file); report != stored.files.end()) {
+        std::vector<Problem> known;  // it loaded well once
+        apply(task::report_of(nlohmann::json::parse(report->second)), dag, known);
+        dag.files[check_file] = report->second;
+    }
     dag.hash = stored.hash;
     dag.version = stored.id;
     dag.version_number = stored.number;

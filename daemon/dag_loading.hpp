@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/error.hpp"
+#include "executor/dag_checks.hpp"
 #include "model/catalogue.hpp"
 #include "model/dag.hpp"
 #include "store/journal.hpp"
@@ -14,7 +15,7 @@ namespace sluice {
 
 class DagLoading {
 public:
-    explicit DagLoading(std::filesystem::path root);
+    DagLoading(std::filesystem::path root, executor::DagChecks& checks);
 
     /// `file` is relative to the root folder; the files it names are looked up beside it, and must
     /// lie inside the root.
@@ -27,6 +28,7 @@ public:
 
 private:
     std::filesystem::path root_;
+    executor::DagChecks& checks_;
 };
 
 /// `file` read whole; none if it cannot be.

@@ -102,7 +102,8 @@ Dag load(const std::string& file) {
     const fs::path path = fs::absolute(file).lexically_normal();
     const auto text = read_file(path);
     if (!text) throw Error(ErrorCode::not_found, file + " cannot be read");
-    auto parsed = DagLoading(path.parent_path()).load(*text, path.filename().string());
+    executor::DagChecks checks(ops::all_operators(), program());
+    auto parsed = DagLoading(path.parent_path(), checks).load(*text, path.filename().string());
     for (const auto& problem : parsed.problems) std::cerr << format(problem) << '\n';
     if (!parsed.value) throw Error(ErrorCode::invalid, file + " is not a DAG file that can run");
     Dag dag = std::move(*parsed.value);
@@ -146,7 +147,7 @@ public:
                .logs_root = (folder_.path() / "logs").string(),
                .scratch_root = (folder_.path() / "scratch").string(),
                .instance = "test-" + std::to_string(::getpid()),
-               .program = fs::read_symlink("/proc/self/exe").string(),
+               .program = program(),
                .test_mode = true},
               services(),
               ops::all_operators(),

@@ -81,7 +81,8 @@ public:
               [this](AttemptResult result) { runtime_.report(std::move(result)); }
           ),
           runtime_(runtime_settings(), clock_, journal_, executor_, DagLoading::load_stored),
-          loading_(dags_),
+          checks_(ops::all_operators(), program()),
+          loading_(dags_, checks_),
           folder_(
               dags_,
               [this](const std::string& text, const std::string& file) {
@@ -127,7 +128,7 @@ private:
             .logs_root = (config_.home / "logs").string(),
             .scratch_root = (config_.home / "scratch").string(),
             .instance = home_.instance_id(),
-            .program = fs::read_symlink("/proc/self/exe").string(),
+            .program = program(),
         };
     }
 
@@ -196,6 +197,7 @@ private:
     store::PgJournal journal_;
     executor::LocalExecutor executor_;
     runtime::Runtime runtime_;
+    executor::DagChecks checks_;
     DagLoading loading_;
     runtime::DagFolder folder_;
     std::optional<api::App> app_;

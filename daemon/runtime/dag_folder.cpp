@@ -183,9 +183,11 @@ bool DagFolder::load_file(const std::string& file) {
     auto parsed = load_(text, file);
     const auto folder = fs::path(file).parent_path();
     if (parsed.value)
-        for (const auto& [named, content] : parsed.value->files)
-            known.stamps[(folder / named).lexically_normal().string()] =
-                stamp_of((folder / named).lexically_normal().string());
+        for (const auto& [named, content] : parsed.value->files) {
+            if (named.starts_with(".sluice/")) continue;  // made by the loader, not a file
+            const auto path = (folder / named).lexically_normal().string();
+            known.stamps[path] = stamp_of(path);
+        }
     if (!parsed.value) return fail(std::move(parsed.problems));
     return define(std::move(*parsed.value), std::move(parsed.problems), known);
 }

@@ -24,10 +24,12 @@ ALLOWED = {
     "api": {"base", "model", "core", "runtime", "store", "http", "executor", "spec"},
 }
 ALLOWED["cli"] = set(ALLOWED) | {"cli", "wiring", "config"}
-LOWER_OPERATORS = {"engine", "connect", "lake", "expression"}
+LOWER_OPERATORS = {"engine", "connect", "lake", "expression", "binding", "policy"}
+# The table of DuckDB's functions is a header by its nature; only the engine's .cpp files include it.
+HEAVY_ALLOWED = {"operators/engine/library.hpp"}
 HEAVY = re.compile(r'#include <(boost/asio|boost/beast|pqxx/|duckdb\.h)')
+CONDITION = re.compile(r"\b(?:if|while|for|switch)\s*\(")
 COROUTINE_BAD = [
-    (re.compile(r"\b(if|while|for|switch)\s*\([^;]*\bco_await\b"), "co_await inside a condition (g++ 12 miscompiles it)"),
     (re.compile(r"\bco_await\b[^;]*(\[[^\]]*\]\s*(\([^)]*\)\s*)?\{|\{\s*\.)"),
      "co_await beside a lambda or an aggregate temporary (g++ 12 destroys it twice)"),
 ]
@@ -66,8 +68,20 @@ def include_problem(path, target):
     return f"module {here} may not include module {there[0]}"
 
 
+def awaits_in_condition(line):
+    """True if a co_await stands inside the parentheses of an if, while, for or switch (on one line)."""
+    for found in CONDITION.finditer(line):
+        depth, at = 1, found.end()
+        while at < len(line) and depth:
+            depth += {"(": 1, ")": -1}.get(line[at], 0)
+            at += 1
+        if "co_await" in line[found.end():at]:
+            return True
+    return False
+
+
 def check_cpp(path, text, problems):
-    is_test = path.stem.endswith("_test") or path.parts[0] == "tests"
+    is_test = path.stem.endswith(("_test", "_fixture")) or path.parts[0] == "tests"
     for number, line in enumerate(text.splitlines(), 1):
         def problem(message, at=number):
             problems.append(f"{path}:{at}: {message}")
@@ -76,7 +90,9 @@ def check_cpp(path, text, problems):
             why = include_problem(path, found.group(1))
             if why:
                 problem(why)
-        if path.suffix == ".hpp" and HEAVY.match(line):
+        if awaits_in_condition(line):
+            problem("co_await inside a condition (g++ 12 miscompiles it)")
+        if path.suffix == ".hpp" and HEAVY.match(line) and str(path) not in HEAVY_ALLOWED:
             problem("heavy header in a header: keep it in the .cpp")
         for pattern, message in COROUTINE_BAD:
             if pattern.search(line):
@@ -89,7 +105,7 @@ def check_cpp(path, text, problems):
 
 def check_any(path, text, problems):
     for number, line in enumerate(text.splitlines(), 1):
-        if re.search(r"\b(TODO|FIXME|XXX)\b(?!\(#\d+\))", line) and path.name != "lint.py":
+        if re.search(r"(//|#|/\*|--).*\b(TODO|FIXME|XXX)\b(?!\(#\d+\))", line) and path.name != "lint.py":
             problems.append(f"{path}:{number}: a TODO needs an issue number: TODO(#n)")
 
 
