@@ -52,14 +52,14 @@ BackfillPlan plan_backfill(
         return refusal(ErrorCode::invalid, "the whole range lies in the future");
     if (wanted.max_active_runs < 1)
         return refusal(ErrorCode::invalid, "max_active_runs must be at least 1");
-    const Timetable timetable{dag};
-    if (!timetable.is_periodic())
-        return refusal(
-            ErrorCode::invalid,
-            "DAG \"" + dag.dag_id + "\" has no periodic schedule, so there are no dates to fill"
-        );
     std::vector<RunTimes> ticks;
     try {
+        const Timetable timetable{dag};
+        if (!timetable.is_periodic())
+            return refusal(
+                ErrorCode::invalid,
+                "DAG \"" + dag.dag_id + "\" has no periodic schedule, so there are no dates to fill"
+            );
         const Instant to = std::min(wanted.to_date, now);
         ticks = timetable.ticks_between(wanted.from_date, to, limits::backfill_runs);
     } catch (const Error& error) {

@@ -121,6 +121,7 @@ private:
     // schedules.cpp: DAGs and their automated runs
     DagEntry& dag_entry(const std::string& dag_id);
     void set_current(DagEntry& dag, const DagPtr& version);
+    void note_old_delay(DagEntry& dag, const Dag& next);
     void advance(DagEntry& dag);
     bool create_next(DagEntry& dag, Timetable::Missed missed);
     void wake_dag(DagEntry& dag, Instant at);

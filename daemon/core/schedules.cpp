@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/error.hpp"
 #include "core/impl.hpp"
 
 namespace sluice::core {
@@ -38,7 +39,14 @@ void Scheduler::Impl::set_current(DagEntry& dag, const DagPtr& version) {
     Plan* before = dag.current;
     dag.current = &plan_of(version, dag);
     if (before != nullptr && before != dag.current) forget_plan(before, dag);
-    dag.timetable.emplace(*version);
+    try {
+        dag.timetable.emplace(*version);
+    } catch (const Error&) {
+        // A stored version whose zone this machine no longer knows: it can still be triggered.
+        Dag bare;
+        bare.dag_id = version->dag_id;
+        dag.timetable.emplace(bare);
+    }
     dag.tasks_gate.most = version->max_active_tasks_per_dag;
     // A limit may have been raised: everybody who waits for one asks again.
     const auto ask_again = [this](Gate& gate) {
@@ -48,11 +56,25 @@ void Scheduler::Impl::set_current(DagEntry& dag, const DagPtr& version) {
     for (auto& [task_id, gate] : dag.task_gates) ask_again(gate);
 }
 
+/// Run ids are made of run_after, which a delay puts later than the interval's end. When a schedule
+/// with a delay is replaced, the time of the last run counts as the end of its interval: else the
+/// new schedule could come upon the same time, and the same id, again.
+void Scheduler::Impl::note_old_delay(DagEntry& dag, const Dag& next) {
+    auto& last = dag.state.last_automated;
+    if (dag.current == nullptr || !last || !dag.timetable->is_interval()) return;
+    const Schedule& old = dag.current->dag->schedule;
+    const bool same = old.kind == next.schedule.kind && old.delay == next.schedule.delay;
+    if (same || old.delay <= Duration::zero() || last->end >= now_) return;
+    last->end = std::min(last->end + old.delay, now_);
+    touch_dag_row(dag);
+}
+
 Taken Scheduler::Impl::on(const DagLoaded& event) {
     const bool fresh = !dag_numbers_.contains(event.dag->dag_id);
     auto& dag = dag_entry(event.dag->dag_id);
     if (fresh)
         dag.state.is_paused = event.dag->is_paused_upon_creation.value_or(event.paused_at_creation);
+    note_old_delay(dag, *event.dag);
     set_current(dag, event.dag);
     if (fresh || dag.state.is_stale || dag.state.current != event.dag->version) {
         dag.state.current = event.dag->version;

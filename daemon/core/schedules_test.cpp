@@ -149,6 +149,34 @@ TEST_CASE("@once runs once, also over a restart", "[core][schedule]") {
     REQUIRE(world.runs.size() == 1);
 }
 
+TEST_CASE("a new schedule never makes the id of an old run again", "[core][schedule]") {
+    World world;
+    world.now = at("2026-01-10T02:30");
+    auto dag = daily(ScheduleKind::cron_interval, "2026-01-01");
+    dag.schedule.delay = 2h;
+    world.load(dag);
+    REQUIRE(run_ids(world) == Ids{"scheduled__2026-01-10T02:00:00+00:00"});
+    world.end("a");
+    dag = daily(ScheduleKind::cron_trigger, "2026-01-01");
+    dag.schedule.crons = {"0 2 * * *"};
+    world.load(dag);
+    world.wait(24h);
+    REQUIRE(run_ids(world).size() == 2);
+    REQUIRE(run_ids(world).back() == "scheduled__2026-01-11T02:00:00+00:00");
+}
+
+TEST_CASE("a version whose zone is no longer known does not stop the start", "[core][schedule]") {
+    World world;
+    auto dag = daily(ScheduleKind::cron_interval, "2026-01-01");
+    dag.timezone = "Europe/Atlantis";
+    world.load(dag);
+    REQUIRE(world.runs.empty());
+    world.trigger("dag");
+    REQUIRE(world.run_state() == "running");
+    world.restart();
+    REQUIRE(world.run_state() == "running");
+}
+
 TEST_CASE("an idle scheduler has nothing to write", "[core][schedule]") {
     World world;
     world.load(daily(ScheduleKind::cron_interval, "2026-03-01"));
