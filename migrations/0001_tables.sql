@@ -98,6 +98,7 @@ create table dag_run (
 ) with (fillfactor = 70);
 create index dag_run_logical_date on dag_run (dag_id, logical_date, run_key);
 create index dag_run_run_after on dag_run (dag_id, run_after, run_key);
+create index dag_run_newest on dag_run (run_after, run_key);
 create index dag_run_open on dag_run (run_key) where state < 2;  -- recovery
 create index dag_run_backfill on dag_run (backfill_id) where backfill_id is not null;
 create index dag_run_version on dag_run (version);

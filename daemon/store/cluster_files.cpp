@@ -211,6 +211,7 @@ min_wal_size = 80MB
 checkpoint_timeout = 15min
 checkpoint_completion_target = 0.9
 jit = off
+autovacuum_naptime = 20s
 timezone = 'UTC'
 log_timezone = 'UTC'
 log_min_messages = warning

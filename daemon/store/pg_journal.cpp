@@ -1,53 +1,30 @@
 #include "store/pg_journal.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include "base/error.hpp"
 #include "base/fault.hpp"
-#include "base/hash.hpp"
 #include "store/migrate.hpp"
 #include "store/pq.hpp"
 #include "store/rows.hpp"
+#include "store/run_partitions.hpp"
 #include "store/stored_versions.hpp"
 #include "store/turn_params.hpp"
 
 namespace sluice::store {
-namespace {
-
-// "select commit_turn_p7($1, ..., $13)"
-std::string call_of(const std::string& function) {
-    std::string sql = "select " + function + "(";
-    for (int i = 1; i <= commit_turn_parameters; ++i) {
-        if (i > 1) sql += ", ";
-        sql += "$" + std::to_string(i);
-    }
-    return sql + ")";
-}
-
-struct Partition {
-    std::int64_t lo;
-    std::int64_t hi;
-    std::string function;
-    std::string call;
-};
-
-}  // namespace
-
 struct PgJournal::State {
     explicit State(JournalSettings s) : settings(std::move(s)) {}
 
     JournalSettings settings;
     std::unique_ptr<Connection> connection;
-    std::vector<Partition> partitions;
-    Partition across{0, 0, "commit_turn", call_of("commit_turn")};
+    RunPartitions partitions;
     std::int64_t epoch{0};  // 0 = never held the lease
     std::int64_t last_turn{0};
     std::optional<std::int64_t> in_doubt;  // turn before the commit whose connection broke
     bool last_commit_happened{true};
     std::int64_t rows_inserted{0};  // since the plans were made
     std::int64_t rows_to_replan{64};
-    const Partition* last_partition{nullptr};
+    std::string last_function;  // whose plans they are
     Params turn_params;
     TurnTypes types;
 
@@ -63,7 +40,7 @@ struct PgJournal::State {
         // With `auto` the server would plan every commit anew: array parameters look cheaper.
         connection->script("set plan_cache_mode = force_generic_plan");
         types = read_turn_types(*connection);
-        last_partition = nullptr;
+        last_function.clear();
     }
 
     // Runs `work` on the connection and says of a failure what the seam promises.
@@ -84,10 +61,7 @@ struct PgJournal::State {
         }
     }
 
-    void read_partitions();
-    void cover(std::int64_t run_key);
-    const Partition& partition_for(const Turn& turn) const;
-    void replan_if_grown(const Turn& turn, const Partition& partition);
+    void replan_if_grown(const Turn& turn, const std::string& function);
     void take_lease(Snapshot& snapshot);
     void settle_doubt(std::int64_t old_epoch);
     void read_state(Snapshot& snapshot);
@@ -99,48 +73,13 @@ PgJournal::PgJournal(JournalSettings settings)
 
 PgJournal::~PgJournal() { release_lease(); }
 
-// ---- partitions
-
-constexpr Query partitions_sql{
-    "partitions", "select number, lo, hi from run_partition order by number"
-};
-
-void PgJournal::State::read_partitions() {
-    const Result rows = connected().run(partitions_sql);
-    partitions.clear();
-    for (int i = 0; i < rows.rows(); ++i) {
-        const std::string function = "commit_turn_p" + std::to_string(rows.int4(i, 0));
-        partitions.push_back({rows.int8(i, 1), rows.int8(i, 2), function, call_of(function)});
-    }
-    last_partition = nullptr;
-}
-
-// Attaching a new partition stops nobody else; this thread pays some 30 ms once in 50,000 runs.
-void PgJournal::State::cover(std::int64_t run_key) {
-    if (!partitions.empty()) {
-        const Partition& last = partitions.back();
-        if (run_key < last.hi - (last.hi - last.lo) / 8) return;
-    }
-    make_partitions(connected(), run_key);
-    read_partitions();
-}
-
-// Most turns touch one partition and use its own function, which spares the server the routing of
-// rows and a plan over all partitions.
-const Partition& PgJournal::State::partition_for(const Turn& turn) const {
-    const auto keys = partition_keys(turn);
-    if (!keys) return across;
-    const auto found = std::ranges::find_if(partitions, [&](const Partition& partition) {
-        return partition.lo <= keys->first && keys->second < partition.hi;
-    });
-    return found == partitions.end() ? across : *found;
-}
+// ---- plans
 
 // A generic plan made while a table was small is a scan of the whole table, and stays until the
 // next ANALYZE. So plans are dropped whenever the tables may have doubled since they were made.
-void PgJournal::State::replan_if_grown(const Turn& turn, const Partition& partition) {
-    if (last_partition != &partition) {
-        last_partition = &partition;
+void PgJournal::State::replan_if_grown(const Turn& turn, const std::string& function) {
+    if (last_function != function) {
+        last_function = function;
         rows_inserted = 0;
         rows_to_replan = 64;
     }
@@ -287,8 +226,8 @@ Snapshot PgJournal::load() {
         state_->connect();
         Snapshot snapshot;
         state_->take_lease(snapshot);
-        state_->read_partitions();
-        state_->cover(snapshot.last_run.value);
+        state_->partitions.read(*state_->connection);
+        state_->partitions.cover(*state_->connection, snapshot.last_run.value);
         state_->read_state(snapshot);
         return snapshot;
     });
@@ -301,8 +240,8 @@ void PgJournal::commit(const Turn& turn) {
     state.last_commit_happened = false;
     state.guarded([&] {
         Connection& connection = state.connected();
-        state.cover(last_new_run(turn));
-        const Partition& partition = state.partition_for(turn);
+        state.partitions.cover(connection, last_new_run(turn));
+        const auto& partition = state.partitions.of(turn);
         write_turn(turn, state.types, state.epoch, state.settings.lease, state.turn_params);
         const Query call{partition.function.c_str(), partition.call.c_str()};
         connection.prepare(call.name, call.sql);
@@ -318,7 +257,7 @@ void PgJournal::commit(const Turn& turn) {
         fault_point("after_commit_before_ack");
         state.in_doubt.reset();
         state.last_commit_happened = true;
-        state.replan_if_grown(turn, partition);
+        state.replan_if_grown(turn, partition.function);
     });
 }
 

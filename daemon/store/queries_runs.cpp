@@ -17,27 +17,29 @@ RunRow read_run_row(const Result& result, int row) {
 struct RunOrderRow {
     RunOrder order;
     std::string_view name;  // Airflow's
-    std::string_view column;
+    OrderColumn column;
 };
 constexpr RunOrderRow run_orders[] = {
-    {RunOrder::run_key, "id", "r.run_key"},
-    {RunOrder::dag_id, "dag_id", "r.dag_id"},
-    {RunOrder::run_id, "dag_run_id", "r.run_id"},
-    {RunOrder::run_id, "run_id", "r.run_id"},
-    {RunOrder::state, "state", "r.state"},
-    {RunOrder::run_type, "run_type", "r.run_type"},
-    {RunOrder::logical_date, "logical_date", "r.logical_date"},
-    {RunOrder::logical_date, "execution_date", "r.logical_date"},
-    {RunOrder::data_interval_start, "data_interval_start", "r.interval_start"},
-    {RunOrder::data_interval_end, "data_interval_end", "r.interval_end"},
-    {RunOrder::run_after, "run_after", "r.run_after"},
-    {RunOrder::queued_at, "queued_at", "r.queued_at"},
-    {RunOrder::start_date, "start_date", "r.start_date"},
-    {RunOrder::end_date, "end_date", "r.end_date"},
-    {RunOrder::duration, "duration", "(coalesce(r.end_date, clock_timestamp()) - r.start_date)"},
+    {RunOrder::run_key, "id", {"r.run_key", Nullable::no}},
+    {RunOrder::dag_id, "dag_id", {"r.dag_id", Nullable::no}},
+    {RunOrder::run_id, "dag_run_id", {"r.run_id", Nullable::no}},
+    {RunOrder::run_id, "run_id", {"r.run_id", Nullable::no}},
+    {RunOrder::state, "state", {"r.state", Nullable::no}},
+    {RunOrder::run_type, "run_type", {"r.run_type", Nullable::no}},
+    {RunOrder::logical_date, "logical_date", {"r.logical_date", Nullable::yes}},
+    {RunOrder::logical_date, "execution_date", {"r.logical_date", Nullable::yes}},
+    {RunOrder::data_interval_start, "data_interval_start", {"r.interval_start", Nullable::yes}},
+    {RunOrder::data_interval_end, "data_interval_end", {"r.interval_end", Nullable::yes}},
+    {RunOrder::run_after, "run_after", {"r.run_after", Nullable::no}},
+    {RunOrder::queued_at, "queued_at", {"r.queued_at", Nullable::no}},
+    {RunOrder::start_date, "start_date", {"r.start_date", Nullable::yes}},
+    {RunOrder::end_date, "end_date", {"r.end_date", Nullable::yes}},
+    {RunOrder::duration,
+     "duration",
+     {"(coalesce(r.end_date, clock_timestamp()) - r.start_date)", Nullable::yes}},
 };
 
-std::string_view column_of(RunOrder order) {
+OrderColumn column_of(RunOrder order) {
     for (const RunOrderRow& row : run_orders) {
         if (row.order == order) return row.column;
     }

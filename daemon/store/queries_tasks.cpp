@@ -34,26 +34,28 @@ TaskRow read_task_row(const Result& result, int row) {
 struct TaskOrderRow {
     TaskOrder order;
     std::string_view name;
-    std::string_view column;
+    OrderColumn column;
 };
 constexpr TaskOrderRow task_orders[] = {
-    {TaskOrder::run_key, "id", "t.run_key"},
-    {TaskOrder::task_no, "task_no", "t.task_no"},
-    {TaskOrder::task_id, "task_id", "n.task_id"},
-    {TaskOrder::task_id, "task_display_name", "n.task_id"},
-    {TaskOrder::state, "state", "t.state"},
-    {TaskOrder::map_index, "map_index", "t.map_index"},
-    {TaskOrder::try_number, "try_number", "t.try_number"},
-    {TaskOrder::logical_date, "logical_date", "r.logical_date"},
-    {TaskOrder::run_after, "run_after", "r.run_after"},
-    {TaskOrder::scheduled_at, "scheduled_when", "t.scheduled_at"},
-    {TaskOrder::queued_at, "queued_when", "t.queued_at"},
-    {TaskOrder::start_date, "start_date", "t.start_date"},
-    {TaskOrder::end_date, "end_date", "t.end_date"},
-    {TaskOrder::duration, "duration", "(coalesce(t.end_date, clock_timestamp()) - t.start_date)"},
+    {TaskOrder::run_key, "id", {"t.run_key", Nullable::no}},
+    {TaskOrder::task_no, "task_no", {"t.task_no", Nullable::no}},
+    {TaskOrder::task_id, "task_id", {"n.task_id", Nullable::yes}},
+    {TaskOrder::task_id, "task_display_name", {"n.task_id", Nullable::yes}},
+    {TaskOrder::state, "state", {"t.state", Nullable::no}},
+    {TaskOrder::map_index, "map_index", {"t.map_index", Nullable::no}},
+    {TaskOrder::try_number, "try_number", {"t.try_number", Nullable::no}},
+    {TaskOrder::logical_date, "logical_date", {"r.logical_date", Nullable::yes}},
+    {TaskOrder::run_after, "run_after", {"r.run_after", Nullable::no}},
+    {TaskOrder::scheduled_at, "scheduled_when", {"t.scheduled_at", Nullable::yes}},
+    {TaskOrder::queued_at, "queued_when", {"t.queued_at", Nullable::yes}},
+    {TaskOrder::start_date, "start_date", {"t.start_date", Nullable::yes}},
+    {TaskOrder::end_date, "end_date", {"t.end_date", Nullable::yes}},
+    {TaskOrder::duration,
+     "duration",
+     {"(coalesce(t.end_date, clock_timestamp()) - t.start_date)", Nullable::yes}},
 };
 
-std::string_view column_of(TaskOrder order) {
+OrderColumn column_of(TaskOrder order) {
     for (const TaskOrderRow& row : task_orders) {
         if (row.order == order) return row.column;
     }

@@ -60,13 +60,23 @@ private:
 /// " limit $7 offset $8"
 std::string limit_of(Where& where, const PageOf& page);
 
+enum class Nullable { no, yes };
+struct OrderColumn {
+    std::string_view sql;
+    Nullable nullable;
+};
+
 /// " order by a desc, b, <last>"; `column` gives the constant SQL of a key.
 template <class Key, class Column>
 std::string order_of(const std::vector<OrderBy<Key>>& order, Column column, std::string_view last) {
     std::string text = " order by ";
     for (const OrderBy<Key>& by : order) {
-        text += column(by.key);
-        text += by.descending ? " desc nulls last, " : " nulls first, ";
+        const OrderColumn found = column(by.key);
+        text += found.sql;
+        // Said only where there are nulls: it keeps an index from giving the order.
+        const bool nulls = found.nullable == Nullable::yes;
+        text += by.descending ? (nulls ? " desc nulls last, " : " desc, ")
+                              : (nulls ? " nulls first, " : ", ");
     }
     // The last word is the key's: pages never overlap.
     text += last;
