@@ -10,6 +10,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/json_text.hpp"
+#include "base/limits.hpp"
 #include "operator_catalogue.hpp"
 #include "operators/operators.hpp"
 #include "spec/loader.hpp"
@@ -51,6 +53,22 @@ void apply(const task::CheckReport& report, Dag& dag, std::vector<Problem>& prob
     auto more = spec::add_reads(dag, reads);
     problems.insert(problems.end(), more.begin(), more.end());
 }
+
+/// The check knows pointers only: file, line and column come from the text.
+void place(std::vector<Problem>& problems, const std::string& text, const std::string& file) {
+    const bool placed =
+        std::ranges::all_of(problems, [](const Problem& problem) { return problem.line > 0; });
+    if (placed) return;
+    const auto document = read_text(text, file, {limits::dag_file_bytes, limits::dag_file_depth});
+    for (auto& problem : problems) {
+        if (problem.file.empty()) problem.file = file;
+        if (problem.line > 0) continue;
+        const Position at = document.map->value(problem.pointer);
+        problem.line = at.line;
+        problem.column = at.column;
+    }
+}
+
 }  // namespace
 
 std::optional<std::string> read_file(const fs::path& file) {
@@ -87,8 +105,7 @@ Parsed<Dag> DagLoading::load(const std::string& text, const std::string& file) c
         // The answer is stored with the version: a restart needs no second check.
         if (!report->tasks.empty()) parsed.value->files[check_file] = task::to_json(*report).dump();
     }
-    for (auto& problem : parsed.problems)
-        if (problem.file.empty()) problem.file = file;
+    place(parsed.problems, text, file);
     const bool failed = std::ranges::any_of(parsed.problems, [](const Problem& problem) {
         return problem.severity == Severity::error;
     });
