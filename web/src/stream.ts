@@ -70,7 +70,7 @@ export class LiveStream {
     /** A snapshot of `seq` has arrived: what happened while it was on its way is told again. Every
      *  watcher hears it in order, so that each ends at the newest state. */
     replay(seq: number): void {
-        const missed = this.recent.filter((batch) => batch.seq >= seq);
+        const missed = this.recent.filter((batch) => batch.seq > seq);
         for (const batch of missed) this.deliver((watcher) => watcher.onBatch?.(batch));
     }
 
