@@ -135,6 +135,8 @@ public:
         return datasets_.at(name);
     }
 
+    [[nodiscard]] const std::string& path() const { return path_; }
+
     std::string policy;
     std::map<std::string, std::string> files;
     std::map<std::string, std::string> schemas;
