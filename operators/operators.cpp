@@ -7,6 +7,7 @@
 #include "operators/extract/extract.hpp"
 #include "operators/load/load.hpp"
 #include "operators/mask/mask.hpp"
+#include "operators/report/report.hpp"
 #include "operators/transform/transform.hpp"
 #include "operators/validate/validate.hpp"
 
@@ -23,6 +24,7 @@ std::vector<task::Operator> make_table() {
         shell_operator(),
         sql_operator(),
         mask_operator(),
+        report_operator(),
         transform_operator(),
         validate_operator(),
     };
