@@ -162,6 +162,8 @@ private:
               dag_endpoints(),
               run_endpoints(),
               task_endpoints(),
+              mark_endpoints(),
+              xcom_endpoints(),
               log_endpoints(),
               backfill_endpoints(),
               pool_endpoints(),

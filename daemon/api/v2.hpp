@@ -9,6 +9,8 @@ namespace sluice::api {
 Rows dag_endpoints();
 Rows run_endpoints();
 Rows task_endpoints();
+Rows mark_endpoints();
+Rows xcom_endpoints();
 Rows log_endpoints();
 Rows backfill_endpoints();
 Rows pool_endpoints();

@@ -18,6 +18,9 @@
 
 namespace sluice::api {
 
+/// All DAGs come from one folder; Airflow would call it a bundle.
+inline constexpr const char* bundle_name = "dags-folder";
+
 /// Stands in `hostname` and `unixname`.
 struct Node {
     std::string hostname;
@@ -35,6 +38,7 @@ std::string schedule_summary(const Schedule& schedule);
 std::string schedule_description(const Schedule& schedule);
 
 Json version_view(const store::VersionRow& version);
+Json version_or_null(const std::optional<store::VersionRow>& version);
 Json dag_view(const runtime::ListedDag& listed);
 Json dag_details_view(
     const runtime::ListedDag& listed,

@@ -380,7 +380,9 @@ net::awaitable<void> Server::Impl::run(std::shared_ptr<Job> job) {
         job->reply.set_header("Retry-After", "1");
         co_return;
     }
-    while (!job->done) co_await job->wake.async_wait(tuple);
+    for (bool done = job->done; !done; done = job->done) {
+        co_await job->wake.async_wait(tuple);
+    }
 }
 
 net::awaitable<bool> Server::Impl::write(
@@ -484,7 +486,8 @@ net::awaitable<void> Server::Impl::refuse(std::shared_ptr<Session> session, Read
     message.prepare_payload();
     session->stream.expires_after(options_.write_timeout);
     const auto sent = co_await bhttp::async_write(session->stream, message, tuple);
-    if (!std::get<0>(sent)) co_await linger(session);
+    if (std::get<0>(sent)) co_return;
+    co_await linger(session);
 }
 
 /// Reads on for a moment: closing a socket with unread bytes would reset the connection, and the
