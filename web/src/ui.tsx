@@ -243,6 +243,8 @@ export function Dialog(props: {
     useEffect(() => {
         const dialog = ref.current!;
         dialog.showModal();
+        // Not the close button: the form moves the focus on to its first field.
+        dialog.focus();
         return () => dialog.close();
     }, []);
     const onCancel = (event: Event) => {
@@ -255,6 +257,7 @@ export function Dialog(props: {
     return (
         <dialog
             ref={ref}
+            tabIndex={-1}
             class={props.wide ? "wide" : ""}
             aria-labelledby="dialog-title"
             onCancel={onCancel}

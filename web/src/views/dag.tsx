@@ -10,7 +10,7 @@ import { useKeys, useTitle } from "../shell";
 import { useResource, useStream } from "../store";
 import { topics } from "../stream";
 import { duration, now, relative } from "../time";
-import { Button, Empty, Facts, Panel, Skeleton, State, Switch, Tabs, Time } from "../ui";
+import { Button, Empty, Facts, Failure, Panel, Skeleton, State, Switch, Tabs, Time } from "../ui";
 import { ActionHost } from "./actions";
 import { BackfillTable } from "./backfill_table";
 import { setPaused } from "./dags";
@@ -49,6 +49,13 @@ export function DagPage({ route }: { route: Route }) {
         ),
     });
 
+    if (dag.error.value && !dag.data.value) {
+        return (
+            <main id="main" class="page">
+                <Failure error={dag.error.value} retry={dag.reload} />
+            </main>
+        );
+    }
     return (
         <main id="main" class="page">
             <Panel of={dag} rows={2}>

@@ -3,14 +3,14 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { ApiError, get, paths, type LogBatch, type LogLine, type LogLines, type LogMeta, type LogSearch } from "../api";
-import { pieces, plain } from "../ansi";
 import { LineCache, lineHeight, pageSize, scrollTo, windowAt } from "../logwindow";
 import { setQuery } from "../router";
 import { useKeys } from "../shell";
 import { toast, useStream } from "../store";
 import { topics } from "../stream";
-import { clock, date, zone, zoneName } from "../time";
+import { zone, zoneName } from "../time";
 import { Button, Failure, Icon, Skeleton } from "../ui";
+import { Line } from "./log_line";
 
 interface Props {
     dag: string;
@@ -29,7 +29,6 @@ const levels = [
     { id: "W", label: "warnings and worse" },
     { id: "E", label: "errors" },
 ];
-const levelNames: Record<string, string> = { D: "DEBUG", I: "INFO", W: "WARN", E: "ERROR", "": "" };
 
 export function LogView(props: Props) {
     const { dag, run, task, map, attempt } = props;
@@ -355,47 +354,4 @@ function size(bytes: number): string {
     if (bytes < 1000) return `${bytes} B`;
     if (bytes < 1_000_000) return `${(bytes / 1000).toFixed(0)} kB`;
     return `${(bytes / 1_000_000).toFixed(1)} MB`;
-}
-
-function Line({ line, digits, find, lit }: { line: LogLine | undefined; digits: number; find: string; lit: boolean }) {
-    if (!line) return <div class="log-line wait" />;
-    const [n, t, level, text] = line;
-    return (
-        <div class={`log-line lv-${level} ${lit ? "lit" : ""}`} title={plain(text).length > 400 ? plain(text) : undefined}>
-            <a
-                class="n"
-                href={`#L${n + 1}`}
-                tabIndex={-1}
-                aria-label={`Line ${n + 1}`}
-                onClick={(event) => {
-                    event.preventDefault();
-                    history.replaceState(null, "", `#L${n + 1}`);
-                    void navigator.clipboard?.writeText(location.href);
-                    toast("A link to the line is in the clipboard");
-                }}
-                style={{ minWidth: `${digits + 1}ch` }}
-            >
-                {n + 1}
-            </a>
-            <time title={t === null ? "" : `${date(t)} ${zoneName()}`}>
-                {t === null ? "" : `${clock(t)}.${String(Math.floor(t) % 1000).padStart(3, "0")}`}
-            </time>
-            <span class="lv">{levelNames[level] ?? ""}</span>
-            <span class="text">
-                {pieces(text, find).map((piece, i) =>
-                    piece.href ? (
-                        <a key={i} class={piece.class} href={piece.href} target="_blank" rel="noreferrer noopener">
-                            {piece.text}
-                        </a>
-                    ) : piece.class ? (
-                        <span key={i} class={piece.class}>
-                            {piece.text}
-                        </span>
-                    ) : (
-                        piece.text
-                    ),
-                )}
-            </span>
-        </div>
-    );
 }

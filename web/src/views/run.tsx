@@ -10,7 +10,7 @@ import { toast, useResource, useStream } from "../store";
 import { topics } from "../stream";
 import { dateTime, duration, logical, zoneName } from "../time";
 import { isFinished, wordOf } from "../tokens";
-import { Button, Copy, Counts, Empty, Facts, Lasted, Logical, Panel, pretty, State, Tabs, Time } from "../ui";
+import { Button, Copy, Counts, Empty, Facts, Failure, Lasted, Logical, Panel, pretty, State, Tabs, Time } from "../ui";
 import { ActionHost, openAction } from "./actions";
 import { Gantt } from "./gantt";
 
@@ -91,6 +91,13 @@ export function RunPage({ route }: { route: Route }) {
         }
     };
 
+    if (run.error.value && !data) {
+        return (
+            <main id="main" class="page">
+                <Failure error={run.error.value} retry={resync} />
+            </main>
+        );
+    }
     return (
         <main id="main" class="page">
             <Panel of={run} rows={3}>

@@ -8,7 +8,7 @@ import { useResource, useStream } from "../store";
 import { topics } from "../stream";
 import { duration, logical } from "../time";
 import { isFinished, wordOf } from "../tokens";
-import { Button, Copy, Empty, Facts, Lasted, Logical, Panel, pretty, State, Tabs, Time } from "../ui";
+import { Button, Copy, Empty, Facts, Failure, Lasted, Logical, Panel, pretty, State, Tabs, Time } from "../ui";
 import { ActionHost, openAction } from "./actions";
 import { Neighbours } from "./inspector";
 import { LogView } from "./log";
@@ -65,6 +65,13 @@ export function TaskPage({ route }: { route: Route }) {
         ...Object.fromEntries(tabNames.map((name, i) => [String(i + 1), () => navigate(href(name))])),
     });
 
+    if (detail.error.value && !data) {
+        return (
+            <main id="main" class="page">
+                <Failure error={detail.error.value} retry={detail.reload} />
+            </main>
+        );
+    }
     return (
         <main id="main" class="page task">
             <Panel of={detail} rows={3}>

@@ -1,5 +1,6 @@
 // trigger.tsx — the dialog that starts a run: logical date, configuration, note.
 import { signal, useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import { paths, send, type ApiError, type DagDetail } from "../api";
 import { parseConf } from "../conf";
 import { navigate } from "../router";
@@ -27,6 +28,7 @@ function Form({ dag, close }: { dag: DagDetail; close(): void }) {
     const unpause = useSignal(dag.paused);
     const busy = useSignal(false);
     const error = useSignal("");
+    useEffect(() => document.getElementById("trigger-conf")?.focus(), []);
     const parsed = parseConf(conf.value);
     const at = when.value ? parseLocal(when.value) : null;
     const badDate = at !== null && Number.isNaN(at);
