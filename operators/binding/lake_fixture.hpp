@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -141,6 +142,7 @@ public:
     std::map<std::string, std::string> files;
     std::map<std::string, std::string> schemas;
     std::map<std::string, Secret> secrets;
+    std::optional<task::Connection> warehouse;  // behind every schema of `schemas`
     nlohmann::json xcom;
     std::vector<std::pair<task::Level, std::string>> logs;
 
@@ -152,6 +154,9 @@ private:
         fake.datasets(std::move(all));
         fake.files(files);
         fake.job.secrets = secrets;
+        if (!warehouse) return;
+        fake.connect(*warehouse);
+        for (const auto& [schema, conn_id] : schemas) fake.job.schemas[schema] = {conn_id, schema};
     }
 
     std::string path_;
