@@ -130,6 +130,7 @@ public:
         if (settings_.instance.empty()) return;
         const int ended = task::end_instance(settings_.instance, std::chrono::seconds{2});
         if (ended != 0) spdlog::warn("{} processes of an earlier daemon were ended", ended);
+        remove_scratch();
     }
 
     ~Impl() { stop(); }
@@ -231,6 +232,18 @@ private:
         std::map<std::string, Json> out;
         for (const task::Operator& op : operators) out[op.name] = Json::parse(op.schema);
         return out;
+    }
+
+    /// A killed daemon could not take its attempts' folders away.
+    void remove_scratch() const {
+        if (settings_.scratch_root.empty()) return;
+        namespace fs = std::filesystem;
+        std::error_code ignored;
+        for (fs::directory_iterator it(settings_.scratch_root, ignored), end; !ignored && it != end;
+             it.increment(ignored)) {
+            std::error_code kept;
+            if (it->path().filename().string().starts_with("sluice-")) fs::remove_all(*it, kept);
+        }
     }
 
     AttemptPtr find(const AttemptKey& key) const {
@@ -354,7 +367,7 @@ private:
         const AttemptPtr& attempt, const task::Operator& op, task::Job job, AttemptChannel& channel
     ) {
         const Json params = revealed_params(job);
-        task::TaskContext context(std::move(job), channel, {"", &spawner_});
+        task::TaskContext context(std::move(job), channel, {"", &spawner_, settings_.scratch_root});
         const Attached attached(*attempt, channel, [&context] { context.cancel(); });
         return op.run(context, params);
     }

@@ -367,10 +367,16 @@ TEST_CASE(
     char up = 0;
     REQUIRE(::read(out.read.get(), &up, 1) == 1);
     const std::vector<task::Operator> none;
+    const TestFolder folder;
+    std::filesystem::create_directories(folder.path + "/sluice-abc123/x");
+    std::filesystem::create_directories(folder.path + "/other");
     Settings settings;
     settings.instance = instance;
+    settings.scratch_root = folder.path;
     const LocalExecutor executor(settings, {}, none, [](AttemptResult) {});
     REQUIRE(left.ended());
+    REQUIRE_FALSE(std::filesystem::exists(folder.path + "/sluice-abc123"));
+    REQUIRE(std::filesystem::exists(folder.path + "/other"));
 }
 
 TEST_CASE("a version is checked once, a failed check is tried again", "[worker][check]") {

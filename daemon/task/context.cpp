@@ -16,8 +16,11 @@ namespace {
 
 using Json = nlohmann::json;
 
-std::string make_scratch() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "sluice-XXXXXX").string();
+std::string make_scratch(const std::string& root) {
+    const std::filesystem::path base =
+        root.empty() ? std::filesystem::temp_directory_path() : std::filesystem::path(root);
+    std::filesystem::create_directories(base);
+    std::string pattern = (base / "sluice-XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr)
         throw Error(ErrorCode::internal, "cannot make a scratch folder " + pattern);
     return pattern;
@@ -33,6 +36,7 @@ struct TaskContext::State {
     std::map<std::string, const DatasetSpec*, std::less<>> datasets;
     Json checkpoint;
     Spawner* spawner{nullptr};
+    std::string scratch_root;
 
     mutable std::mutex mutex;  // guards what follows
     std::string scratch;
@@ -46,6 +50,7 @@ TaskContext::TaskContext(Job job, Channel& channel, Place place)
     : state_(std::make_unique<State>(std::move(job), channel)) {
     state_->scratch = std::move(place.scratch);
     state_->spawner = place.spawner;
+    state_->scratch_root = std::move(place.scratch_root);
     if (state_->job.checkpoint != "null") state_->checkpoint = Json::parse(state_->job.checkpoint);
     if (!state_->job.datasets) return;
     for (const auto& dataset : *state_->job.datasets)
@@ -68,7 +73,7 @@ const Job& TaskContext::job() const { return state_->job; }
 const std::string& TaskContext::scratch() const {
     const std::lock_guard lock(state_->mutex);
     if (state_->scratch.empty()) {
-        state_->scratch = make_scratch();
+        state_->scratch = make_scratch(state_->scratch_root);
         state_->own_scratch = true;
     }
     return state_->scratch;

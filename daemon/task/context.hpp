@@ -95,6 +95,7 @@ class Spawner;
 struct Place {
     std::string scratch;        // "" = a folder is made when first asked for and removed at the end
     Spawner* spawner{nullptr};  // starts child processes
+    std::string scratch_root{};  // where it is made; "" = the system's folder for temporary files
 };
 
 class TaskContext {
