@@ -199,8 +199,15 @@ constexpr const char* policy_text = R"json({
   }
 })json";
 
+}  // namespace
+
+std::string language_text() { return std::string(top_level) + schedules + tasks + datasets; }
+std::string policy_language_text() { return policy_text; }
+
+namespace {
+
 json make_language() {
-    json out = json::parse(std::string(top_level) + schedules + tasks + datasets);
+    json out = json::parse(language_text());
     auto& definitions = out["definitions"];
     json defaults = definitions["task"];
     defaults.erase("required");

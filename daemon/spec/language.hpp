@@ -16,5 +16,8 @@ const nlohmann::json& language();
 /// `definitions/NAME` of it.
 const nlohmann::json& definition(const std::string& name);
 const nlohmann::json& policy_language();
+/// As text, its keys in the order in which a reader wants them.
+std::string language_text();
+std::string policy_language_text();
 
 }  // namespace sluice::spec

@@ -10,9 +10,33 @@
 
 namespace sluice::spec {
 
-using nlohmann::json;
+// Keys stay in the order in which they were written: the important ones first.
+using json = nlohmann::ordered_json;
 
 namespace {
+
+const json& ordered_language() {
+    static const json made = [] {
+        json out = json::parse(language_text());
+        auto& parts = out["definitions"];
+        json defaults = parts["task"];
+        defaults.erase("required");
+        for (const char* key : {"task_id", "operator", "with", "upstream", "expand"})
+            defaults["properties"].erase(key);
+        parts["default_args"] = std::move(defaults);
+        return out;
+    }();
+    return made;
+}
+
+const json& ordered_definition(const std::string& name) {
+    return ordered_language().at("definitions").at(name);
+}
+
+const json& ordered_policy() {
+    static const json made = json::parse(policy_language_text());
+    return made;
+}
 
 /// Editors know only the standard keywords.
 json for_editors(const json& schema, const std::string& prefix) {
@@ -156,7 +180,7 @@ void nested_tables(
 
 void schedule_section(std::string& out) {
     out += "## Schedule\n\n";
-    for (const auto& form : definition("schedule")["oneOf"]) {
+    for (const auto& form : ordered_definition("schedule")["oneOf"]) {
         const auto note = form.value("x-note", std::string{});
         if (form["type"] != "object") {
             out += fmt::format(
@@ -181,10 +205,10 @@ void schedule_section(std::string& out) {
 }  // namespace
 
 std::string dag_schema(const Catalogue& catalogue) {
-    json out = for_editors(language(), "");
+    json out = for_editors(ordered_language(), "");
     out["definitions"] = json::object();
     auto& definitions = out["definitions"];
-    for (const auto& [name, form] : language()["definitions"].items())
+    for (const auto& [name, form] : ordered_language()["definitions"].items())
         definitions[name] = for_editors(form, "");
     json choices = json::array();
     json names = json::array();
@@ -208,9 +232,9 @@ std::string dag_schema(const Catalogue& catalogue) {
 }
 
 std::string policy_schema() {
-    json out = for_editors(policy_language(), "");
+    json out = for_editors(ordered_policy(), "");
     out["definitions"] = json::object();
-    for (const auto& [name, form] : policy_language()["definitions"].items())
+    for (const auto& [name, form] : ordered_policy()["definitions"].items())
         out["definitions"][name] = for_editors(form, "");
     return out.dump(2) + '\n';
 }
@@ -228,20 +252,20 @@ std::string dag_file_page() {
         "Templates, schedules and data sets are described in `design/dag-language.md`; the "
         "operators in `operators.md`.\n\n"
         "## Top level\n\n";
-    key_table(language(), out);
+    key_table(ordered_language(), out);
     schedule_section(out);
     for (const char* name : {"task", "group", "dataset"}) {
-        const json& part = definition(name);
+        const json& part = ordered_definition(name);
         out += fmt::format("## {}\n\n", part["x-title"].get<std::string>());
         key_table(part, out);
-        nested_tables(part, language(), "", 3, out);
+        nested_tables(part, ordered_language(), "", 3, out);
     }
     out += "## Masking policy\n\n";
-    key_table(policy_language(), out);
+    key_table(ordered_policy(), out);
     out += "## Types\n\n";
     for (const char* name : {"duration", "time", "size", "names", "column"})
         out +=
-            fmt::format("- *{}*: {}\n", name, definition(name)["description"].get<std::string>());
+            fmt::format("- *{}*: {}\n", name, ordered_definition(name)["description"].get<std::string>());
     return out;
 }
 
