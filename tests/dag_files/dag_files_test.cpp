@@ -139,6 +139,11 @@ TEST_CASE("the edges of the e-commerce pipeline are inferred", "[dags]") {
     runs_after("validate.orders", "extract.orders");
     runs_after("validate.order_items", "validate.orders");
     runs_after("transform.sales", "transform.orders");
+    runs_after("mask.sales", "transform.sales");
     runs_after("load.dim_product", "transform.products");
-    runs_after("verify.dimensions", "load.dim_product");
+    runs_after("load.fact_sales", "load.dim_customer");
+    runs_after("verify.fact_sales", "load.fact_sales");
+    runs_after("publish.v_sales", "verify.fact_sales");
+    runs_after("publish.mv_daily_sales", "publish.v_sales");
+    runs_after("publish.report", "publish.mv_daily_sales");
 }
