@@ -1,3 +1,5 @@
+#include <thread>
+
 #include <catch2/catch.hpp>
 
 #include "operators/load/load_fixture.hpp"
@@ -212,4 +214,32 @@ TEST_CASE("a missing connection or wrong type of it is a clear error", "[load]")
     const Outcome outcome = f.load(0, {{"to", "other.t"}, {"mode", "append"}}, "select 1 n");
     CHECK(outcome.kind == OutcomeKind::failed);
     CHECK_THAT(outcome.message, Catch::Contains("other.t"));
+}
+
+TEST_CASE("runs that replace one table at the same time take turns", "[load][fence]") {
+    LoadFixture f;
+    f.reuse = true;
+    const Json params{
+        {"to", "sales.dim_date"},
+        {"from", {{"date_spine", {{"start", "2000-01-01"}, {"end", "2029-12-31"}}}}}
+    };
+    std::vector<Outcome> outcomes(4);
+    std::vector<std::thread> threads;
+    for (int day = 0; day < 4; ++day) {
+        threads.emplace_back([&, day] {
+            task::FakeContext fake(f.ledger);
+            f.prepare(fake, day);
+            fake.job.reuse = true;
+            outcomes[static_cast<std::size_t>(day)] = fake.run(ops::load_operator(), params);
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    int unchanged = 0;
+    for (const Outcome& outcome : outcomes) {
+        INFO(outcome.message);
+        CHECK(outcome.kind == OutcomeKind::success);
+        unchanged += outcome.unchanged ? 1 : 0;
+    }
+    CHECK(unchanged == 3);
+    CHECK(f.text("select count(*) from sales.dim_date") == "10958");
 }

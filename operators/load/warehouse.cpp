@@ -59,6 +59,33 @@ Warehouse::Warehouse(task::TaskContext& context, const Plan& plan)
     own_schema_ = test_ ? context.physical_schema(schema) : "_sluice";
     postgres_ = connect::open_postgres(context, connection_of(context, logical_), "sluice");
     prepare();
+    enter();
+}
+
+std::string Warehouse::session_name() const {
+    const task::TaskInfo& info = context_.info();
+    const std::string instance = logical_ + "|" + slice_ + "|" + info.dag_id + "|" + info.run_id +
+                                 "|" + info.task_id + "|" + std::to_string(info.map_index);
+    return "sluice:" + sha256_hex(instance).substr(0, 16) + ":";
+}
+
+void Warehouse::enter() {
+    const std::string name = session_name();
+    const auto ended = sql().query(
+        "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and "
+        "datname = current_database() and application_name like $1",
+        {name + "%"}
+    );
+    if (!ended.rows.empty()) {
+        context_.warn("ended " + std::to_string(ended.rows.size()) + " sessions of older attempts");
+    }
+    sql().execute("set application_name = " + literal(name));
+    // A slice that several runs write (a table that is replaced) has one writer at a time; the lock
+    // goes with the session.
+    sql().query(
+        "select pg_advisory_lock(hashtextextended($1, 0))",
+        {"sluice:writer:" + physical(logical_) + "|" + slice_}
+    );
 }
 
 std::string Warehouse::physical(const std::string& dataset) const {
@@ -148,18 +175,9 @@ void Warehouse::claim() {
     if (inserted == 0) {
         throw Failure(ErrorClass::transient, "a newer attempt writes this slice of " + logical_);
     }
-    const std::string name = "sluice:" + sha256_hex(logical_ + "|" + slice_).substr(0, 16) + ":";
-    sql().execute("set application_name = " + literal(name + std::to_string(generation_)));
-    const std::int64_t ended = static_cast<std::int64_t>(
-        sql()
-            .query(
-                "select pg_terminate_backend(pid) from pg_stat_activity where pid <> "
-                "pg_backend_pid() and datname = current_database() and application_name like $1",
-                {name + "%"}
-            )
-            .rows.size()
+    sql().execute(
+        "set application_name = " + literal(session_name() + std::to_string(generation_))
     );
-    if (ended > 0) context_.warn("ended " + std::to_string(ended) + " sessions of older attempts");
 }
 
 void Warehouse::confirm() {

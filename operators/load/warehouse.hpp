@@ -28,7 +28,9 @@ struct LedgerEntry {
 
 class Warehouse {
 public:
-    /// Opens the connection behind the target's schema and makes schema and ledger if needed.
+    /// Opens the connection behind the target's schema, makes schema and ledger if needed, ends
+    /// sessions of older attempts of the same task instance, and waits until no other run writes
+    /// the slice.
     Warehouse(task::TaskContext& context, const Plan& plan);
 
     [[nodiscard]] connect::Postgres& sql() { return *postgres_; }
@@ -46,7 +48,7 @@ public:
     /// True if the live slice was made by the same code from the same inputs.
     bool same_as_live(const LedgerEntry& entry);
 
-    /// Claims the slice: a generation above all in the ledger; older writers' sessions are ended.
+    /// Claims the slice: a generation above all in the ledger.
     /// Throws Failure(transient) if a newer attempt is there.
     void claim();
     /// First in the transaction: fails if a newer attempt has claimed the slice.
@@ -70,6 +72,9 @@ public:
 
 private:
     void prepare();
+    void enter();
+    /// What application_name begins with in every session of this task instance.
+    [[nodiscard]] std::string session_name() const;
 
     task::TaskContext& context_;
     std::string logical_;
