@@ -45,7 +45,6 @@ export function BackfillPage({ route }: { route: Route }) {
     const id = Number(route.params.id);
     useTitle(`Backfill #${id}`);
     const detail = useResource<BackfillDetail>(`/ui/v1/backfills/${id}`);
-    const dag = detail.data.value?.dag;
     const soon = useRef(0);
     const onBatch = (batch: Batch) => {
         const data = detail.data.value;
@@ -63,7 +62,8 @@ export function BackfillPage({ route }: { route: Route }) {
             detail.reload();
         }, 400);
     };
-    useStream(dag ? [topics.dag(dag)] : [], { onBatch, onResync: detail.reload });
+    // Run changes of every DAG: watched from the start, before the snapshot says which DAG it is.
+    useStream([topics.dags], { onBatch, onResync: detail.reload });
     const act = async (verb: "pause" | "unpause" | "cancel") => {
         await steer(id, verb);
         detail.reload();
