@@ -109,6 +109,19 @@ TEST_CASE(
     REQUIRE_FALSE(world.ask(backfill("2026-01-04", "2026-01-05")).error);
 }
 
+TEST_CASE("a range that runs backwards is refused, whatever runs are open", "[core][backfill]") {
+    World world;
+    world.load(daily());
+    for (const char* date : {"2026-01-02", "2026-01-04"}) {
+        TriggerRun trigger;
+        trigger.dag_id = "dag";
+        trigger.run_id = std::string{"r"} + date;
+        trigger.logical_date = at(date);
+        world.ask(trigger);
+    }
+    REQUIRE(world.ask(backfill("2026-01-05", "2026-01-03")).error == ErrorCode::invalid);
+}
+
 TEST_CASE("a backfill of a paused DAG is accepted and waits", "[core][backfill]") {
     World world;
     auto dag = daily();

@@ -18,6 +18,7 @@ std::vector<DagRun> Scheduler::Impl::known_runs(const DagEntry& dag, const Creat
         const DagRun* open = find_open_run(stored.run.key);
         known.push_back(open != nullptr ? *open : stored.run);
     }
+    if (event.backfill.from_date > event.backfill.to_date) return known;  // refused by the plan
     const auto end = dag.open_dates.upper_bound(event.backfill.to_date);
     for (auto at = dag.open_dates.lower_bound(event.backfill.from_date); at != end; ++at)
         known.push_back(*find_open_run(at->second));
