@@ -62,17 +62,17 @@ const steps = [
     900_000, 1_800_000, 3_600_000, 7_200_000, 14_400_000, 21_600_000, 43_200_000, 86_400_000,
 ];
 
-/** Round times for the axis, about `wanted` of them, none inside a folded gap. */
-export function ticks(scale: Scale, wanted: number): number[] {
+/** Round times for the axis, counted from `origin`, about `wanted` of them, none in a folded gap. */
+export function ticks(scale: Scale, wanted: number, origin = 0): number[] {
     const { whole, gaps } = scale;
     const open = whole.to - whole.from - gaps.reduce((sum, gap) => sum + gap.to - gap.from, 0);
     const step = steps.find((size) => open / size <= wanted) ?? 86_400_000;
     const found: number[] = [];
     let last = -1;
-    for (let t = Math.ceil(whole.from / step) * step; t <= whole.to; t += step) {
+    for (let t = origin + Math.ceil((whole.from - origin) / step) * step; t <= whole.to; t += step) {
         const gap = gaps.find((item) => t > item.from && t < item.to);
         if (gap) {
-            t = Math.floor(gap.to / step) * step;
+            t = origin + Math.floor((gap.to - origin) / step) * step;
             continue;
         }
         const at = scale.at(t);

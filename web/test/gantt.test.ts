@@ -41,6 +41,10 @@ test("ticks are round, few, and none lies in a fold", () => {
     }
 });
 
+test("ticks of a short run count from its start", () => {
+    assert.deepEqual(ticks(new Scale({ from: 1237, to: 3237 }), 5, 1237), [1237, 1737, 2237, 2737, 3237]);
+});
+
 test("segments: ghost tries, the wait, the run; a running one reaches to now", () => {
     const row = ti("a", 100, null, { q: 80, st: "r", try: 2, past: [[1, "f", 10, 12, 20, 50, "bad"]] });
     assert.deepEqual(segmentsOf(row, 200), [

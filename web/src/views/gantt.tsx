@@ -71,12 +71,13 @@ export function Gantt({ run, tis, structure, query }: Props) {
     const gaps = fold ? idleGaps(segments.flat(), whole) : [];
     const scale = new Scale(whole, gaps);
     const path = critical && structure ? criticalPath(tis, structure) : null;
+    // A run of seconds is read from its start, not from the clock.
+    const short = whole.to - whole.from < 5000;
     const narrow = view.value.width < 620;
-    const axis = ticks(scale, narrow ? 4 : Math.max(4, Math.floor((view.value.width - 320) / 90)));
+    const axis = ticks(scale, narrow ? 4 : Math.max(4, Math.floor((view.value.width - 320) / 90)), short ? whole.from : 0);
     const [first, last] = visible(view.value.y, view.value.height, rowHeight, rows.length);
     const from = Math.max(0, first - 6);
     const to = Math.min(rows.length, last + 6);
-    const short = whole.to - whole.from < 5000;
 
     return (
         <section class="gantt" aria-label="Gantt" data-testid="gantt" data-rows={rows.length}>
