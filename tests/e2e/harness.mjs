@@ -1,5 +1,4 @@
-// harness.mjs — a daemon of its own (or, with SLUICE_E2E=mock, the development server of web/dev)
-// and a browser, for the tests of this folder.
+// harness.mjs — a daemon of its own and a browser, for the tests of this folder.
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync, mkdirSync, existsSync } from "node:fs";
 import { createRequire } from "node:module";
