@@ -370,13 +370,38 @@ private:
                 fmt::format("{} is not a size", shown(text)),
                 R"(write "512MiB" or "2GB")"
             );
-        if (format == "date-time" && !parse_time(text))
+        check_time(text, format, at, out);
+        if (format == "email" && !matches(text, "^[^@\\s]+@[^@\\s]+$"))
+            problem(out, "E-VALUE", at, fmt::format("{} is not an e-mail address", shown(text)));
+    }
+
+    static void check_time(
+        const std::string& text, const std::string& format, const std::string& at, Found& out
+    ) {
+        const auto parsed = parse_time(text);
+        if (format == "date-time" && !parsed)
             problem(
                 out,
                 "E-VALUE",
                 at,
                 fmt::format("{} is not a time", shown(text)),
                 R"(write "2026-01-31" or "2026-01-31T07:30:00Z")"
+            );
+        if (format == "date" && (!parsed || !parsed->date_only))
+            problem(
+                out,
+                "E-VALUE",
+                at,
+                fmt::format("{} is not a date", shown(text)),
+                R"(write "2026-01-31")"
+            );
+        if (format == "time" && !parse_time("2026-01-01T" + text))
+            problem(
+                out,
+                "E-VALUE",
+                at,
+                fmt::format("{} is not a time of day", shown(text)),
+                R"(write "07:30:00")"
             );
     }
 
@@ -674,6 +699,12 @@ void find_faults(
         if (key.starts_with("x-")) continue;
         if (std::ranges::find(keywords, key) == keywords.end())
             out.push_back(here + ": unknown keyword");
+        constexpr std::array formats{
+            "duration", "size", "date-time", "date", "time", "email", "multiline", "path"
+        };
+        if (key == "format" &&
+            std::ranges::none_of(formats, [&](const char* known) { return child == known; }))
+            out.push_back(here + ": unknown format");
         if (key == "$ref" && target_of(schema, root).empty())
             out.push_back(here + ": leads nowhere");
         if (key == "pattern" &&

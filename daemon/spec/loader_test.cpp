@@ -545,6 +545,25 @@ TEST_CASE("params: short and long forms, defaults that keep their schema", "[spe
     );
 }
 
+TEST_CASE("the formats of params are held to", "[spec][params]") {
+    const auto param = [](const std::string& schema) {
+        return dag_with(R"("params": {"n": )" + schema + R"(}, "tasks": [)" + task("a") + "]");
+    };
+    good(param(R"({"type": "string", "format": "date", "default": "2026-01-01"})"));
+    good(param(R"({"type": "string", "format": "time", "default": "07:30:00"})"));
+    CHECK(
+        only(param(R"({"type": "string", "format": "date", "default": "2026-01-01T00:00:00Z"})"))
+            .code == "E-VALUE"
+    );
+    CHECK(
+        only(param(R"({"type": "string", "format": "time", "default": "7h"})")).code == "E-VALUE"
+    );
+    CHECK(
+        only(param(R"({"type": "string", "format": "email", "default": "ada"})")).code == "E-VALUE"
+    );
+    CHECK(only(param(R"({"type": "string", "format": "dat", "default": ""})")).code == "E-PARAM");
+}
+
 TEST_CASE("reads found by binding become edges", "[spec][edges]") {
     Dag dag = good(tasks(
         R"({"task_id": "b", "operator": "transform", "with": {"to": "processed.b", "sql": "select 1"}},
