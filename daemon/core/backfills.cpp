@@ -99,6 +99,9 @@ RunKey Scheduler::Impl::create_backfill_run(
     row.triggered_by = TriggeredBy::backfill;
     row.triggering_user = backfill.created_by;
     row.run_id = "backfill__" + format_offset(date.run_after);
+    // Another schedule may have made a run of the same time for another date.
+    if (dag.open_run_ids.contains(row.run_id))
+        row.run_id += "_" + std::to_string(backfill.id.value);
     row.logical_date = date.logical_date;
     row.data_interval = date.data_interval;
     row.run_after = date.run_after;

@@ -209,6 +209,19 @@ bool World::commit_or_crash(const Turn& turn, std::vector<core::Event>& taken) {
     try {
         journal_.commit(turn);
     } catch (const store::Refused& refused) {
+        // Core cannot know the ids of finished runs that an older schedule made for other dates:
+        // such a backfill is refused by the journal, and its caller is told so by the runtime.
+        if (std::string_view{refused.what()}.find("/backfill__") != std::string_view::npos) {
+            tell(std::string{"  refused by the journal: "} + refused.what());
+            std::erase_if(taken, [](const core::Event& event) {
+                return std::holds_alternative<core::CreateBackfill>(event) ||
+                       std::holds_alternative<core::AttemptEnded>(event);
+            });
+            std::ranges::move(put_off_, std::back_inserter(taken));
+            put_off_ = std::move(taken);
+            restart(false);
+            return false;
+        }
         throw Broken(std::string{"the journal refused a turn: "} + refused.what());
     }
     for (const auto& event : taken)
