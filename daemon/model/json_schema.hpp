@@ -3,8 +3,8 @@
 // Keywords: type, properties, required, additionalProperties, patternProperties, propertyNames,
 // minProperties, maxProperties, enum, const, items, minItems, maxItems, uniqueItems, oneOf, anyOf,
 // allOf, not, pattern, minLength, maxLength, minimum, maximum, exclusiveMinimum, exclusiveMaximum,
-// format (duration, size, date-time, date, time, email), default, $ref "#/definitions/x". Annotations begin with
-// "x-".
+// format (duration, size, date-time, date, time, email), default, $ref "#/definitions/x".
+// Annotations begin with "x-".
 #pragma once
 
 #include <functional>

@@ -264,8 +264,9 @@ std::string dag_file_page() {
     key_table(ordered_policy(), out);
     out += "## Types\n\n";
     for (const char* name : {"duration", "time", "size", "names", "column"})
-        out +=
-            fmt::format("- *{}*: {}\n", name, ordered_definition(name)["description"].get<std::string>());
+        out += fmt::format(
+            "- *{}*: {}\n", name, ordered_definition(name)["description"].get<std::string>()
+        );
     return out;
 }
 
