@@ -20,6 +20,7 @@
 #include "executor/local_executor.hpp"
 #include "executor/task_log.hpp"
 #include "home.hpp"
+#include "model/params.hpp"
 #include "model/timetable.hpp"
 #include "operators/operators.hpp"
 #include "runtime/runtime.hpp"
@@ -115,6 +116,8 @@ Dag load(const std::string& file) {
 core::TriggerRun trigger_of(const Dag& dag, const Options& options) {
     const auto time = parse_time(options.date);
     if (!time) throw Error(ErrorCode::invalid, options.date + " is no ISO 8601 date");
+    if (const auto wrong = conf_complaint(dag, options.conf); !wrong.empty())
+        throw Error(ErrorCode::invalid, wrong);
     const Timetable timetable(dag);
     core::TriggerRun trigger{
         .actor = {.user = "", .by = TriggeredBy::test},

@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/limits.hpp"
 #include "core/backfill.hpp"
+#include "model/params.hpp"
 
 namespace sluice::api {
 namespace {
@@ -56,6 +57,8 @@ Backfill read_backfill(Services& services, const Request& request) {
         );
     if (backfill.from_date > services.clock.now())
         throw failure(422, "Backfill cannot be executed for future dates.");
+    if (const auto wrong = conf_complaint(*listed->dag, backfill.conf); !wrong.empty())
+        throw failure(422, wrong);
     return backfill;
 }
 

@@ -11,6 +11,7 @@
 #include "api/v2.hpp"
 #include "base/limits.hpp"
 #include "http/stream.hpp"
+#include "model/params.hpp"
 
 namespace sluice::api {
 namespace {
@@ -232,6 +233,8 @@ Reply trigger(Services& services, const Request& request, const Caller& caller) 
     if (!listed) throw not_found("Dag with dag_id: '" + dag_id + "' not found");
     if (listed->checking)
         throw failure(409, "Dag '" + dag_id + "' is still being checked, try again shortly");
+    if (const auto wrong = conf_complaint(*listed->dag, event.conf); !wrong.empty())
+        throw failure(400, wrong);
     event.actor = actor_of(request, caller);
     event.dag_id = dag_id;
     if (!event.run_id) {

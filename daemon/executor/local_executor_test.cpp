@@ -138,6 +138,24 @@ TEST_CASE("an inline task logs, returns a value and succeeds", "[executor]") {
     REQUIRE(world.log(order) == std::vector<std::string>{"one", "two"});
 }
 
+TEST_CASE("params: the task's over the DAG's defaults, the run's conf over both", "[executor]") {
+    World world;
+    auto order = test_order(
+        "say",
+        Json{{"lines", {"{{ params.a }} {{ params.b }} {{ params.c }}"}}}.dump(),
+        [](Task& task) { task.params = R"({"b":{"default":"task"},"c":{"default":"task"}})"; },
+        [](Dag& dag) {
+            dag.params =
+                R"({"a":{"default":"dag"},"b":{"default":"dag"},"c":{"type":"string"},"d":{"type":"string"}})";
+        }
+    );
+    DagRun run = *order.run;
+    run.conf = R"({"c":"conf"})";
+    order.run = std::make_shared<const DagRun>(std::move(run));
+    REQUIRE(world.run(order).outcome.kind == OutcomeKind::success);
+    REQUIRE(world.log(order) == std::vector<std::string>{"dag task conf"});
+}
+
 TEST_CASE("a task that says nothing leaves no log file", "[executor]") {
     World world;
     REQUIRE(world.run(test_order("instant")).outcome.kind == OutcomeKind::success);

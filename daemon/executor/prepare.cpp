@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/limits.hpp"
 #include "executor/attempt_channel.hpp"
+#include "model/params.hpp"
 #include "model/run.hpp"
 #include "model/template.hpp"
 
@@ -71,15 +72,6 @@ void add_datasets(task::Job& job, const AttemptOrder& order, const Services& ser
         job.partitions[dataset.name] = services.partition(order, dataset.name);
 }
 
-/// {name: JSON Schema with default | plain value}: the values.
-void merge_params(Json& into, const std::string& text, bool are_schemas) {
-    const Json params = Json::parse(text);
-    for (const auto& [key, value] : params.items()) {
-        const bool schema = are_schemas && value.is_object() && value.contains("default");
-        into[key] = schema ? value.at("default") : value;
-    }
-}
-
 RenderContext render_context(
     const AttemptOrder& order, const task::TaskInfo& info, const Services& services
 ) {
@@ -104,11 +96,7 @@ RenderContext render_context(
     } else if (info.data_interval) {
         context.partition_key = format_date(info.data_interval->start);
     }
-    Json params = Json::object();
-    merge_params(params, order.dag->params, true);
-    merge_params(params, task.params, true);
-    merge_params(params, order.run->conf, false);
-    context.params = params.dump();
+    context.params = param_values(*order.dag, &task, order.run->conf);
     context.conf = order.run->conf;
     context.test_mode = info.test_mode;
     return context;

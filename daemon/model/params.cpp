@@ -99,4 +99,20 @@ std::vector<Problem> conf_problems(const Dag& dag, const std::string& conf) {
     return out;
 }
 
+std::string conf_complaint(const Dag& dag, const std::string& conf) {
+    std::string out;
+    for (const auto& found : conf_problems(dag, conf)) {
+        if (!out.empty()) out += '\n';
+        if (found.pointer.empty()) {
+            out += found.message;
+        } else if (const auto param = found.pointer.substr(1);
+                   found.code == "E-REQUIRED" && param.find('/') == param.npos) {
+            out += fmt::format("No value passed for param {}", param);
+        } else {
+            out += fmt::format("Invalid input for param {}: {}", param, found.message);
+        }
+    }
+    return out;
+}
+
 }  // namespace sluice

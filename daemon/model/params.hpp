@@ -22,5 +22,7 @@ std::string param_values(const Dag& dag, const Task* task, const std::string& co
 /// Every way in which the values of a run with this conf break the params' schemas; pointers are
 /// into the conf. Empty = the run may be made.
 std::vector<Problem> conf_problems(const Dag& dag, const std::string& conf);
+/// The same in Airflow's words for whoever asked for the run, a line each; "" = nothing is wrong.
+std::string conf_complaint(const Dag& dag, const std::string& conf);
 
 }  // namespace sluice

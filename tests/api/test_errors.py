@@ -2,6 +2,7 @@
 import requests
 
 from api_daemon import daemon, http  # noqa: F401 (fixtures)
+from conftest import write_dag
 
 
 def detail(reply, status):
@@ -95,6 +96,44 @@ def test_backfills(http):
     assert detail(create(dag_id="probe_dag", **future), 422) == "Backfill cannot be executed for future dates."
     good = {"from_date": "2025-02-01T00:00:00Z", "to_date": "2025-02-03T00:00:00Z"}
     assert detail(create(dag_id="failing", **good), 422) == "failing has a non-periodic schedule that does not support backfills"
+
+
+PARAMS = {
+    "rows": {"type": "integer", "minimum": 1, "default": 10},
+    "city": {"type": "string"},
+    "place": {"type": "object", "properties": {"zip": {"type": "string"}}, "default": {"zip": "0"}},
+    "plain": 5,
+}
+
+
+def test_a_conf_that_breaks_a_params_schema_makes_no_run(http):
+    said = {"task_id": "say", "operator": "shell", "params": {"plain": 6},
+            "with": {"bash_command": "echo {{ params.rows }} {{ params.city }} {{ params.place.zip }} {{ params.plain }}"}}
+    write_dag(http.daemon, "params", [said], schedule=None, params=PARAMS)
+
+    def refused(conf, status=400):
+        return detail(http.post("/api/v2/dags/params/dagRuns", {"logical_date": None, **conf}), status)
+
+    assert refused({}) == "No value passed for param city"
+    assert refused({"conf": {"city": "Rome", "rows": "many"}}).startswith("Invalid input for param rows: ")
+    assert refused({"conf": {"city": 3, "rows": 0, "place": {"zip": 7}}}).splitlines()[0].startswith("Invalid input for param city: ")
+    assert len(refused({"conf": {"city": 3, "rows": 0, "place": {"zip": 7}}}).splitlines()) == 3
+    assert http.get("/api/v2/dags/params/dagRuns").json()["total_entries"] == 0
+    # Defaults of the DAG, over them those of the task, over both the conf.
+    for conf, line in (({"city": "Rome"}, "10 Rome 0 6"), ({"city": "Oslo", "rows": 2, "plain": 7}, "2 Oslo 0 7")):
+        run = http.run("params", conf=conf)
+        assert run["state"] == "success"
+        assert line in http.daemon.log_lines("params", run["dag_run_id"], "say")
+
+
+def test_a_backfill_whose_conf_breaks_a_params_schema_is_refused(http):
+    write_dag(http.daemon, "daily_params", [{"task_id": "t", "operator": "empty"}], schedule="@daily", start_date="2025-01-01",
+              on_unpause="none", params={"rows": {"type": "integer", "minimum": 1, "default": 10}})
+    asked = {"dag_id": "daily_params", "from_date": "2025-02-01T00:00:00Z", "to_date": "2025-02-02T00:00:00Z"}
+    for path in ("/api/v2/backfills", "/api/v2/backfills/dry_run"):
+        assert detail(http.post(path, {**asked, "dag_run_conf": {"rows": 0}}), 422).startswith("Invalid input for param rows: ")
+    assert http.get("/api/v2/backfills?dag_id=daily_params").json()["total_entries"] == 0
+    assert http.post("/api/v2/backfills", {**asked, "dag_run_conf": {"rows": 3}}).status_code == 200
 
 
 def test_nothing_a_caller_sends_is_a_500(http):
