@@ -1,6 +1,9 @@
+#include <array>
 #include <chrono>
+#include <cstdio>
 #include <iostream>
 #include <memory>
+#include <set>
 #include <thread>
 
 #include <CLI/CLI.hpp>
@@ -61,25 +64,80 @@ Progress progress_of(Client& client, const std::string& dag_id, int id) {
     return progress;
 }
 
-void print(const Progress& progress) {
-    const bool terminal = ::isatty(STDOUT_FILENO) == 1;
-    std::cout << (terminal ? "\r" : "") << progress.success << " succeeded, " << progress.failed
-              << " failed, " << progress.running << " running, of " << progress.total << " runs"
-              << (terminal ? "   " : "\n") << std::flush;
+void print(const Progress& progress, std::size_t tasks, const std::string& last_task) {
+    std::cout << "\r\x1b[K" << progress.success << " of " << progress.total << " runs succeeded, "
+              << progress.running << " running";
+    if (progress.failed > 0) std::cout << ", " << progress.failed << " FAILED";
+    std::cout << "; " << tasks << " tasks ended";
+    if (!last_task.empty()) std::cout << ", last " << last_task;
+    std::cout << std::flush;
+}
+
+/// Tells every task instance of a DAG's backfill runs once, when it has ended, in order of the end.
+class EndedTasks {
+public:
+    explicit EndedTasks(std::string dag_id) : dag_id_(std::move(dag_id)) {}
+
+    /// Those that ended since the last call.
+    std::vector<Json> more(Client& client) {
+        std::vector<Json> ended;
+        for (;;) {
+            std::string path = "/api/v2/dags/" + encode(dag_id_) +
+                               "/dagRuns/~/taskInstances?order_by=end_date&limit=100";
+            path += "&end_date_gte=" + encode(since_);
+            const Json answer = client.get(path);
+            const std::size_t known = ended.size();
+            for (const auto& instance : answer.at("task_instances")) {
+                if (!seen_.insert(text_of(instance, "id")).second) continue;
+                if (!text_of(instance, "dag_run_id").starts_with("backfill__")) continue;
+                ended.push_back(instance);
+            }
+            if (!answer.at("task_instances").empty())
+                since_ = text_of(answer.at("task_instances").back(), "end_date");
+            if (answer.at("task_instances").size() < 100 || ended.size() == known) return ended;
+        }
+    }
+    [[nodiscard]] std::size_t count() const { return seen_.size(); }
+
+private:
+    std::string dag_id_;
+    std::string since_{"1970-01-01T00:00:00Z"};
+    std::set<std::string> seen_;
+};
+
+std::string line_of(const Json& instance) {
+    std::string line = text_of(instance, "logical_date").substr(0, 10) + ' ' +
+                       text_of(instance, "task_id") + ' ' + text_of(instance, "state");
+    if (instance.at("duration").is_number()) {
+        std::array<char, 32> seconds{};
+        std::snprintf(
+            seconds.data(), seconds.size(), " %.2f s", instance.at("duration").get<double>()
+        );
+        line += seconds.data();
+    }
+    return line;
 }
 
 void wait_for(Client& client, const std::string& dag_id, int id) {
+    const bool terminal = ::isatty(STDOUT_FILENO) == 1;
+    EndedTasks tasks(dag_id);
+    std::string last_task;
     Progress last;
     for (;;) {
         const Json backfill = client.get(path_of(id));
-        const auto now = progress_of(client, dag_id, id);
-        if (now.success != last.success || now.failed != last.failed || now.running != last.running)
-            print(now);
-        last = now;
+        // Asked for after the backfill: what ended before its end is among the answers.
+        for (const auto& instance : tasks.more(client)) {
+            last_task = line_of(instance);
+            if (!terminal) std::cout << last_task << '\n';
+        }
+        last = progress_of(client, dag_id, id);
+        if (terminal) print(last, tasks.count(), last_task);
         if (!backfill.at("completed_at").is_null()) break;
+        std::cout << std::flush;
         std::this_thread::sleep_for(std::chrono::milliseconds(200));
     }
-    std::cout << '\n';
+    if (terminal) std::cout << '\n';
+    std::cout << last.success << " of " << last.total << " runs succeeded\n";
     if (last.failed > 0)
         throw Error(ErrorCode::internal, std::to_string(last.failed) + " runs failed");
 }
