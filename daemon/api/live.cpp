@@ -25,7 +25,6 @@ using Steady = std::chrono::steady_clock;
 constexpr auto frame = 16ms;      // at most one frame a browser in this time
 constexpr auto log_pace = 100ms;  // how often a log that is watched is looked at
 constexpr auto ping_pace = 15s;
-constexpr auto error_pace = 1s;  // import errors are counted this often while someone watches
 constexpr std::size_t log_lines = 2'000;  // a log event
 constexpr std::size_t past_items = 100'000;
 constexpr std::size_t stream_bytes = std::size_t{4} << 20;
@@ -113,7 +112,6 @@ private:
     void poll_log(Watcher& watcher, Tail& tail);
     void serve_waits(const Batch& batch, Steady::time_point now);
     void ping();
-    void count_errors(Batch& batch);
     void forget_gone();
     const RunName* name_of(RunKey key);
     void remember(RunKey key, const std::string& dag_id, const std::string& run_id, VersionId id);
@@ -142,10 +140,8 @@ private:
     std::size_t past_size_{0};
     Seq floor_;  // everything after it is in past_
     std::map<RunKey, RunName> names_;
-    std::size_t import_errors_{0};
 
     Steady::time_point next_ping_{Steady::now() + ping_pace};
-    Steady::time_point next_count_{Steady::now()};
     Steady::time_point last_frame_{};
     std::thread thread_;
 };
@@ -153,7 +149,7 @@ private:
 Steady::time_point Live::Impl::next_due(Steady::time_point now) {
     const std::lock_guard lock(mutex_);
     Steady::time_point due = now + 60s;
-    if (!watchers_.empty()) due = std::min({due, next_ping_, next_count_});
+    if (!watchers_.empty()) due = std::min(due, next_ping_);
     for (const auto& watcher : watchers_)
         for (const Tail& tail : watcher->tails)
             if (!tail.done) due = std::min(due, now + log_pace);
@@ -178,7 +174,6 @@ void Live::Impl::run() {
             Batch batch;
             const bool news = drain(batch);
             const auto now = Steady::now();
-            if (now >= next_count_) count_errors(batch);
             if (news || !batch.empty()) {
                 flush(batch);
                 last_frame_ = Steady::now();
@@ -345,7 +340,7 @@ std::string Live::Impl::frame_for(const Watcher& watcher, const Batch& batch) {
     if (Json tasks = tasks_for(watcher, batch); !tasks.empty()) json["ti"] = std::move(tasks);
     if (Json runs = runs_for(watcher, batch); !runs.empty()) json["run"] = std::move(runs);
     if (Json dags = dags_for(watcher, batch); !dags.empty()) json["dag"] = std::move(dags);
-    if (batch.import_errors) json["err"] = *batch.import_errors;
+    if (batch.import_errors) json["err"] = runtime_.registry().import_errors().size();
     if (json.size() == 1) return {};
     return http::sse_event(std::to_string(batch.seq.value), "b", dump(json));
 }
@@ -357,16 +352,6 @@ void Live::Impl::flush(const Batch& batch) {
         const std::string text = frame_for(*watcher, batch);
         if (!text.empty()) watcher->stream->push(text);
     }
-}
-
-void Live::Impl::count_errors(Batch& batch) {
-    next_count_ = Steady::now() + error_pace;
-    const std::lock_guard lock(mutex_);
-    if (watchers_.empty()) return;
-    const std::size_t errors = runtime_.registry().import_errors().size();
-    if (errors == import_errors_) return;
-    import_errors_ = errors;
-    batch.import_errors = errors;
 }
 
 void Live::Impl::ping() {
@@ -446,8 +431,11 @@ std::string Live::Impl::replay(const Watcher& watcher, std::int64_t since) {
     if (since < floor_.value || since > runtime_.seq().value)
         return http::sse_event("", "resync", R"({"why":"buffer"})");
     Batch merged;
-    for (const Batch& batch : past_)
-        if (batch.seq.value > since) merged.add(batch);
+    for (const Batch& batch : past_) {
+        // Definitions and import errors move no seq: said twice they do no harm.
+        const bool timeless = batch.seq.value == since && batch.tasks.empty() && batch.runs.empty();
+        if (batch.seq.value > since || timeless) merged.add(batch);
+    }
     return merged.empty() ? std::string() : frame_for(watcher, merged);
 }
 

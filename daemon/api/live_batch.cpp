@@ -73,7 +73,7 @@ void Batch::add(const Batch& later) {
         if (news.has_state) known = news;
         known.defined = defined;
     }
-    if (later.import_errors) import_errors = later.import_errors;
+    import_errors = import_errors || later.import_errors;
 }
 
 Batch batch_of(const runtime::Change& change) {
@@ -108,6 +108,7 @@ Batch batch_of(const runtime::Change& change) {
         news.next = state.next_run_after;
         news.gone = state.is_stale;
     }
+    batch.import_errors = change.import_errors;
     for (const std::string& dag_id : change.definitions) batch.dags[dag_id].defined = true;
     return batch;
 }

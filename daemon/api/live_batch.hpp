@@ -45,7 +45,7 @@ struct Batch {
     std::map<TaskKey, TaskNews> tasks;
     std::map<RunKey, RunNews> runs;
     std::map<std::string, DagNews> dags;
-    std::optional<std::size_t> import_errors;
+    bool import_errors{false};  // one came, changed or went
 
     [[nodiscard]] bool empty() const {
         return tasks.empty() && runs.empty() && dags.empty() && !import_errors;

@@ -67,6 +67,12 @@ std::optional<store::VersionRow> Versions::row(const std::string& dag_id, Versio
     }
 }
 
+bool folder_is_watched(const Instance& instance, Instant now) {
+    constexpr auto longest_silence = std::chrono::seconds(90);
+    const auto looked = instance.folder_looked_at();
+    return now - looked.value_or(instance.started_at) < longest_silence;
+}
+
 http::Reply reply(int status, const Json& json) { return http::json_reply(status, dump(json)); }
 http::Reply no_content() { return {204, "", "", {}, nullptr}; }
 

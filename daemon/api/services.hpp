@@ -52,7 +52,11 @@ struct Instance {
     std::string web_dir;  // "" = the embedded dashboard
     int executor_slots{0};
     Instant started_at;
+    /// When the DAG folder was last looked at; none = not yet.
+    std::function<std::optional<Instant>()> folder_looked_at;
 };
+/// The DAG folder is being looked at: its watch looks every 30 s, also when nothing changes.
+bool folder_is_watched(const Instance& instance, Instant now);
 
 struct Services {
     runtime::Runtime& runtime;

@@ -37,8 +37,8 @@ Json health(Services& services, const core::Scheduler::Counts& counts) {
     json["database"]["ms"] = static_cast<double>(figures.last_commit_micros) / 1e3;
     json["executor"]["running"] = counts.running_tasks;
     json["executor"]["slots"] = services.instance.executor_slots;
-    json["folder"]["ok"] = true;
-    json["folder"]["scanned"] = now;
+    json["folder"]["ok"] = folder_is_watched(services.instance, services.clock.now());
+    json["folder"]["scanned"] = millis_or_null(services.instance.folder_looked_at());
     json["import_errors"] = services.runtime.registry().import_errors().size();
     return json;
 }

@@ -42,8 +42,10 @@ Reply get_health(Services& services, const Request&, const Caller&) {
     json["scheduler"]["latest_scheduler_heartbeat"] = shown;
     json["triggerer"] = part(alive);
     json["triggerer"]["latest_triggerer_heartbeat"] = shown;
-    json["dag_processor"] = part(true);
-    json["dag_processor"]["latest_dag_processor_heartbeat"] = format_offset(now);
+    const auto looked = services.instance.folder_looked_at();
+    json["dag_processor"] = part(folder_is_watched(services.instance, now));
+    json["dag_processor"]["latest_dag_processor_heartbeat"] =
+        looked ? Json(format_offset(*looked)) : Json(nullptr);
     return reply(200, json);
 }
 

@@ -54,6 +54,7 @@ DagFolder::~DagFolder() { stop(); }
 
 void DagFolder::start() {
     scan();
+    forget_unknown();
     stop_fd_ = ::eventfd(0, EFD_CLOEXEC);
     thread_ = std::thread([this] { watch(); });
 }
@@ -89,9 +90,17 @@ void DagFolder::watch() {
     constexpr int quiet_ms = 20;
     // Network file systems tell inotify nothing: look by hand now and then.
     constexpr int unasked_ms = 30'000;
+    constexpr int again_ms = 1'000;
+    bool failed = false;
     bool changed = true;  // something may have come between the first scan and the watch
     for (;;) {
-        const int ready = ::poll(fds.data(), fds.size(), changed ? quiet_ms : unasked_ms);
+        const int ready = ::poll(
+            fds.data(),
+            fds.size(),
+            changed  ? quiet_ms
+            : failed ? again_ms
+                     : unasked_ms
+        );
         if ((fds[1].revents & POLLIN) != 0) break;
         if (ready > 0) {
             alignas(inotify_event) std::array<char, 16'384> events;
@@ -104,8 +113,10 @@ void DagFolder::watch() {
         add_watches(inotify);
         try {
             scan();
+            failed = false;
         } catch (const std::exception& error) {
-            spdlog::error("the DAG folder could not be read: {}", error.what());
+            if (!std::exchange(failed, true))
+                spdlog::error("the DAG folder could not be read: {}", error.what());
         }
     }
     ::close(inotify);
@@ -140,8 +151,19 @@ DagFolder::Stamp DagFolder::stamp_of(const std::string& file) const {
     };
 }
 
+std::optional<Instant> DagFolder::last_look() const {
+    const auto at = last_look_.load();
+    if (at == 0) return std::nullopt;
+    return from_micros(at);
+}
+
+void DagFolder::looked() { last_look_ = to_micros(SystemClock{}.now()); }
+
 std::size_t DagFolder::scan() {
     const std::lock_guard lock(mutex_);
+    // A folder that is not there for a moment (unmounted, moved) says nothing of its files.
+    if (!fs::is_directory(root_))
+        throw Error(ErrorCode::unavailable, root_.string() + " is not a folder");
     const auto files = list();
     for (auto it = known_.begin(); it != known_.end();) {
         if (files.contains(it->first)) {
@@ -159,26 +181,37 @@ std::size_t DagFolder::scan() {
         });
         if (same) continue;
         if (load_file(file)) ++loaded;
+        looked();  // a first look at many files takes long, and is no silence
     }
+    looked();
     return loaded;
+}
+
+/// Files that were deleted while no daemon ran leave DAGs that nothing in the folder defines.
+void DagFolder::forget_unknown() {
+    const std::lock_guard lock(mutex_);
+    std::set<std::string> defined;
+    for (const auto& [file, known] : known_) defined.insert(known.dag_id);
+    for (const auto& listed : runtime_.registry().all())
+        if (!listed.state.is_stale && !defined.contains(listed.dag->dag_id))
+            runtime_.forget(listed.dag->dag_id);
 }
 
 bool DagFolder::load_file(const std::string& file) {
     auto& known = known_[file];
-    const auto fail = [&](std::vector<Problem> problems) {
-        runtime_.registry().put_import_error(file, std::move(problems), SystemClock{}.now());
-        return false;
-    };
     known.stamps = {{file, stamp_of(file)}};
     std::string text;
     try {
         if (known.stamps[file].bytes > static_cast<std::int64_t>(limits::dag_file_bytes))
-            return fail({problem_of(
-                file, "E-LIMIT", "the file is larger than 4 MiB (limit dag_file_bytes)"
-            )});
+            return fail(
+                file,
+                {problem_of(file, "E-LIMIT", "the file is larger than 4 MiB (limit dag_file_bytes)")
+                },
+                known
+            );
         text = read_file(root_ / file);
     } catch (const std::system_error& error) {
-        return fail({problem_of(file, "E-READ", error.what())});
+        return fail(file, {problem_of(file, "E-READ", error.what())}, known);
     }
     auto parsed = load_(text, file);
     const auto folder = fs::path(file).parent_path();
@@ -188,8 +221,19 @@ bool DagFolder::load_file(const std::string& file) {
             const auto path = (folder / named).lexically_normal().string();
             known.stamps[path] = stamp_of(path);
         }
-    if (!parsed.value) return fail(std::move(parsed.problems));
+    if (!parsed.value) return fail(file, std::move(parsed.problems), known);
     return define(std::move(*parsed.value), std::move(parsed.problems), known);
+}
+
+bool DagFolder::fail(const std::string& file, std::vector<Problem> problems, Known& known) {
+    // Broken since before this daemon's first look: the last good version is still its DAG.
+    if (known.dag_id.empty())
+        for (const auto& listed : runtime_.registry().all())
+            if (listed.dag->fileloc == file && !listed.state.is_stale)
+                known.dag_id = listed.dag->dag_id;
+    runtime_.registry().put_import_error(file, std::move(problems), SystemClock{}.now());
+    runtime_.announce_import_errors(known.dag_id);
+    return false;
 }
 
 bool DagFolder::define(Dag dag, std::vector<Problem> warnings, Known& known) {
@@ -203,17 +247,24 @@ bool DagFolder::define(Dag dag, std::vector<Problem> warnings, Known& known) {
             )},
             SystemClock{}.now()
         );
+        runtime_.announce_import_errors("");
         return false;
     }
     if (!known.dag_id.empty() && known.dag_id != dag.dag_id) runtime_.forget(known.dag_id);
     known.dag_id = dag.dag_id;
-    runtime_.registry().clear_import_error(file);
-    runtime_.define(dag, std::move(warnings));
+    const bool mended = runtime_.registry().clear_import_error(file);
+    try {
+        runtime_.define(dag, std::move(warnings));
+    } catch (const Error&) {
+        known.stamps.clear();  // the database is away: the next look tries again
+        throw;
+    }
+    if (mended) runtime_.announce_import_errors(dag.dag_id);
     return true;
 }
 
 void DagFolder::drop(const std::string& file, const Known& known) {
-    runtime_.registry().clear_import_error(file);
+    if (runtime_.registry().clear_import_error(file)) runtime_.announce_import_errors(known.dag_id);
     if (!known.dag_id.empty()) runtime_.forget(known.dag_id);
 }
 

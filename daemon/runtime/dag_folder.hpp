@@ -3,16 +3,19 @@
 // DAGs. One thread of its own; `scan` may be called from any thread.
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/instant.hpp"
 #include "model/dag.hpp"
 #include "runtime/runtime.hpp"
 
@@ -29,13 +32,16 @@ public:
     DagFolder(const DagFolder&) = delete;
     DagFolder& operator=(const DagFolder&) = delete;
 
-    /// Loads everything once, then watches until `stop`.
+    /// Loads everything once, forgets the DAGs whose files went while nobody looked, then watches
+    /// until `stop`.
     void start();
     void stop();
     /// Looks at every file and loads what changed since the last look. Returns how many were
     /// loaded.
     std::size_t scan();
     [[nodiscard]] const std::filesystem::path& root() const { return root_; }
+    /// When the folder was last looked at; none before the first look has ended.
+    [[nodiscard]] std::optional<Instant> last_look() const;
 
 private:
     /// What a file looked like when it was read: enough to see that it changed.
@@ -54,6 +60,9 @@ private:
     void add_watches(int inotify) const;
     bool load_file(const std::string& file);
     bool define(Dag dag, std::vector<Problem> warnings, Known& known);
+    bool fail(const std::string& file, std::vector<Problem> problems, Known& known);
+    void forget_unknown();
+    void looked();
     void drop(const std::string& file, const Known& known);
     [[nodiscard]] Stamp stamp_of(const std::string& file) const;
     [[nodiscard]] std::set<std::string> list() const;
@@ -61,8 +70,9 @@ private:
     std::filesystem::path root_;
     Load load_;
     Runtime& runtime_;
-    std::mutex mutex_;                    // guards known_; held for a whole scan
-    std::map<std::string, Known> known_;  // by path relative to root_
+    std::mutex mutex_;                        // guards known_; held for a whole scan
+    std::map<std::string, Known> known_;      // by path relative to root_
+    std::atomic<std::int64_t> last_look_{0};  // UTC microseconds, 0 = never
     std::thread thread_;
     int stop_fd_{-1};
 };

@@ -76,11 +76,12 @@ void DagRegistry::put_import_error(
         if (listed.dag->fileloc == filename) listed.has_import_errors = true;
 }
 
-void DagRegistry::clear_import_error(const std::string& filename) {
+bool DagRegistry::clear_import_error(const std::string& filename) {
     const std::lock_guard lock(mutex_);
-    errors_.erase(filename);
+    if (errors_.erase(filename) == 0) return false;
     for (auto& [id, listed] : dags_)
         if (listed.dag->fileloc == filename) listed.has_import_errors = false;
+    return true;
 }
 
 void DagRegistry::set_checking(const std::string& dag_id, bool checking) {

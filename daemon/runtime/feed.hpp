@@ -28,6 +28,8 @@ struct Change {
     std::vector<Backfill> backfills;
     /// DAG ids whose definition, import error or check result changed (no row of the turn says it).
     std::vector<std::string> definitions;
+    /// An import error came, changed or went.
+    bool import_errors{false};
 };
 using ChangePtr = std::shared_ptr<const Change>;
 

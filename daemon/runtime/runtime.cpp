@@ -36,7 +36,11 @@ struct Question {
     const std::function<void(const core::Scheduler&)>* ask;
     std::promise<void> answered;
 };
-using Item = std::variant<core::Event, Command, Definition, Question>;
+/// An import error of a file changed; what the feed is told after the turn.
+struct Announcement {
+    std::string dag_id;
+};
+using Item = std::variant<core::Event, Command, Definition, Question, Announcement>;
 
 /// One event of a turn and who waits for it.
 struct Pending {
@@ -159,6 +163,8 @@ public:
         return future.get();
     }
 
+    void announce(const std::string& dag_id) { queue_.push(Item{Announcement{dag_id}}); }
+
     void query(const std::function<void(const core::Scheduler&)>& ask) {
         std::promise<void> promise;
         auto future = promise.get_future();
@@ -260,6 +266,8 @@ private:
                 question->answered.set_value();
             } else if (auto* definition = std::get_if<Definition>(&item)) {
                 store_definition(*definition, pending);
+            } else if (auto* announcement = std::get_if<Announcement>(&item)) {
+                announced_.push_back(std::move(announcement->dag_id));
             }
         }
         items.clear();
@@ -414,11 +422,15 @@ private:
 
     void publish(Turn& turn) {
         auto defined = std::exchange(defined_, {});
-        if (!turn.has_rows() && defined.empty()) return;
+        auto announced = std::exchange(announced_, {});
+        if (!turn.has_rows() && defined.empty() && announced.empty()) return;
         auto change = std::make_shared<Change>();
         change->seq = Seq{seq_};
         change->at = turn.now;
         for (const auto& [promise, dag] : defined) change->definitions.push_back(dag->dag_id);
+        change->import_errors = !announced.empty();
+        for (auto& dag_id : announced)
+            if (!dag_id.empty()) change->definitions.push_back(std::move(dag_id));
         change->transitions = std::move(turn.transitions);
         change->dags = std::move(turn.dags);
         change->backfills = std::move(turn.backfills);
@@ -599,7 +611,8 @@ private:
     EventQueue<Item> queue_;
     std::optional<core::Scheduler> scheduler_;
     std::vector<std::pair<std::promise<DagPtr>, DagPtr>> defined_;
-    std::vector<Pending> later_;  // events that the last turn could not take
+    std::vector<std::string> announced_;  // DAG ids, "" = none
+    std::vector<Pending> later_;          // events that the last turn could not take
     Instant last_now_{};
     SteadyTime renewed_at_{};
     std::int64_t last_request_{0};
@@ -633,6 +646,7 @@ DagPtr Runtime::define(const Dag& dag, std::vector<Problem> warnings) {
     return impl_->define(dag, std::move(warnings));
 }
 void Runtime::forget(const std::string& dag_id) { impl_->post(core::DagGone{dag_id}); }
+void Runtime::announce_import_errors(const std::string& dag_id) { impl_->announce(dag_id); }
 void Runtime::query(const std::function<void(const core::Scheduler&)>& ask) { impl_->query(ask); }
 DagRegistry& Runtime::registry() { return impl_->registry_; }
 Feed& Runtime::feed() { return impl_->feed_; }

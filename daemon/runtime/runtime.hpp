@@ -75,6 +75,8 @@ public:
     DagPtr define(const Dag& dag, std::vector<Problem> warnings);
     /// Its file is gone.
     void forget(const std::string& dag_id);
+    /// Tells the feed that the registry's import errors changed, and those of this DAG ("" = none).
+    void announce_import_errors(const std::string& dag_id);
 
     /// Runs `ask` on the loop's thread between two turns, on committed state, and waits for it.
     void query(const std::function<void(const core::Scheduler&)>& ask);
