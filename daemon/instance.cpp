@@ -36,6 +36,7 @@ std::unique_ptr<store::Cluster> start_cluster(const Config& config) {
     if (!config.database_url.empty()) return nullptr;
     auto cluster = std::make_unique<store::Cluster>(config.home);
     cluster->start();
+    cluster->keep_alive();
     return cluster;
 }
 
@@ -151,6 +152,7 @@ private:
             .web_dir = config_.web_dir.string(),
             .executor_slots = config_.parallelism,
             .started_at = clock_.now(),
+            .folder_looked_at = [this] { return folder_.last_look(); },
         };
     }
 

@@ -1,19 +1,25 @@
 #include "store/cluster.hpp"
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include <fcntl.h>
+#include <spdlog/spdlog.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/check.hpp"
 #include "base/error.hpp"
 #include "store/cluster_files.hpp"
 #include "store/cluster_process.hpp"
@@ -31,6 +37,9 @@ constexpr const char* databases[] = {"sluice", "shop", "warehouse"};
 constexpr auto start_deadline = 60s;
 constexpr auto fast_stop_deadline = 7s;
 constexpr auto poll = std::chrono::milliseconds{2};
+constexpr auto watch_pace = 200ms;
+// Who shuts the server down by hand may mean to start it by hand.
+constexpr auto by_hand = 15s;
 
 std::string percent_encoded(std::string_view text) {
     constexpr std::string_view hex = "0123456789ABCDEF";
@@ -61,8 +70,17 @@ struct Cluster::State {
     fs::path home;
     int lock{-1};  // of DIR/pg.lock, held while this object may run the server
     ClusterFiles files;
+    std::mutex mutex;  // guards server while the watch runs
     Server server;
 
+    std::thread watcher;
+    std::mutex watch_mutex;  // pairs with watch_ended
+    std::condition_variable watch_ended;
+    std::atomic<bool> ending{false};
+
+    void watch();
+    void revive();
+    void end_watch();
     void take_lock();
     void drop_lock();
     void make_cluster();
@@ -82,7 +100,10 @@ Cluster::~Cluster() {
     }
 }
 
-int Cluster::pid() const { return state_->server.alive() ? state_->server.pid : 0; }
+int Cluster::pid() const {
+    const std::lock_guard lock(state_->mutex);
+    return state_->server.alive() ? state_->server.pid : 0;
+}
 
 std::string Cluster::url(const std::string& database) const {
     return url_of(state_->home, database);
@@ -182,6 +203,7 @@ void Cluster::State::wait_until_ready(Steady::time_point deadline) {
                 // Ready a moment later.
             }
         }
+        if (ending) throw Error(ErrorCode::unavailable, "PostgreSQL is not needed any more");
         if (Steady::now() > deadline) {
             server.stop(0s);
             throw Error(ErrorCode::unavailable, "PostgreSQL did not start within a minute");
@@ -221,10 +243,60 @@ void Cluster::State::start_server() {
             // one refuses to start.
             const bool old_one_lives = std::string_view{error.what()}.find("shared memory block") !=
                                        std::string_view::npos;
-            if (!old_one_lives || Steady::now() > deadline) throw;
+            if (!old_one_lives || ending || Steady::now() > deadline) throw;
             ::usleep(20'000);
         }
     }
+}
+
+void Cluster::State::watch() {
+    bool shut_down = false;  // somebody did that by hand
+    Steady::time_point since;
+    auto pause = std::chrono::milliseconds{watch_pace};
+    for (;;) {
+        {
+            std::unique_lock guard(watch_mutex);
+            watch_ended.wait_for(guard, pause, [this] { return ending.load(); });
+        }
+        if (ending) return;
+        pause = watch_pace;
+        const std::lock_guard guard(mutex);
+        if (server.alive()) continue;
+        // A server that is shut down removes its pid file, one that dies does not.
+        const auto left = postmaster_of(files.data);
+        if (!left) {
+            if (!std::exchange(shut_down, true)) {
+                spdlog::warn("PostgreSQL was shut down; it is started again in 15 s at the latest");
+                since = Steady::now();
+            }
+            if (Steady::now() - since < by_hand) continue;
+        } else if (!left->lives) {
+            spdlog::error("PostgreSQL died; starting it again");
+        }
+        try {
+            revive();
+            shut_down = false;
+        } catch (const Error& error) {
+            if (!ending) spdlog::error("PostgreSQL could not be started again: {}", error.what());
+            pause = std::chrono::seconds{1};
+        }
+    }
+}
+
+void Cluster::State::revive() {
+    server.stop(0s);  // it is dead: only its number is given back
+    start_server();
+    spdlog::info("PostgreSQL runs again as process {}", server.pid);
+}
+
+void Cluster::State::end_watch() {
+    {
+        const std::lock_guard guard(watch_mutex);
+        ending = true;
+    }
+    watch_ended.notify_all();
+    if (watcher.joinable()) watcher.join();
+    ending = false;
 }
 
 void Cluster::State::make_databases() {
@@ -259,7 +331,13 @@ void Cluster::start() {
     }
 }
 
+void Cluster::keep_alive() {
+    SLUICE_CHECK(!state_->watcher.joinable());
+    state_->watcher = std::thread([this] { state_->watch(); });
+}
+
 void Cluster::stop() {
+    state_->end_watch();
     state_->server.stop(fast_stop_deadline);
     state_->server = {};
     state_->drop_lock();

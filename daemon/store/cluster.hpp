@@ -1,7 +1,8 @@
 // cluster.hpp — the private PostgreSQL of a home folder: made on first start, started and stopped
 // with the daemon, reached over a unix socket in a private folder only.
 //
-// Started as root everything of PostgreSQL runs as user `postgres`. Not thread-safe. Errors: Error.
+// Started as root everything of PostgreSQL runs as user `postgres`. Not thread-safe but for its own
+// watch. Errors: Error.
 #pragma once
 
 #include <filesystem>
@@ -25,6 +26,11 @@ public:
     /// Error(unavailable) with the end of the server's log when it does not start,
     /// Error(invalid) when the data is of another PostgreSQL major.
     void start();
+
+    /// From now on, in a thread of its own until `stop`: a server that died is started again at
+    /// once; one that somebody shut down is given a while to be started by hand and is then taken
+    /// over, else started again too. Never two at once: PostgreSQL's own lock sees to that.
+    void keep_alive();
 
     /// Stops the server: fast, and immediately if that takes longer than seven seconds. Idempotent.
     void stop();

@@ -130,4 +130,66 @@ def test_postgresql_stopped_and_started_again_tasks_go_on_and_writes_are_refused
     assert refused.status_code == 503
     subprocess.run([*ctl, binary, "-D", pg, "-l", "/dev/null", "-o", options.replace(f'"-D" "{pg}"', ""), "start"],
                    check=True, capture_output=True)
+    by_hand = postmaster(daemon)
     assert daemon.wait_run("patient", run["dag_run_id"])["state"] == "success"
+    # The daemon took over the server that was started by hand, started none of its own, and stops it in the end.
+    assert postmaster(daemon) == by_hand
+    assert daemon.stop(10) == 0
+    assert postmaster(daemon) == 0
+
+
+def postmaster(daemon):
+    """The process id of its PostgreSQL; 0 = not running, or just being started."""
+    try:
+        return int((daemon.home / "pg" / "postmaster.pid").read_text().split()[0])
+    except (FileNotFoundError, IndexError):
+        return 0
+
+
+def test_postgresql_killed_the_daemon_starts_it_again_and_goes_on(daemons):
+    """PostgreSQL killed"""
+    daemon = daemons().start()
+    write_dag(daemon, "patient", [
+        {"task_id": "one", "operator": "shell", "with": {"argv": ["sleep", "1"]}},
+        {"task_id": "two", "operator": "empty", "upstream": ["one"]}])
+    for _ in range(2):
+        run = daemon.trigger("patient")
+        wait_for(lambda: daemon.tasks("patient", run["dag_run_id"])["one"]["state"] == "running")
+        killed = postmaster(daemon)
+        os.kill(killed, signal.SIGKILL)
+
+        def healthy():
+            """the database is back"""
+            reply = daemon.session.get(daemon.url + "/api/v2/monitor/health", timeout=10).json()
+            return postmaster(daemon) not in (0, killed) and reply["metadatabase"]["status"] == "healthy"
+        wait_for(healthy, 8)
+        assert wait_for(lambda: ended(daemon, "patient", run["dag_run_id"]))["state"] == "success"
+        assert daemon.tasks("patient", run["dag_run_id"])["one"]["try_number"] == 1
+    assert daemon.process.poll() is None
+    assert daemon.stop(10) == 0
+    assert postmaster(daemon) == 0
+
+
+def ended(daemon, dag_id, run_id):
+    """The run when it has ended; a reply of 5xx while the database comes back is no answer."""
+    reply = daemon.session.get(f"{daemon.url}/api/v2/dags/{dag_id}/dagRuns/{run_id}", timeout=10)
+    if reply.status_code >= 500:
+        return None
+    return reply.json() if reply.json()["state"] in ("success", "failed") else None
+
+
+def test_a_dag_file_deleted_while_the_daemon_was_down_leaves_a_stale_dag(daemons):
+    daemon = daemons().start()
+    for name in ("kept", "deleted"):
+        write_dag(daemon, name, SHELL_CHAIN)
+    daemon.stop()
+    (daemon.dags / "deleted.json").unlink()
+    daemon.start()
+
+    def stale():
+        """the DAG is stale"""
+        return daemon.get("/api/v2/dags/deleted")["is_stale"]
+    wait_for(stale, 5)
+    assert not daemon.get("/api/v2/dags/kept")["is_stale"]
+    processor = daemon.get("/api/v2/monitor/health")["dag_processor"]
+    assert processor["status"] == "healthy" and processor["latest_dag_processor_heartbeat"]
