@@ -13,6 +13,7 @@
 #include "connections.hpp"
 #include "dag_loading.hpp"
 #include "executor/local_executor.hpp"
+#include "git_version.hpp"
 #include "home.hpp"
 #include "http/server.hpp"
 #include "operators/operators.hpp"
@@ -147,6 +148,7 @@ private:
         return {
             .name = "standalone",
             .version = SLUICE_VERSION,
+            .git_version = git_version(),
             .logs = (config_.home / "logs").string(),
             .dags = dags_.string(),
             .web_dir = config_.web_dir.string(),

@@ -8,7 +8,7 @@ from airflow_client.client import models
 from airflow_client.client.exceptions import ApiException
 
 from api_daemon import api, daemon, http  # noqa: F401 (fixtures)
-from conftest import wait_for
+from conftest import ROOT, wait_for
 
 UTC = dt.timezone.utc
 
@@ -23,7 +23,10 @@ def test_version_and_health_need_no_login(daemon):
         health = apis.MonitorApi(client).get_health()
         assert health.metadatabase.status == "healthy"
         assert health.scheduler.status == "healthy"
-        assert apis.VersionApi(client).get_version().version
+        assert health.dag_processor.status == "healthy" and health.dag_processor.latest_dag_processor_heartbeat
+        version = apis.VersionApi(client).get_version()
+        assert version.version
+        assert bool(version.git_version) == (ROOT / ".git").exists()
 
 
 def test_dags(api):
