@@ -92,6 +92,14 @@ public:
         return environment_connection(conn_id);
     }
 
+    /// A variable of the home; none without its daemon.
+    [[nodiscard]] std::optional<std::string> variable(const std::string& key) const {
+        if (!known_) return std::nullopt;
+        const auto found = admin_->variable(key);
+        if (!found) return std::nullopt;
+        return found->value;
+    }
+
 private:
     fs::path lake_;
     std::unique_ptr<store::ConnectionPool> pool_;
@@ -207,7 +215,7 @@ private:
             .connection = [this](const std::string& id
                           ) { return connections_.find(id, dag_.lake); },
             .secrets = [this] { return secrets_; },
-            .variable = [](const std::string&) { return std::nullopt; },
+            .variable = [this](const std::string& key) { return connections_.variable(key); },
             .xcoms =
                 [this](const TaskKey& key) {
                     std::map<std::string, std::string> values;

@@ -1,13 +1,15 @@
 """The main example pipeline, from the sample's files to the warehouse, against plain Python over the same files."""
 import datetime
 import hashlib
+import os
 import re
 import shutil
+import subprocess
 import time
 
 import pytest
 
-from conftest import ROOT, Daemon, wait_for
+from conftest import ROOT, SLUICE, Daemon, wait_for
 from ecommerce_reference import UTC, Reference, scd2_versions
 
 DAYS = [f"2026-01-{d:02d}" for d in range(1, 11)]
@@ -206,6 +208,40 @@ def test_the_report_has_seven_queries_or_more_and_its_sums_equal_the_warehouse(s
     for title in ("revenue_by_month", "revenue_by_country", "top_products", "order_value_by_segment",
                   "share_by_category", "orders_by_channel", "returns_by_category", "customer_versions"):
         assert title in page or title.replace("_", " ") in page.lower()
+
+
+def snapshot(daemon):
+    """Every file of the home but PostgreSQL's and the daemon's log, every schema, every table with its rows."""
+    files = {}
+    for path in daemon.home.rglob("*"):
+        relative = path.relative_to(daemon.home)
+        if path.is_file() and not relative.parts[0].startswith("pg") and relative.parts[0] != "daemon.log":
+            files[str(relative)] = (path.stat().st_size, path.stat().st_mtime_ns)
+    tables = {}
+    for database in ("sluice", "shop", "warehouse"):
+        with daemon.database(database) as db:
+            tables[database] = db.execute(
+                "select nspname from pg_namespace where nspname !~ '^pg_(toast_)?temp' order by 1").fetchall()
+            for schema, table in db.execute(
+                    "select schemaname, tablename from pg_tables where schemaname !~ '^(pg_|information_schema)'").fetchall():
+                tables[database, schema, table] = db.execute(f'select count(*) from "{schema}"."{table}"').fetchone()
+    return files, tables
+
+
+def test_dags_test_runs_a_day_beside_the_daemon_and_leaves_nothing_behind(shop, tmp_path):
+    daemon, _ = shop
+    files, tables = snapshot(daemon)
+    before = contents(daemon)
+    done = subprocess.run([SLUICE, "dags", "test", ROOT / "dags/ecommerce_daily.json", "2026-01-03", "--home", daemon.home],
+                          capture_output=True, text=True, timeout=120, cwd=tmp_path,
+                          env={**os.environ, "TMPDIR": str(tmp_path)})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "load.fact_sales success" in done.stdout
+    after = snapshot(daemon)
+    assert after[0] == files
+    assert after[1] == tables
+    assert contents(daemon) == before
+    assert not list(tmp_path.iterdir())
 
 
 def test_kill_9_in_the_middle_gives_the_same_warehouse_as_no_kill(shop, tmp_path_factory):
