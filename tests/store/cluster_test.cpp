@@ -133,6 +133,25 @@ TEST_CASE("the server of a killed daemon is taken over with its data", "[cluster
     CHECK_THROWS_AS(Connection(cluster.url("sluice"), "test"), ConnectionLost);
 }
 
+TEST_CASE("PostgreSQL killed: the watch starts it again with its data", "[cluster]") {
+    TemporaryFolder folder;
+    Cluster cluster{folder.path()};
+    cluster.start();
+    keep_a_row(cluster);
+    cluster.keep_alive();
+    const pid_t killed = cluster.pid();
+    REQUIRE(::kill(killed, SIGKILL) == 0);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{30};
+    while (cluster.pid() == 0 || cluster.pid() == killed) {
+        REQUIRE(std::chrono::steady_clock::now() < deadline);
+        ::usleep(10'000);
+    }
+    CHECK(rows_kept(cluster) == 1);
+    cluster.stop();
+    CHECK(cluster.pid() == 0);
+    CHECK(pid_in_file(folder.path()) == 0);
+}
+
 TEST_CASE("stale lock files and sockets never block a start", "[cluster]") {
     TemporaryFolder folder;
     start_and_die(folder.path());
