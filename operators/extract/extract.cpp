@@ -49,7 +49,7 @@ constexpr const char* schema = R"json({
         "header": {"type": "boolean", "description": "CSV: the first line names the columns (default true); else they are the declared ones, in order."},
         "encoding": {"enum": ["utf-8"], "description": "CSV: utf-8."},
         "skip": {"type": "integer", "minimum": 0, "description": "CSV: lines before the header."},
-        "null_tokens": {"type": "array", "items": {"type": "string"}, "description": "CSV: unquoted fields that become NULL in raw already."},
+        "null_tokens": {"type": "array", "items": {"type": "string"}, "description": "CSV: unquoted fields that become NULL; default: the empty field, NULL, null, N/A, NA, -, \\N."},
         "records": {"type": "string", "description": "JSON: JSONPath of the records; default are the elements of the array."},
         "nested": {"enum": ["keep", "flatten", "json"], "description": "JSON: nested values are kept as JSON text."},
         "on_missing": {"enum": ["fail", "empty"], "description": "Files: what a missing file is."},

@@ -113,6 +113,23 @@ TEST_CASE(
     CHECK(extract.text("select line from r where line_no = 4") == "3,\"open");
 }
 
+TEST_CASE(
+    "unquoted words that stand for nothing are NULL in a CSV, text columns included",
+    "[extract][csv]"
+) {
+    const Home home;
+    home.put("x.csv", "a,b\n1,NA\n2,\n3,\"NA\"\n4,\\N\n5,none\n6,\"\"\n");
+    Extract extract(home);
+    REQUIRE(extract.run(from("x.csv")).kind == OutcomeKind::success);
+    const std::string all =
+        "select string_agg(a || '=' || coalesce(b, 'null'), ' ' order by a) from x";
+    CHECK(extract.text(all) == "1=null 2=null 3=NA 4=null 5=none 6=");
+    Json params = from("x.csv");
+    params["from"]["null_tokens"] = Json::array({"none"});
+    REQUIRE(extract.run(params).kind == OutcomeKind::success);
+    CHECK(extract.text(all) == "1=NA 2= 3=NA 4=\\N 5=null 6=");
+}
+
 TEST_CASE("more bad lines than max_rejects fail the task and publish nothing", "[extract][csv]") {
     const Home home;
     home.put("x.csv", "a,b\n1,one\n2\n");

@@ -163,7 +163,6 @@ public:
         options_.quote = from.value("quote", "\"").at(0);
         options_.header = from.value("header", true);
         options_.skip = from.value("skip", std::int64_t{0});
-        // Written ones only: the default tokens are the contract's business (validate).
         if (from.contains("null_tokens")) {
             null_tokens_ = from["null_tokens"].get<std::vector<std::string>>();
         }
@@ -248,7 +247,7 @@ private:
     const Request& request_;
     Rejects rejects_;
     CsvOptions options_;
-    std::vector<std::string> null_tokens_;
+    std::vector<std::string> null_tokens_{"", "NULL", "null", "N/A", "NA", "-", "\\N"};
     std::map<std::vector<std::string>, std::string> tables_;
     std::optional<engine::Appender> table_;
     std::int64_t rows_{0};
