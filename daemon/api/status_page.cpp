@@ -43,9 +43,9 @@ Reply page(std::string body) {
     return reply;
 }
 
-/// Names and errors of pipelines are not for everyone who can reach the port: from this machine the
-/// page is open (curl, a wall display), from elsewhere it asks for a login. A proxy in front says
-/// whom it speaks for.
+/// Names and errors of pipelines are not for everyone who can reach the port: from the local host
+/// the page is open (curl, a wall display), from elsewhere it asks for a login. A proxy in front
+/// says whom it speaks for.
 bool may_see(Services& services, const Request& request) {
     const bool local = request.remote.starts_with("127.") || request.remote == "::1";
     if (local && request.header("x-forwarded-for").empty() && request.header("forwarded").empty())

@@ -42,6 +42,8 @@ Response perform(
     curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
     curl_easy_setopt(curl.get(), CURLOPT_CUSTOMREQUEST, method);
     curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, headers.get());
+    // The server records what the CLI starts as triggered by it.
+    curl_easy_setopt(curl.get(), CURLOPT_USERAGENT, "sluice-cli");
     curl_easy_setopt(curl.get(), CURLOPT_NOPROXY, "*");
     curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl.get(), CURLOPT_CONNECTTIMEOUT, 5L);

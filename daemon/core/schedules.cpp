@@ -42,7 +42,7 @@ void Scheduler::Impl::set_current(DagEntry& dag, const DagPtr& version) {
     try {
         dag.timetable.emplace(*version);
     } catch (const Error&) {
-        // A stored version whose zone this machine no longer knows: it can still be triggered.
+        // A stored version whose zone the system no longer knows: it can still be triggered.
         Dag bare;
         bare.dag_id = version->dag_id;
         dag.timetable.emplace(bare);

@@ -1,4 +1,4 @@
-// local_executor.hpp — the Executor on this machine: inline operators on the thread pool, process
+// local_executor.hpp — the Executor on the local host: inline operators on the thread pool, process
 // ones in worker processes supervised from it. Thread-safe.
 #pragma once
 
