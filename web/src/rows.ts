@@ -30,19 +30,26 @@ export interface Row {
     open?: boolean;
 }
 
-/** Rows of the grid: a group stands where its first task would, its members under it. */
+/**
+ * Rows of the grid: a group stands where its last task would, its members under it. (By its first, a
+ * group with one task that waits for nothing would come before the groups it mostly depends on.)
+ */
 export function rowsOf(structure: Structure, closed: ReadonlySet<string>, filter = ""): Row[] {
     const wanted = filter.toLowerCase();
     const parents = new Map(structure.groups.map(([id, parent]) => [id, parent]));
     const members = new Map<string, (number | string)[]>();
     const nodesIn = new Map<string, number[]>();
     const seen = new Set<string>();
-    for (const node of topological(structure)) {
+    // Place of a task, or of a group's last task, in topological order.
+    const place = new Map<number | string, number>();
+    for (const [at, node] of topological(structure).entries()) {
         const [id, group] = structure.nodes[node]!;
         if (wanted && !id.toLowerCase().includes(wanted)) continue;
         let parent = group;
         push(members, parent, node);
+        place.set(node, at);
         while (parent) {
+            place.set(parent, at);
             push(nodesIn, parent, node);
             const above = parents.get(parent) ?? "";
             if (!seen.has(parent)) {
@@ -52,6 +59,7 @@ export function rowsOf(structure: Structure, closed: ReadonlySet<string>, filter
             parent = above;
         }
     }
+    for (const items of members.values()) items.sort((a, b) => place.get(a)! - place.get(b)!);
     const rows: Row[] = [];
     const walk = (group: string, depth: number) => {
         for (const item of members.get(group) ?? []) {

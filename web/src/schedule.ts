@@ -41,13 +41,25 @@ export function cronWords(cron: string): string {
     return cron;
 }
 
+/** The object forms of a schedule: {"cron_interval": "@daily", "delay": "2h"} is "daily 00:00, 2h later". */
+function objectWords(text: string): string {
+    const form = JSON.parse(text) as Record<string, unknown>;
+    const cron = form["cron"] ?? form["cron_interval"];
+    const delta = form["delta"] ?? form["delta_interval"];
+    const words =
+        typeof cron === "string" ? cronWords(cron)
+        : Array.isArray(cron) ? cron.map((one) => cronWords(String(one))).join(" and ")
+        : typeof delta === "string" ? `every ${delta}`
+        : text;
+    return typeof form["delay"] === "string" ? `${words}, ${form["delay"]} later` : words;
+}
+
 /** With the zone unless it is UTC. */
 export function scheduleWords(dag: Pick<DagRow, "schedule" | "kind" | "tz">): string {
     const text = dag.schedule;
     if (dag.kind === "none" || !text) return "manual only";
     if (dag.kind === "once" || text === "@once") return "once";
     if (dag.kind === "continuous" || text === "@continuous") return "continuous";
-    if (dag.kind !== "cron") return text;
-    const words = cronWords(text);
+    const words = text.startsWith("{") ? objectWords(text) : dag.kind === "cron" ? cronWords(text) : text;
     return dag.tz === "UTC" ? words : `${words} ${dag.tz}`;
 }

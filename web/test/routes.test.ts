@@ -50,6 +50,9 @@ test("after login only a path of this server is followed", () => {
 
 test("schedules in words", () => {
     const words = (schedule: string, kind = "cron", tz = "UTC") => scheduleWords({ schedule, kind, tz });
+    assert.equal(words('{"cron_interval":"@daily","delay":"2h"}'), "daily 00:00, 2h later");
+    assert.equal(words('{"cron":["0 3 * * *","0 9 * * *"]}'), "daily 03:00 and daily 09:00");
+    assert.equal(words('{"delta_interval":"90s"}', "delta"), "every 90s");
     assert.equal(words("@daily"), "daily 00:00");
     assert.equal(words("0 2 * * *", "cron", "Europe/Berlin"), "daily 02:00 Europe/Berlin");
     assert.equal(words("*/10 * * * *"), "every 10 min");

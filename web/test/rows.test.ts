@@ -32,6 +32,16 @@ test("groups hold their tasks together, nested, and fold", () => {
     assert.deepEqual(rowsOf(structure, new Set(), "A.B").map((row) => row.id), ["a", "a.b", "a.b.y"]);
 });
 
+test("a group that mostly depends on another stands below it, also when one of its tasks waits for nothing", () => {
+    const star: Structure = {
+        ...structure,
+        nodes: [node("load.dates", "load"), node("load.facts", "load"), node("read.x", "read")],
+        groups: [["load", "", ""], ["read", "", ""]],
+        edges: [[2, 1]],
+    };
+    assert.deepEqual(rowsOf(star, new Set(["load", "read"])).map((row) => row.id), ["read", "load"]);
+});
+
 test("a group shows its worst task; a task that the run lacks shows a dot", () => {
     const rows = rowsOf(structure, new Set(["a"]));
     assert.equal(letterOf(rows[1]!, "sfsr"), "f");
