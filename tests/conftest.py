@@ -175,3 +175,16 @@ def write_dag(daemon, dag_id, tasks, **keys):
         """the DAG is listed"""
         return daemon.session.get(f"{daemon.url}/api/v2/dags/{dag_id}", timeout=10).status_code == 200
     wait_for(listed, 10)
+
+
+@contextlib.contextmanager
+def standalone(**keys):
+    """A daemon in a home of its own for all tests of a file."""
+    with tempfile.TemporaryDirectory(prefix="sluice-test-", ignore_cleanup_errors=True) as folder:
+        dags = Path(folder) / "dag-files"
+        dags.mkdir()
+        daemon = Daemon(folder, dags, **keys).start()
+        try:
+            yield daemon
+        finally:
+            daemon.stop(20)

@@ -56,6 +56,12 @@ Instant Zone::to_instant(LocalTime local) const {
     return Instant{naive - (repeated ? info.second.offset : info.first.offset)};
 }
 
+std::vector<std::string> zone_names() {
+    std::vector<std::string> names;
+    for (const auto& zone : date::get_tzdb().zones) names.push_back(zone.name());
+    return names;
+}
+
 std::optional<std::string> zone_problem(std::string_view name) {
     if (Zone::find(name)) return std::nullopt;
     return "\"" + std::string{name} + "\" is not a time zone of the IANA database";

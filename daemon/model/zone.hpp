@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/instant.hpp"
 
@@ -45,6 +46,9 @@ private:
     explicit Zone(const date::time_zone* zone) : zone_(zone) {}
     const date::time_zone* zone_;  // null = UTC
 };
+
+/// Every name the system knows, to guess from which one was meant.
+std::vector<std::string> zone_names();
 
 /// Why `name` is no time zone, as a sentence; none if it is one.
 std::optional<std::string> zone_problem(std::string_view name);

@@ -175,10 +175,11 @@ std::size_t DagFolder::scan() {
     }
     std::size_t loaded = 0;
     for (const auto& file : files) {
-        const auto& stamps = known_[file].stamps;
-        const bool same = !stamps.empty() && std::ranges::all_of(stamps, [&](const auto& entry) {
-            return entry.second == stamp_of(entry.first);
-        });
+        const auto& [stamps, dag_id, broken] = known_[file];
+        const bool same =
+            !broken && !stamps.empty() && std::ranges::all_of(stamps, [&](const auto& entry) {
+                return entry.second == stamp_of(entry.first);
+            });
         if (same) continue;
         if (load_file(file)) ++loaded;
         looked();  // a first look at many files takes long, and is no silence
@@ -200,13 +201,15 @@ void DagFolder::forget_unknown() {
 bool DagFolder::load_file(const std::string& file) {
     auto& known = known_[file];
     known.stamps = {{file, stamp_of(file)}};
+    known.broken = true;
     std::string text;
     try {
         if (known.stamps[file].bytes > static_cast<std::int64_t>(limits::dag_file_bytes))
             return fail(
                 file,
-                {problem_of(file, "E-LIMIT", "the file is larger than 4 MiB (limit dag_file_bytes)")
-                },
+                {problem_of(
+                    file, "E-FILE-SIZE", "the file is larger than 4 MiB (limit dag_file_bytes)"
+                )},
                 known
             );
         text = read_file(root_ / file);
@@ -231,8 +234,8 @@ bool DagFolder::fail(const std::string& file, std::vector<Problem> problems, Kno
         for (const auto& listed : runtime_.registry().all())
             if (listed.dag->fileloc == file && !listed.state.is_stale)
                 known.dag_id = listed.dag->dag_id;
-    runtime_.registry().put_import_error(file, std::move(problems), SystemClock{}.now());
-    runtime_.announce_import_errors(known.dag_id);
+    if (runtime_.registry().put_import_error(file, std::move(problems), SystemClock{}.now()))
+        runtime_.announce_import_errors(known.dag_id);
     return false;
 }
 
@@ -240,18 +243,16 @@ bool DagFolder::define(Dag dag, std::vector<Problem> warnings, Known& known) {
     const std::string file = dag.fileloc;
     for (const auto& [other, entry] : known_) {
         if (other == file || entry.dag_id != dag.dag_id) continue;
-        runtime_.registry().put_import_error(
-            file,
-            {problem_of(
-                file, "E-DAG-ID", "dag_id \"" + dag.dag_id + "\" is already defined by " + other
-            )},
-            SystemClock{}.now()
+        const auto problem = problem_of(
+            file, "E-DAG-ID", "dag_id \"" + dag.dag_id + "\" is already defined by " + other
         );
-        runtime_.announce_import_errors("");
+        if (runtime_.registry().put_import_error(file, {problem}, SystemClock{}.now()))
+            runtime_.announce_import_errors("");
         return false;
     }
     if (!known.dag_id.empty() && known.dag_id != dag.dag_id) runtime_.forget(known.dag_id);
     known.dag_id = dag.dag_id;
+    known.broken = false;
     const bool mended = runtime_.registry().clear_import_error(file);
     try {
         runtime_.define(dag, std::move(warnings));

@@ -54,6 +54,9 @@ private:
     struct Known {
         std::map<std::string, Stamp> stamps;  // the file itself and every file it names
         std::string dag_id;                   // "" = never loaded well
+        // The cure of a broken file may lie in another one (a policy, a file with the same dag_id)
+        // that is not known as long as it is broken: it is tried again at every look.
+        bool broken{false};
     };
 
     void watch();

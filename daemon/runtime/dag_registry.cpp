@@ -63,17 +63,22 @@ void DagRegistry::put_state(const DagState& state) {
     if (found != dags_.end()) found->second.state = state;
 }
 
-void DagRegistry::put_import_error(
+bool DagRegistry::put_import_error(
     const std::string& filename, std::vector<Problem> problems, Instant at
 ) {
     const std::lock_guard lock(mutex_);
     auto& error = errors_[filename];
-    if (error.id == 0) error.id = ++last_error_id_;
+    const std::string before = error.text();
+    const bool first = error.id == 0;
+    if (first) error.id = ++last_error_id_;
     error.filename = filename;
-    error.at = at;
     error.problems = std::move(problems);
+    // The same error found again is as old as it was.
+    const bool changed = first || error.text() != before;
+    if (changed) error.at = at;
     for (auto& [id, listed] : dags_)
         if (listed.dag->fileloc == filename) listed.has_import_errors = true;
+    return changed;
 }
 
 bool DagRegistry::clear_import_error(const std::string& filename) {

@@ -49,7 +49,8 @@ public:
     void put(DagPtr dag, std::vector<Problem> warnings, Instant at);
     void put_version(DagPtr dag);
     void put_state(const DagState& state);
-    void put_import_error(const std::string& filename, std::vector<Problem> problems, Instant at);
+    /// False if the same error was there already.
+    bool put_import_error(const std::string& filename, std::vector<Problem> problems, Instant at);
     /// The file is good again, or gone. False if it had no error.
     bool clear_import_error(const std::string& filename);
     void set_checking(const std::string& dag_id, bool checking);

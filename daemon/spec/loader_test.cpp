@@ -141,10 +141,10 @@ TEST_CASE("bad input: a bad cron and an unknown zone", "[spec][bad]") {
              ))
             .code == "E-CRON"
     );
-    CHECK(
-        only(dag_with(R"("timezone": "Europe/Amsterdm", "tasks": [)" + task("a") + "]")).code ==
-        "E-ZONE"
-    );
+    const auto zone =
+        only(dag_with(R"("timezone": "Europe/Amsterdm", "tasks": [)" + task("a") + "]"));
+    CHECK(zone.code == "E-ZONE");
+    CHECK(zone.suggestion == "did you mean \"Europe/Amsterdam\"?");
 }
 
 TEST_CASE("bad input: cycles are told with their path", "[spec][bad]") {

@@ -147,11 +147,12 @@ void read_schedule(Draft& draft) {
 void read_zone(Draft& draft) {
     draft.zone = Zone::find(draft.dag.timezone);
     if (draft.zone) return;
+    const std::string meant = did_you_mean(draft.dag.timezone, zone_names());
     draft.problems.error(
         "E-ZONE",
         "/timezone",
         zone_problem(draft.dag.timezone).value_or("there is no such time zone"),
-        "an IANA name such as \"Europe/Amsterdam\""
+        meant.empty() ? "an IANA name such as \"Europe/Amsterdam\"" : meant
     );
 }
 
