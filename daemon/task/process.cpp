@@ -309,6 +309,11 @@ std::vector<std::string> Spawner::allowed_environment(const std::string& instanc
             out.emplace_back(text);
     }
     if (!instance.empty()) out.push_back("SLUICE_INSTANCE=" + instance);
+#ifdef SLUICE_FAULT_POINTS
+    // An armed fault point may be one of a worker.
+    if (const char* fault = std::getenv("SLUICE_FAULT"))
+        out.push_back(std::string("SLUICE_FAULT=") + fault);
+#endif
     return out;
 }
 
