@@ -8,6 +8,7 @@
 #include "base/limits.hpp"
 #include "core/backfill.hpp"
 #include "model/params.hpp"
+#include "model/zone.hpp"
 
 namespace sluice::api {
 namespace {
@@ -23,9 +24,11 @@ Backfill read_backfill(Services& services, const Request& request) {
     body.require("dag_id");
     backfill.dag_id = body.text("dag_id").value_or("");
     body.require("from_date");
-    const auto from = body.time("from_date");
+    body.time("from_date");
     body.require("to_date");
-    const auto to = body.time("to_date");
+    body.time("to_date");
+    const std::string from = body.text("from_date").value_or("");
+    const std::string to = body.text("to_date").value_or("");
     for (const char* key : {"dag_id", "from_date", "to_date"})
         if (body.is_null(key)) body.error("string_type", key, "Input should be a valid string");
     backfill.run_backwards = body.boolean("run_backwards").value_or(false);
@@ -36,8 +39,6 @@ Backfill read_backfill(Services& services, const Request& request) {
         body.error("greater_than_equal", "max_active_runs", "Input should be from 1 to 10000");
     body.boolean("run_on_latest_version");
     body.done();
-    backfill.from_date = *from;
-    backfill.to_date = *to;
     backfill.reprocess = reprocess_behavior_of(reprocess.value_or("none")).value();
     backfill.max_active_runs = static_cast<int>(active.value_or(10));
     if (backfill.conf.size() > limits::inline_value_bytes)
@@ -45,6 +46,10 @@ Backfill read_backfill(Services& services, const Request& request) {
 
     const auto listed = services.runtime.registry().find(backfill.dag_id);
     if (!listed) throw not_found("Could not find dag " + backfill.dag_id);
+    // A day without an offset is the DAG's day, as in its file: New York's begins at five in UTC.
+    const Zone zone = Zone::find(listed->dag->timezone).value_or(Zone::utc());
+    backfill.from_date = resolve(parse_time(from).value(), zone);
+    backfill.to_date = resolve(parse_time(to).value(), zone);
     if (!is_periodic(listed->dag->schedule))
         throw failure(
             422, backfill.dag_id + " has a non-periodic schedule that does not support backfills"

@@ -136,6 +136,18 @@ def test_a_backfill_whose_conf_breaks_a_params_schema_is_refused(http):
     assert http.post("/api/v2/backfills", {**asked, "dag_run_conf": {"rows": 3}}).status_code == 200
 
 
+def test_a_backfills_dates_without_offset_are_days_of_the_dags_zone(http):
+    write_dag(http.daemon, "in_new_york", [{"task_id": "t", "operator": "empty"}], schedule={"cron_interval": "@daily"},
+              timezone="America/New_York", start_date="2025-01-01", on_unpause="none")
+
+    def planned(first, last):
+        reply = http.post("/api/v2/backfills/dry_run", {"dag_id": "in_new_york", "from_date": first, "to_date": last})
+        assert reply.status_code == 200, reply.text
+        return [day["logical_date"] for day in reply.json()["backfills"]]
+    assert planned("2025-01-01", "2025-01-03") == [f"2025-01-0{day}T05:00:00Z" for day in (1, 2, 3)]
+    assert planned("2025-01-01T00:00:00Z", "2025-01-03T00:00:00Z") == [f"2025-01-0{day}T05:00:00Z" for day in (1, 2)]
+
+
 def test_nothing_a_caller_sends_is_a_500(http):
     for body in ("[" * 100_000 + "]" * 100_000, '{"logical_date":' * 3, "\xff\xfe", '{"logical_date": 1e999}', '{"a":"\\ud800"}', "null", "1"):
         for path in ("/api/v2/dags/probe_dag/dagRuns", "/api/v2/backfills", "/api/v2/pools", "/auth/token",
