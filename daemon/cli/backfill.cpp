@@ -152,7 +152,11 @@ void create(const Options& options) {
         {"max_active_runs", options.max_active_runs},
         {"run_backwards", options.run_backwards},
     };
-    if (!options.conf.empty()) body["dag_run_conf"] = Json::parse(options.conf);
+    if (!options.conf.empty()) {
+        body["dag_run_conf"] = Json::parse(options.conf, nullptr, false);
+        if (!body["dag_run_conf"].is_object())
+            throw Error(ErrorCode::invalid, "--dag-run-conf must be a JSON object");
+    }
     if (options.dry_run) {
         const Json answer = client.post("/api/v2/backfills/dry_run", body);
         for (const auto& date : answer.at("backfills"))

@@ -1,9 +1,12 @@
+#include <chrono>
 #include <iostream>
 #include <memory>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "base/error.hpp"
+#include "base/instant.hpp"
 #include "cli/table.hpp"
 #include "cli/verbs.hpp"
 
@@ -17,6 +20,7 @@ struct Options {
     std::string dag_id;
     std::string run_id;
     std::string logical_date;
+    bool no_logical_date{false};
     std::string conf;
     std::string note;
 };
@@ -63,13 +67,26 @@ void set_paused(const Options& options, bool paused) {
     std::cout << options.dag_id << (paused ? " is paused\n" : " is active\n");
 }
 
+Json conf_of(const std::string& text) {
+    Json conf = Json::parse(text, nullptr, false);
+    if (!conf.is_object())
+        throw Error(ErrorCode::invalid, "--conf must be a JSON object, for example '{\"day\": 3}'");
+    return conf;
+}
+
 void trigger(const Options& options) {
     Client client(options.target);
-    Json body{{"logical_date", nullptr}};
-    if (!options.logical_date.empty()) body["logical_date"] = options.logical_date;
+    // A run by hand has a logical date, as from the dashboard's form: templates such as {{ ds }}
+    // need it.
+    std::string logical_date = options.logical_date;
+    if (logical_date.empty())
+        logical_date =
+            format_z(std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()));
+    Json body{{"logical_date", logical_date}};
+    if (options.no_logical_date) body["logical_date"] = nullptr;
     if (!options.run_id.empty()) body["dag_run_id"] = options.run_id;
     if (!options.note.empty()) body["note"] = options.note;
-    if (!options.conf.empty()) body["conf"] = Json::parse(options.conf);
+    if (!options.conf.empty()) body["conf"] = conf_of(options.conf);
     const Json run = client.post("/api/v2/dags/" + encode(options.dag_id) + "/dagRuns", body);
     std::cout << text_of(run, "dag_run_id") << ' ' << text_of(run, "state") << '\n';
 }
@@ -143,7 +160,8 @@ void add_dags(CLI::App& app) {
     trigger_verb->add_option(
         "--run-id,-r", options->run_id, "id of the run (default: manual__<time>)"
     );
-    trigger_verb->add_option("--logical-date,-e", options->logical_date, "ISO 8601");
+    trigger_verb->add_option("--logical-date,-e", options->logical_date, "ISO 8601 (default: now)");
+    trigger_verb->add_flag("--no-logical-date", options->no_logical_date, "a run without one");
     trigger_verb->add_option("--conf,-c", options->conf, "JSON object for the run's params");
     trigger_verb->add_option("--note", options->note);
     trigger_verb->callback([options] { trigger(*options); });

@@ -1,0 +1,37 @@
+"""The commands of docs/quick-start.md, as a user types them."""
+import json
+
+from conftest import wait_for
+
+HELLO = {"dag_id": "hello", "schedule": "@daily", "start_date": "2026-01-01",
+         "tasks": [{"task_id": "hello", "operator": "shell", "with": {"argv": ["echo", "{{ ds }}"]}}]}
+
+
+def test_the_quick_start_commands_work_as_written(daemon):
+    (daemon.dags / "hello.json").write_text(json.dumps(HELLO))
+    wait_for(lambda: "hello" in daemon.cli("dags", "list").stdout, 5)
+    assert "paused" in daemon.cli("dags", "list").stdout
+    daemon.cli("dags", "unpause", "hello")
+    run_id = daemon.cli("dags", "trigger", "hello").stdout.split()[0]
+    assert "success" in daemon.cli("runs", "wait", "hello", run_id).stdout
+    assert run_id in daemon.cli("runs", "list", "hello").stdout
+    today = daemon.run("hello", run_id)["logical_date"][:10]
+    assert today in daemon.cli("tasks", "logs", "hello", run_id, "hello").stdout
+    dry = daemon.cli("backfill", "create", "hello", "--from", "2026-01-01", "--to", "2026-01-03", "--dry-run")
+    assert "3 runs would be created" in dry.stdout
+    done = daemon.cli("backfill", "create", "hello", "--from", "2026-01-01", "--to", "2026-01-03", "--wait")
+    assert "2026-01-02 hello success" in done.stdout and "3 of 3 runs succeeded" in done.stdout
+
+
+def test_wrong_input_on_the_command_line_is_a_sentence_and_an_exit_code(daemon):
+    (daemon.dags / "hello.json").write_text(json.dumps(HELLO))
+    wait_for(lambda: "hello" in daemon.cli("dags", "list").stdout, 5)
+    for arguments, words in (
+            (("dags", "trigger", "nope"), "nope"),
+            (("dags", "trigger", "hello", "-c", "{bad"), "--conf must be a JSON object"),
+            (("runs", "show", "hello", "nope"), "was not found"),
+            (("backfill", "create", "hello", "--from", "2026-02-01", "--to", "2026-01-01"), "must not be after"),
+            (("pools", "set", "p", "-5"), "slots")):
+        done = daemon.cli(*arguments, check=False)
+        assert done.returncode == 1 and words in done.stderr, (arguments, done)
+    assert daemon.cli("nonsense", check=False).returncode == 2
