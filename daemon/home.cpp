@@ -1,9 +1,13 @@
 #include "home.hpp"
 
 #include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include <fcntl.h>
@@ -39,6 +43,19 @@ std::string first_line(const fs::path& path) {
     );
 }
 
+/// Takes the lock, or tells that a living daemon has it. One that was killed while it started a
+/// child leaves its lock with that child until the child's exec: that moment is waited for.
+bool lock_of_the_living(int fd, const fs::path& pid_file) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{2};
+    while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        const int owner = std::atoi(first_line(pid_file).c_str());
+        const bool lives = owner > 0 && ::kill(owner, 0) == 0;
+        if (lives || std::chrono::steady_clock::now() > deadline) return false;
+        std::this_thread::sleep_for(std::chrono::milliseconds{5});
+    }
+    return true;
+}
+
 }  // namespace
 
 std::string random_hex(std::size_t count) {
@@ -71,7 +88,7 @@ Home::Home(fs::path folder) : folder_(fs::absolute(std::move(folder)).lexically_
     const fs::path pid_file = folder_ / "sluice.pid";
     lock_fd_ = ::open(pid_file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (lock_fd_ < 0) fail(pid_file, "cannot open");
-    if (::flock(lock_fd_, LOCK_EX | LOCK_NB) != 0) {
+    if (!lock_of_the_living(lock_fd_, pid_file)) {
         const auto owner = first_line(pid_file);
         ::close(lock_fd_);
         throw Error(

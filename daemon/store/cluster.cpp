@@ -125,7 +125,13 @@ void Cluster::State::take_lock() {
     if (lock < 0) {
         throw Error(ErrorCode::invalid, path.string() + ": " + std::strerror(errno));
     }
-    if (::flock(lock, LOCK_EX | LOCK_NB) == 0) return;
+    // A daemon that was killed while it started a child leaves the lock with that child until its
+    // exec: a moment. A daemon that lives keeps it.
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{2};
+    do {
+        if (::flock(lock, LOCK_EX | LOCK_NB) == 0) return;
+        std::this_thread::sleep_for(std::chrono::milliseconds{5});
+    } while (std::chrono::steady_clock::now() < deadline);
     ::close(std::exchange(lock, -1));
     throw Error(ErrorCode::conflict, "another sluice runs on " + home.string());
 }

@@ -2,9 +2,9 @@
 import datetime
 import hashlib
 import os
+import random
 import re
 import shutil
-import subprocess
 import time
 
 import pytest
