@@ -136,6 +136,7 @@ export function useResource<T>(path: string | null, identity: string | null = pa
             shown.current = identity;
         }
         const timer = setTimeout(() => (slow.value = true), 150);
+        const mark = stream.mark;
         get<T>(path, controller.signal)
             .then((answer) => {
                 const snapshot = answer as { seq?: number; server_ms?: number };
@@ -143,7 +144,7 @@ export function useResource<T>(path: string | null, identity: string | null = pa
                 if (snapshot.seq) stream.sawSnapshot(snapshot.seq);
                 data.value = answer;
                 error.value = null;
-                if (snapshot.seq !== undefined) stream.replay(snapshot.seq);
+                if (snapshot.seq !== undefined) stream.replay(snapshot.seq, mark);
             })
             .catch((reason: unknown) => {
                 if ((reason as Error).name === "AbortError") return;

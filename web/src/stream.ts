@@ -41,7 +41,9 @@ export class LiveStream {
     private seq = 0;
     /** Where a stream with other topics begins: what came since was filtered by the old ones. */
     private from = -1;
-    private recent: Batch[] = [];
+    private recent: { place: number; batch: Batch }[] = [];
+    /** How many batches have arrived, ever. */
+    private arrived = 0;
     private retry_ms = first_retry_ms;
     private timer: unknown = null;
     private watchdog: unknown = null;
@@ -67,11 +69,19 @@ export class LiveStream {
         if (!this.source && !this.seq) this.seq = this.from = seq;
     }
 
-    /** A snapshot of `seq` has arrived: what happened while it was on its way is told again. Every
-     *  watcher hears it in order, so that each ends at the newest state. */
-    replay(seq: number): void {
-        const missed = this.recent.filter((batch) => batch.seq > seq);
-        for (const batch of missed) this.deliver((watcher) => watcher.onBatch?.(batch));
+    /** Taken when a snapshot is asked for, given to `replay` when it has arrived. */
+    get mark(): number {
+        return this.arrived;
+    }
+
+    /** A snapshot of `seq`, asked for at `mark`, has arrived: what happened while it was on its way is
+     *  told again. Every watcher hears it in order, so that each ends at the newest state. A pause or a
+     *  new definition moves no seq: of those the ones count that came after the snapshot was asked for. */
+    replay(seq: number, mark: number = this.arrived): void {
+        const missed = this.recent.filter(
+            ({ place, batch }) => batch.seq > seq || (batch.seq === seq && place > mark),
+        );
+        for (const { batch } of missed) this.deliver((watcher) => watcher.onBatch?.(batch));
     }
 
     watch(watcher: Watcher): () => void {
@@ -161,7 +171,7 @@ export class LiveStream {
             // A reconnect may repeat what we have seen.
             if (batch.seq < this.seq) return;
             this.seq = batch.seq;
-            this.recent.push(batch);
+            this.recent.push({ place: ++this.arrived, batch });
             if (this.recent.length > 256) this.recent.shift();
             this.deliver((watcher) => watcher.onBatch?.(batch));
         });

@@ -163,3 +163,17 @@ test("what happened while a snapshot was on its way is told again", () => {
     w.stream.replay(5);
     assert.deepEqual(got, [3, 5, 7, 7]);
 });
+
+test("a change that moves no seq is told again if it came while the snapshot was on its way, once", () => {
+    const w = world();
+    const got: unknown[] = [];
+    w.stream.watch({ topics: ["dags"], onBatch: (batch: Batch) => got.push(batch.dag) });
+    w.pass(50);
+    w.last().say("b", { seq: 5, dag: [["a", { paused: true }]] });
+    const mark = w.stream.mark;
+    w.last().say("b", { seq: 5, dag: [["a", { paused: false }]] });
+    w.stream.replay(5, mark);
+    assert.deepEqual(got, [[["a", { paused: true }]], [["a", { paused: false }]], [["a", { paused: false }]]]);
+    w.stream.replay(5, w.stream.mark);
+    assert.equal(got.length, 3);
+});
