@@ -132,6 +132,8 @@ def test_postgresql_stopped_and_started_again_tasks_go_on_and_writes_are_refused
                    capture_output=True)
     # On a slow machine the daemon may have been quicker (it waits 15 s for a start by hand): one server either way.
     wait_for(lambda: postmaster(daemon), 30)
+    path = f"{daemon.url}/api/v2/dags/patient/dagRuns/{run['dag_run_id']}"
+    wait_for(lambda: daemon.session.get(path, timeout=10).status_code == 200, 30)
     by_hand = postmaster(daemon)
     assert daemon.wait_run("patient", run["dag_run_id"])["state"] == "success"
     # The daemon took over the server that was started by hand, started none of its own, and stops it in the end.

@@ -141,7 +141,7 @@ export function useResource<T>(path: string | null, identity: string | null = pa
             .then((answer) => {
                 const snapshot = answer as { seq?: number; server_ms?: number };
                 if (snapshot.server_ms) learnServerTime(snapshot.server_ms);
-                if (snapshot.seq) stream.sawSnapshot(snapshot.seq);
+                if (snapshot.seq !== undefined) stream.sawSnapshot(snapshot.seq);
                 data.value = answer;
                 error.value = null;
                 if (snapshot.seq !== undefined) stream.replay(snapshot.seq, mark);

@@ -38,7 +38,8 @@ export class LiveStream {
     private watchers = new Set<Watcher>();
     private source: Source | null = null;
     private open_topics = "";
-    private seq = 0;
+    /** Place in the stream; 0 is that of a daemon on which nothing has run yet, -1 = not known. */
+    private seq = -1;
     /** Where a stream with other topics begins: what came since was filtered by the old ones. */
     private from = -1;
     private recent: { place: number; batch: Batch }[] = [];
@@ -66,7 +67,7 @@ export class LiveStream {
 
     /** A snapshot was fetched at `seq`; the stream of a first connection starts there. */
     sawSnapshot(seq: number): void {
-        if (!this.source && !this.seq) this.seq = this.from = seq;
+        if (!this.source && this.seq < 0) this.seq = this.from = seq;
     }
 
     /** Taken when a snapshot is asked for, given to `replay` when it has arrived. */
@@ -149,7 +150,7 @@ export class LiveStream {
         this.open_topics = topics;
         if (this.from >= 0) this.seq = Math.min(this.from, this.seq);
         this.from = -1;
-        const since = this.seq ? `&since=${this.seq}` : "";
+        const since = this.seq >= 0 ? `&since=${this.seq}` : "";
         const source = this.deps.open(
             `/ui/v1/stream?topics=${encodeURIComponent(topics)}${since}`,
         );
@@ -162,7 +163,7 @@ export class LiveStream {
             });
         on("hello", (data: { seq: number; server_ms: number }) => {
             this.retry_ms = first_retry_ms;
-            if (!this.seq) this.seq = data.seq;
+            if (this.seq < 0) this.seq = data.seq;
             this.deps.onHello(data.server_ms);
             this.say(this.frozen ? "paused" : "live");
         });

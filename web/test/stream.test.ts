@@ -177,3 +177,11 @@ test("a change that moves no seq is told again if it came while the snapshot was
     w.stream.replay(5, w.stream.mark);
     assert.equal(got.length, 3);
 });
+
+test("a stream on a daemon where nothing has run yet begins at its snapshot too", () => {
+    const w = world();
+    w.stream.sawSnapshot(0);
+    w.stream.watch({ topics: ["dags"] });
+    w.pass(50);
+    assert.equal(sinceOf(w.last()), "0");
+});
