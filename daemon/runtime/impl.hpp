@@ -1,0 +1,149 @@
+// impl.hpp — the inside of the loop, for runtime/*.cpp only: what others post, and one class whose
+// groups of functions name the file that they are in. All but `runtime.cpp` runs on the loop's
+// thread.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <future>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/event_queue.hpp"
+#include "runtime/runtime.hpp"
+
+namespace sluice::runtime {
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+struct Command {
+    core::Event event;
+    std::promise<Answer> answer;
+};
+struct Definition {
+    Dag dag;
+    std::vector<Problem> warnings;
+    std::promise<DagPtr> listed;
+};
+struct Question {
+    const std::function<void(const core::Scheduler&)>* ask;
+    std::promise<void> answered;
+};
+/// An import error of a file changed; what the feed is told after the turn.
+struct Announcement {
+    std::string dag_id;
+};
+using Item = std::variant<core::Event, Command, Definition, Question, Announcement>;
+
+/// One event of a turn and who waits for it.
+struct Pending {
+    core::Event event;
+    std::optional<std::promise<Answer>> answer;
+};
+
+class Runtime::Impl {
+public:
+    Impl(
+        Settings settings,
+        Clock& clock,
+        store::Journal& journal,
+        executor::Executor& executor,
+        ReadVersion read_version
+    )
+        : settings_(settings),
+          clock_(clock),
+          journal_(journal),
+          executor_(executor),
+          read_version_(std::move(read_version)) {}
+
+    // runtime.cpp: from any thread
+    void start();
+    void stop();
+    Answer call(core::Event command, Duration timeout);
+    void post(core::Event event);
+    DagPtr define(const Dag& dag, std::vector<Problem> warnings);
+    void announce(const std::string& dag_id);
+    void query(const std::function<void(const core::Scheduler&)>& ask);
+
+    DagRegistry registry_;
+    Feed feed_;
+    LoopFigures figures_;
+    std::atomic<std::int64_t> seq_{0};
+    std::atomic<bool> deposed_{false};
+
+private:
+    void wait_for_answer(const std::future<Answer>& future, Duration timeout) const;
+
+    // loop.cpp: the thread and what it takes from the queue
+    void run();
+    /// Ends the loop for good: nothing more is started, every waiting caller is told.
+    void depose(const std::string& why);
+    static void refuse_rest(std::vector<Item>& items);
+    static void refuse(std::vector<Pending>& pending);
+    Instant now();
+    SteadyTime wakeup();
+    [[nodiscard]] Duration renew_every() const;
+    void renew_if_due();
+    void handle(std::vector<Item>& items);
+    void store_definition(Definition& definition, std::vector<Pending>& pending);
+
+    // turn.cpp: step, commit, effects
+    /// Steps all events, commits once, carries out the effects.
+    void turn(std::vector<Pending> pending);
+    /// Steps what this turn can take; the rest waits in `later_` for the next one, in order.
+    void step_all(std::vector<Pending>& pending, Instant at, Turn& turn);
+    /// One event a commit; what is refused again is answered, and never tried for ever.
+    void replay(Pending& item);
+    bool try_alone(std::vector<Pending>& single, std::string& why);
+    void commit(const Turn& turn);
+    void carry_out(Turn& turn, std::vector<Pending>& pending);
+    void answer(Turn& turn, std::vector<Pending>& pending);
+    void publish(Turn& turn);
+
+    // facts.cpp: what a step needs from the database
+    /// What core cannot know of runs that have ended, read in the loop before the step.
+    void add_facts(core::Event& event);
+    void add_stored(RunKey run, std::optional<StoredRun>& stored);
+    DagPtr version(VersionId id);
+
+    // recovery.cpp: from the database to memory, at the start and after it was away
+    /// Throws away what is in memory and begins anew from the database.
+    void load();
+    void fill_versions(Snapshot& snapshot);
+    /// The connection broke in a commit: after it is back the lease's turn number says what
+    /// happened.
+    void after_lost_connection(std::vector<Pending>& pending, Turn& turn, const std::string& why);
+    void come_back(const std::string& why);
+    /// Tries until the database is there. None when the daemon stops first; else whether the commit
+    /// that broke had happened (then its starts are carried out before recovery looks for the
+    /// lost).
+    std::optional<bool> reload_until_back(Turn* turn);
+
+    Settings settings_;
+    Clock& clock_;
+    store::Journal& journal_;
+    executor::Executor& executor_;
+    ReadVersion read_version_;
+    EventQueue<Item> queue_;
+    std::optional<core::Scheduler> scheduler_;
+    std::vector<std::pair<std::promise<DagPtr>, DagPtr>> defined_;
+    std::vector<std::string> announced_;  // DAG ids, "" = none
+    std::vector<Pending> later_;          // events that the last turn could not take
+    Instant last_now_{};
+    SteadyTime renewed_at_{};
+    std::int64_t last_request_{0};
+    bool stopped_while_away_{false};
+    std::mutex stop_mutex_;  // pairs with stop_requested_
+    std::condition_variable stop_requested_;
+    std::atomic<bool> stopping_{false};
+    std::thread thread_;
+};
+
+}  // namespace sluice::runtime

@@ -1,0 +1,149 @@
+// The loop's thread: waits, takes what was posted, turns it into events.
+#include <algorithm>
+
+#include <spdlog/spdlog.h>
+
+#include "runtime/impl.hpp"
+
+namespace sluice::runtime {
+namespace {
+
+void set_request(core::Event& event, RequestId id) {
+    std::visit(
+        [id](auto& value) {
+            if constexpr (requires { value.request; }) value.request = id;
+        },
+        event
+    );
+}
+
+}  // namespace
+
+void Runtime::Impl::run() {
+    std::vector<Item> items;
+    while (queue_.pop_all(items, wakeup())) {
+        try {
+            handle(items);
+            renew_if_due();
+        } catch (const store::Away& away) {
+            come_back(away.what());
+        } catch (const store::Deposed& why) {
+            return depose(why.what());
+        } catch (const std::exception& error) {
+            // A bug or a broken database: going on could decide on a wrong state.
+            spdlog::critical("the scheduler loop failed: {}", error.what());
+            return depose(error.what());
+        }
+        if (stopped_while_away_) break;
+    }
+    refuse_rest(items);
+    refuse(later_);
+}
+
+void Runtime::Impl::depose(const std::string& why) {
+    spdlog::error("this daemon no longer owns the run state and stops: {}", why);
+    deposed_ = true;
+    figures_.owner = false;
+    figures_.database_available = false;
+    queue_.close();
+    std::vector<Item> rest;
+    queue_.pop_all(rest, std::chrono::steady_clock::now());
+    refuse_rest(rest);
+    refuse(later_);
+    feed_.close();
+}
+
+void Runtime::Impl::refuse_rest(std::vector<Item>& items) {
+    const auto gone =
+        std::make_exception_ptr(Error(ErrorCode::unavailable, "the daemon is stopping"));
+    for (auto& item : items) {
+        if (auto* command = std::get_if<Command>(&item)) command->answer.set_exception(gone);
+        if (auto* definition = std::get_if<Definition>(&item))
+            definition->listed.set_exception(gone);
+        if (auto* question = std::get_if<Question>(&item)) question->answered.set_exception(gone);
+    }
+    items.clear();
+}
+
+Instant Runtime::Impl::now() {
+    // What core sees never goes back, also when the machine's clock does.
+    last_now_ = std::max(last_now_, clock_.now());
+    return last_now_;
+}
+
+SteadyTime Runtime::Impl::wakeup() {
+    const auto base = clock_.monotonic();
+    if (!later_.empty()) return base;
+    SteadyTime at = base + renew_every();
+    if (const auto next = scheduler_->next_wakeup()) {
+        const auto wait = std::max(Duration{0}, *next - now());
+        if (wait < at - base) at = base + wait;
+    }
+    return at;
+}
+
+Duration Runtime::Impl::renew_every() const { return journal_.lease() / 3; }
+
+void Runtime::Impl::renew_if_due() {
+    if (clock_.monotonic() - renewed_at_ < renew_every()) return;
+    journal_.renew_lease();
+    renewed_at_ = clock_.monotonic();
+}
+
+void Runtime::Impl::handle(std::vector<Item>& items) {
+    std::vector<Pending> pending = std::exchange(later_, {});
+    for (auto& item : items) {
+        if (auto* event = std::get_if<core::Event>(&item)) {
+            pending.push_back({std::move(*event), std::nullopt});
+        } else if (auto* command = std::get_if<Command>(&item)) {
+            set_request(command->event, RequestId{++last_request_});
+            pending.push_back({std::move(command->event), std::move(command->answer)});
+        } else if (auto* question = std::get_if<Question>(&item)) {
+            (*question->ask)(*scheduler_);
+            question->answered.set_value();
+        } else if (auto* definition = std::get_if<Definition>(&item)) {
+            store_definition(*definition, pending);
+        } else if (auto* announcement = std::get_if<Announcement>(&item)) {
+            announced_.push_back(std::move(announcement->dag_id));
+        }
+    }
+    items.clear();
+    turn(std::move(pending));
+}
+
+void Runtime::Impl::store_definition(Definition& definition, std::vector<Pending>& pending) {
+    try {
+        const auto stored = journal_.put_version(definition.dag);
+        Dag dag = std::move(definition.dag);
+        dag.version = stored.id;
+        dag.version_number = stored.number;
+        auto loaded = std::make_shared<const Dag>(std::move(dag));
+        registry_.put(loaded, std::move(definition.warnings), now());
+        pending.push_back(
+            {core::DagLoaded{
+                 .dag = loaded,
+                 .paused_at_creation = settings_.dags_are_paused_at_creation,
+             },
+             std::nullopt}
+        );
+        defined_.emplace_back(std::move(definition.listed), loaded);
+    } catch (const store::Away&) {
+        definition.listed.set_exception(
+            std::make_exception_ptr(Error(ErrorCode::unavailable, "the database is away"))
+        );
+        throw;
+    }
+}
+
+void Runtime::Impl::refuse(std::vector<Pending>& pending) {
+    for (auto& item : pending) {
+        if (!item.answer) continue;
+        item.answer->set_value(Answer{
+            .error = ErrorCode::unavailable,
+            .message = "the run-state database went away before the commit; nothing was done",
+        });
+        item.answer.reset();
+    }
+}
+
+}  // namespace sluice::runtime

@@ -1,0 +1,116 @@
+// From the database to memory: the start, a refused commit, a connection that was lost.
+#include <algorithm>
+#include <set>
+
+#include <spdlog/spdlog.h>
+
+#include "runtime/impl.hpp"
+
+namespace sluice::runtime {
+
+void Runtime::Impl::load() {
+    ++figures_.reloads;
+    Snapshot snapshot = journal_.load();
+    renewed_at_ = clock_.monotonic();
+    figures_.database_available = true;
+    figures_.owner = true;
+    last_now_ = std::max(last_now_, snapshot.now);
+    seq_ = snapshot.last_seq.value;
+    fill_versions(snapshot);
+    scheduler_.emplace(settings_.core, snapshot);
+    for (const auto& state : snapshot.dags) registry_.put_state(state);
+    Turn turn;
+    turn.now = now();
+    scheduler_->recover(executor_.alive(), turn.now, turn);
+    scheduler_->dispatch(turn.now, turn);
+    commit(turn);
+    std::vector<Pending> none;
+    carry_out(turn, none);
+}
+
+void Runtime::Impl::fill_versions(Snapshot& snapshot) {
+    std::set<VersionId> wanted;
+    for (const auto& state : snapshot.dags) wanted.insert(state.current);
+    for (const auto& run : snapshot.open_runs) wanted.insert(run.version);
+    std::vector<VersionId> missing;
+    for (const auto id : wanted) {
+        if (auto known = registry_.find_version(id)) {
+            snapshot.versions.push_back(known);
+        } else {
+            missing.push_back(id);
+        }
+    }
+    if (missing.empty()) return;
+    for (const auto& stored : journal_.versions(missing)) {
+        auto dag = read_version_(stored);
+        registry_.put_version(dag);
+        const bool current = std::ranges::any_of(snapshot.dags, [&](const DagState& state) {
+            return state.current == dag->version;
+        });
+        if (current) registry_.put(dag, {}, snapshot.now);
+        snapshot.versions.push_back(std::move(dag));
+    }
+}
+
+void Runtime::Impl::after_lost_connection(
+    std::vector<Pending>& pending, Turn& turn, const std::string& why
+) {
+    figures_.database_available = false;
+    spdlog::warn("the run-state database is away: {}", why);
+    const auto loaded = reload_until_back(&turn);
+    if (!loaded) {
+        refuse(pending);
+        return;
+    }
+    if (*loaded) {
+        // It was durable before the connection broke: the starts were already given out.
+        turn.starts.clear();
+        carry_out(turn, pending);
+        executor_.repost();
+        return;
+    }
+    refuse(pending);
+    for (auto& item : pending) {
+        // Definitions and files are still as they were told; results come again by `repost`.
+        if (std::holds_alternative<core::DagLoaded>(item.event) ||
+            std::holds_alternative<core::DagGone>(item.event))
+            queue_.push(Item{std::move(item.event)});
+    }
+    executor_.repost();
+}
+
+void Runtime::Impl::come_back(const std::string& why) {
+    figures_.database_available = false;
+    spdlog::warn("the run-state database is away: {}", why);
+    if (reload_until_back(nullptr)) executor_.repost();
+}
+
+std::optional<bool> Runtime::Impl::reload_until_back(Turn* turn) {
+    auto pause = std::chrono::milliseconds{20};
+    for (;;) {
+        {
+            std::unique_lock lock(stop_mutex_);
+            stop_requested_.wait_for(lock, pause, [&] { return stopping_.load(); });
+            if (stopping_) {
+                stopped_while_away_ = true;
+                return std::nullopt;
+            }
+        }
+        pause = std::min(pause * 2, std::chrono::milliseconds{500});
+        try {
+            bool happened = false;
+            if (turn != nullptr && turn->has_rows()) {
+                journal_.load();
+                happened = journal_.last_commit_happened();
+                if (happened && !turn->starts.empty()) executor_.start(turn->starts);
+            }
+            load();
+            spdlog::info("the run-state database is back");
+            return happened;
+        } catch (const store::Away& away) {
+            spdlog::debug("still away: {}", away.what());
+        }
+    }
+}
+
+}  // namespace sluice::runtime

@@ -1,0 +1,175 @@
+// One turn: step all events, commit once, then effects, answers and the feed.
+#include <map>
+
+#include <spdlog/spdlog.h>
+
+#include "base/check.hpp"
+#include "runtime/impl.hpp"
+
+namespace sluice::runtime {
+namespace {
+
+std::optional<RequestId> request_of(const core::Event& event) {
+    return std::visit(
+        [](const auto& value) -> std::optional<RequestId> {
+            if constexpr (requires { value.request; }) return value.request;
+            return std::nullopt;
+        },
+        event
+    );
+}
+
+/// The result with everything taken out that a database could refuse.
+AttemptResult without_payload(AttemptResult result, const std::string& why) {
+    result.xcoms.clear();
+    result.outputs.clear();
+    result.rendered.clear();
+    result.outcome = {
+        .kind = OutcomeKind::failed,
+        .error_class = ErrorClass::permanent,
+        .message = "the result could not be stored: " + why,
+    };
+    return result;
+}
+
+}  // namespace
+
+void Runtime::Impl::turn(std::vector<Pending> pending) {
+    Turn turn;
+    try {
+        const Instant at = now();
+        turn.now = at;
+        step_all(pending, at, turn);
+        scheduler_->dispatch(at, turn);
+        commit(turn);
+    } catch (const store::Refused& refused) {
+        ++figures_.refused;
+        spdlog::warn("a commit was refused, its events are tried one by one: {}", refused.what());
+        load();
+        for (auto& item : pending) replay(item);
+        return;
+    } catch (const store::Away& away) {
+        after_lost_connection(pending, turn, away.what());
+        return;
+    } catch (...) {
+        refuse(pending);
+        throw;
+    }
+    carry_out(turn, pending);
+}
+
+void Runtime::Impl::step_all(std::vector<Pending>& pending, Instant at, Turn& turn) {
+    // A Tick changes only what no event of the turn has changed: it is never put off.
+    const auto ticked = scheduler_->step(core::Tick{}, at, turn);
+    SLUICE_CHECK(ticked == core::Taken::yes);
+    std::vector<Pending> taken;
+    for (auto& item : pending) {
+        add_facts(item.event);
+        const bool now = scheduler_->step(item.event, at, turn) == core::Taken::yes;
+        (now ? taken : later_).push_back(std::move(item));
+    }
+    pending = std::move(taken);
+}
+
+void Runtime::Impl::replay(Pending& item) {
+    std::vector<Pending> single;
+    single.push_back(std::move(item));
+    std::string why;
+    if (try_alone(single, why)) return;
+    load();
+    if (single.empty()) return;
+    if (single.front().answer) {
+        single.front().answer->set_value(
+            Answer{.error = ErrorCode::conflict, .message = "refused by the database: " + why}
+        );
+        return;
+    }
+    auto* ended = std::get_if<core::AttemptEnded>(&single.front().event);
+    if (ended == nullptr) return;
+    ended->result = without_payload(std::move(ended->result), why);
+    if (!try_alone(single, why)) load();
+}
+
+bool Runtime::Impl::try_alone(std::vector<Pending>& single, std::string& why) {
+    Turn turn;
+    turn.now = now();
+    try {
+        add_facts(single.front().event);
+        if (scheduler_->step(single.front().event, turn.now, turn) == core::Taken::next_turn) {
+            later_.push_back(std::move(single.front()));
+            single.clear();
+        }
+        scheduler_->dispatch(turn.now, turn);
+        commit(turn);
+    } catch (const store::Refused& refused) {
+        why = refused.what();
+        return false;
+    }
+    carry_out(turn, single);
+    return true;
+}
+
+void Runtime::Impl::commit(const Turn& turn) {
+    ++figures_.turns;
+    figures_.last_turn_at = to_micros(turn.now);
+    if (!turn.has_rows()) return;
+    const auto begin = clock_.monotonic();
+    journal_.commit(turn);
+    renewed_at_ = clock_.monotonic();
+    const auto micros = std::chrono::duration_cast<Duration>(renewed_at_ - begin).count();
+    ++figures_.commits;
+    figures_.transitions += turn.transitions.size();
+    figures_.commit_micros += static_cast<std::uint64_t>(micros);
+    figures_.last_commit_micros = static_cast<std::uint64_t>(micros);
+}
+
+void Runtime::Impl::carry_out(Turn& turn, std::vector<Pending>& pending) {
+    if (!turn.transitions.empty()) seq_ = turn.transitions.back().seq.value;
+    for (const auto& state : turn.dags) registry_.put_state(state);
+    for (const auto& order : turn.cancels) executor_.cancel(order);
+    if (!turn.starts.empty()) executor_.start(std::move(turn.starts));
+    for (const auto& item : pending)
+        if (const auto* ended = std::get_if<core::AttemptEnded>(&item.event))
+            executor_.acknowledge(ended->result.key);
+    answer(turn, pending);
+    publish(turn);
+}
+
+void Runtime::Impl::answer(Turn& turn, std::vector<Pending>& pending) {
+    std::map<RequestId, Answer*> answers;
+    for (auto& answer : turn.answers) answers[answer.id] = &answer;
+    for (auto& item : pending) {
+        if (!item.answer) continue;
+        const auto request = request_of(item.event);
+        SLUICE_CHECK(request.has_value());
+        const auto found = answers.find(*request);
+        SLUICE_CHECK(found != answers.end());
+        found->second->seq = Seq{seq_};
+        item.answer->set_value(std::move(*found->second));
+        item.answer.reset();
+    }
+    for (auto& [promise, dag] : defined_) promise.set_value(dag);
+}
+
+void Runtime::Impl::publish(Turn& turn) {
+    auto defined = std::exchange(defined_, {});
+    auto announced = std::exchange(announced_, {});
+    if (!turn.has_rows() && defined.empty() && announced.empty()) return;
+    auto change = std::make_shared<Change>();
+    change->seq = Seq{seq_};
+    change->at = turn.now;
+    for (const auto& [promise, dag] : defined) change->definitions.push_back(dag->dag_id);
+    change->import_errors = !announced.empty();
+    for (auto& dag_id : announced)
+        if (!dag_id.empty()) change->definitions.push_back(std::move(dag_id));
+    change->transitions = std::move(turn.transitions);
+    change->dags = std::move(turn.dags);
+    change->backfills = std::move(turn.backfills);
+    change->runs.reserve(turn.runs.size());
+    for (auto& row : turn.runs) change->runs.push_back(std::move(row.run));
+    change->instances.reserve(turn.tasks.size());
+    for (auto& row : turn.tasks) change->instances.push_back(std::move(row.instance));
+    feed_.publish(change);
+}
+
+}  // namespace sluice::runtime
