@@ -1,0 +1,31 @@
+// ending.hpp — how an attempt ended: what it left, the outcome that a cancel makes of it, and what
+// the log and the daemon are told. Pure but for the log; any thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "executor/executor.hpp"
+#include "executor/task_log.hpp"
+
+namespace sluice::executor {
+
+/// What an attempt left; no outcome = it never began.
+struct Ending {
+    std::optional<Outcome> outcome;
+    std::vector<XcomValue> xcoms;
+    std::vector<OutputCommit> outputs;
+    std::string rendered;
+};
+
+/// The outcome of an attempt that was cancelled before its work was done.
+Outcome cancelled_outcome(CancelReason reason, const AttemptOrder& order);
+/// What the task says of its XComs: do_xcom_push and multiple_outputs.
+std::vector<XcomValue> kept_xcoms(const AttemptOrder& order, std::vector<XcomValue> xcoms);
+/// Writes how it ended into the log, and closes it.
+void note_end(const Outcome& outcome, TaskLog& log);
+/// Cut to the limit of error texts, at a character.
+std::string bounded(std::string text);
+
+}  // namespace sluice::executor

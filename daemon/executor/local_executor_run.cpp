@@ -1,0 +1,190 @@
+// One attempt on a pool thread: prepared, run inline or in a worker process, settled and reported.
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/check.hpp"
+#include "base/clock.hpp"
+#include "base/error.hpp"
+#include "executor/error_class.hpp"
+#include "executor/local_executor_impl.hpp"
+#include "executor/prepare.hpp"
+#include "executor/supervisor.hpp"
+#include "task/job.hpp"
+
+namespace sluice::executor {
+namespace {
+
+/// A private folder of an attempt in a worker: ours to remove, as the worker may be killed.
+struct ScratchFolder {
+    explicit ScratchFolder(const std::string& root) {
+        const auto base =
+            root.empty() ? std::filesystem::temp_directory_path() : std::filesystem::path(root);
+        std::filesystem::create_directories(base);
+        std::string pattern = (base / "sluice-XXXXXX").string();
+        if (::mkdtemp(pattern.data()) == nullptr)
+            throw Error(ErrorCode::internal, "cannot make a scratch folder " + pattern);
+        path = pattern;
+    }
+    ~ScratchFolder() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path, ignored);
+    }
+    ScratchFolder(const ScratchFolder&) = delete;
+    ScratchFolder& operator=(const ScratchFolder&) = delete;
+    std::string path;
+};
+
+/// While it lives a cancel goes to `stop`; taken back before what `stop` uses is gone.
+class Attached {
+public:
+    Attached(Attempt& attempt, AttemptChannel& channel, std::function<void()> stop)
+        : attempt_(attempt) {
+        const std::lock_guard lock(attempt_.mutex);
+        attempt_.channel = &channel;
+        attempt_.stop = std::move(stop);
+        if (attempt_.cancelled) attempt_.stop();
+    }
+    ~Attached() {
+        const std::lock_guard lock(attempt_.mutex);
+        attempt_.channel = nullptr;
+        attempt_.stop = nullptr;
+    }
+    Attached(const Attached&) = delete;
+    Attached& operator=(const Attached&) = delete;
+
+private:
+    Attempt& attempt_;
+};
+
+}  // namespace
+
+void LocalExecutor::Impl::run(const AttemptPtr& attempt) {
+    {
+        const std::lock_guard lock(mutex_);
+        --waiting_;
+        ++running_;
+    }
+    bool cancelled = false;
+    {
+        const std::lock_guard lock(attempt->mutex);
+        cancelled = attempt->cancelled.has_value();
+    }
+    if (cancelled) {
+        // A log says why it never began.
+        Redactor redactor;
+        TaskLog log(path_of(attempt->order), redactor);
+        finish(attempt, {}, &log);
+    } else {
+        run_operator(attempt);
+    }
+    const std::lock_guard lock(mutex_);
+    --running_;
+    if (attempt->deadline) deadlines_.erase(*std::exchange(attempt->deadline, std::nullopt));
+}
+
+std::string LocalExecutor::Impl::path_of(const AttemptOrder& order) const {
+    const task::TaskInfo info = info_of(order, settings_);
+    return log_path(
+        settings_.logs_root, info.dag_id, info.run_id, info.task_id, info.map_index, info.try_number
+    );
+}
+
+const task::Operator* LocalExecutor::Impl::find_operator(const std::string& operator_name) const {
+    const auto found =
+        std::ranges::lower_bound(operators_, operator_name, {}, &task::Operator::name);
+    return found != operators_.end() && found->name == operator_name ? &*found : nullptr;
+}
+
+void LocalExecutor::Impl::run_operator(const AttemptPtr& attempt) {
+    const AttemptOrder& order = attempt->order;
+    const std::string& operator_name =
+        order.dag->tasks.at(static_cast<std::size_t>(order.key.task.task)).operator_name;
+    const task::Operator* op = find_operator(operator_name);
+    if (op != nullptr && op->traits.instant) {
+        run_with(attempt, op);
+        return;
+    }
+    const ThreadPool::Blocking blocking(pool_);
+    if (op != nullptr) {
+        run_with(attempt, op);
+        return;
+    }
+    Redactor redactor;
+    TaskLog log(path_of(order), redactor);
+    Ending ending;
+    ending.outcome = task::fail(
+        ErrorClass::permanent,
+        "operator \"" + operator_name + "\" is not known to this version of Sluice"
+    );
+    finish(attempt, std::move(ending), &log);
+}
+
+void LocalExecutor::Impl::run_with(const AttemptPtr& attempt, const task::Operator* op) {
+    Redactor redactor;
+    TaskLog log(path_of(attempt->order), redactor);
+    AttemptChannel channel(attempt->order, services_, redactor, log);
+    Ending ending;
+    ending.outcome = outcome_of_run([&] {
+        Prepared prepared =
+            prepare(attempt->order, *op, schemas_.at(op->name), settings_, services_, redactor);
+        ending.rendered = std::move(prepared.rendered);
+        switch (op->traits.isolation) {
+            case Isolation::inline_:
+                return run_inline(attempt, *op, std::move(prepared.job), channel);
+            case Isolation::process:
+                return run_worker(attempt, prepared.job, channel, log);
+        }
+        unreachable();
+    });
+    ending.outcome->message = bounded(redactor.redact(ending.outcome->message));
+    ending.xcoms = channel.take_xcoms();
+    ending.outputs = channel.take_outputs();
+    finish(attempt, std::move(ending), &log);
+}
+
+Outcome LocalExecutor::Impl::run_inline(
+    const AttemptPtr& attempt, const task::Operator& op, task::Job job, AttemptChannel& channel
+) {
+    const Json params = revealed_params(job);
+    task::TaskContext context(std::move(job), channel, {"", &spawner_, settings_.scratch_root});
+    const Attached attached(*attempt, channel, [&context] { context.cancel(); });
+    return op.run(context, params);
+}
+
+Outcome LocalExecutor::Impl::run_worker(
+    const AttemptPtr& attempt, const task::Job& job, AttemptChannel& channel, TaskLog& log
+) {
+    const ScratchFolder scratch(settings_.scratch_root);
+    Supervisor supervisor(spawner_, settings_.program, scratch.path, channel, log);
+    const Attached attached(*attempt, channel, [&supervisor] { supervisor.cancel(); });
+    return supervisor.run(job);
+}
+
+void LocalExecutor::Impl::finish(const AttemptPtr& attempt, Ending ending, TaskLog* log) {
+    const AttemptOrder& order = attempt->order;
+    AttemptResult result;
+    result.key = order.key;
+    result.rendered = std::move(ending.rendered);
+    {
+        const std::lock_guard lock(attempt->mutex);
+        // Work that was done before the cancel arrived counts.
+        const bool completed = ending.outcome && ending.outcome->kind != OutcomeKind::failed;
+        if (attempt->cancelled && !completed)
+            ending.outcome = cancelled_outcome(*attempt->cancelled, order);
+    }
+    SLUICE_CHECK(ending.outcome.has_value());
+    result.outcome = std::move(*ending.outcome);
+    if (log != nullptr) note_end(result.outcome, *log);
+    if (result.outcome.kind == OutcomeKind::success) {
+        result.outputs = std::move(ending.outputs);
+        result.xcoms = kept_xcoms(order, std::move(ending.xcoms));
+    }
+    result.end_date = SystemClock().now();
+    {
+        const std::lock_guard lock(attempt->mutex);
+        attempt->result = result;
+    }
+    report_(std::move(result));
+}
+
+}  // namespace sluice::executor
