@@ -6,7 +6,7 @@
 
 #include "base/check.hpp"
 #include "base/limits.hpp"
-#include "task/job.hpp"
+#include "task/operator.hpp"
 
 namespace sluice::executor {
 namespace {

@@ -111,7 +111,7 @@ std::optional<Progress> LocalExecutor::Impl::progress(const AttemptKey& key) con
     return attempt->channel->progress();
 }
 
-Load LocalExecutor::Impl::load() const {
+LocalExecutor::Load LocalExecutor::Impl::load() const {
     const std::lock_guard lock(mutex_);
     return {running_, waiting_, pool_.threads()};
 }
