@@ -126,7 +126,7 @@ bool Scheduler::Impl::clear_into_backfill(
     run->row.backfill = backfill.id;
     run->row.backfill_ordinal = ordinal;
     if (backfill.conf != "{}") run->row.conf = backfill.conf;
-    for (auto& instance : run->tasks) clear_instance(*run, instance, cause);
+    run->each([&](Instance& instance) { clear_instance(*run, instance, cause); });
     reopen(*run, cause);
     return true;
 }

@@ -27,8 +27,8 @@ void add_reachable(
 
 }  // namespace
 
-/// The task numbers that a clear means, in order; all of the run's if none is named.
-std::vector<TaskNo> Scheduler::Impl::select(
+/// The instances that a clear means, in order; all of the run's if none is named.
+std::vector<TaskKey> Scheduler::Impl::select(
     const Run& run, const std::vector<TaskKey>& tasks, const Scope& scope
 ) {
     const Dag& dag = *run.plan->dag;
@@ -37,15 +37,16 @@ std::vector<TaskNo> Scheduler::Impl::select(
     auto with_upstream = chosen;
     if (scope.upstream) add_reachable(dag, with_upstream, &Task::upstream);
     if (scope.downstream) add_reachable(dag, chosen, &Task::downstream);
-    std::vector<TaskNo> result;
-    for (std::size_t i = 0; i < chosen.size(); ++i) {
-        if (!chosen[i] && !with_upstream[i]) continue;
-        const TaskState state = run.tasks[i].row.state;
-        if (state == TaskState::none) continue;
-        if (scope.only_failed && !is_failure(state)) continue;
-        if (scope.only_running && !holds_slots(state)) continue;
-        result.push_back(static_cast<TaskNo>(i));
-    }
+    std::vector<TaskKey> result;
+    run.each([&](const Instance& instance) {
+        const auto no = static_cast<std::size_t>(instance.row.key.task);
+        if (!chosen[no] && !with_upstream[no]) return;
+        const TaskState state = instance.row.state;
+        if (state == TaskState::none) return;
+        if (scope.only_failed && !is_failure(state)) return;
+        if (scope.only_running && !holds_slots(state)) return;
+        result.push_back(instance.row.key);
+    });
     return result;
 }
 
@@ -53,11 +54,8 @@ std::vector<TaskNo> Scheduler::Impl::select(
 std::optional<std::string> Scheduler::Impl::bad_key(
     const Run& run, const std::vector<TaskKey>& tasks
 ) {
-    for (const TaskKey& key : tasks) {
-        const bool known = key.run == run.row.key && key.map_index == unmapped && key.task >= 0 &&
-                           static_cast<std::size_t>(key.task) < run.tasks.size();
-        if (!known) return "run \"" + run.row.run_id + "\" has no such task instance";
-    }
+    for (const TaskKey& key : tasks)
+        if (!run.has(key)) return "run \"" + run.row.run_id + "\" has no such task instance";
     return std::nullopt;
 }
 
@@ -83,7 +81,7 @@ void Scheduler::Impl::clear_instance(Run& run, Instance& instance, const Cause& 
     row.error.clear();
     row.note.clear();
     change(run, instance, TaskState::none, cause);
-    unsettled_.emplace_back(&run, row.key.task);
+    unsettled_.emplace_back(&run, row.key);
 }
 
 /// A finished run is queued again. It starts in a later turn: its row changes once a turn.
@@ -116,14 +114,14 @@ Taken Scheduler::Impl::on(const ClearTasks& event) {
     const auto chosen = select(*run, event.tasks, scope);
     auto& reply = answer(event.request);
     if (event.dry_run) {
-        for (const TaskNo task : chosen) reply.instances.push_back(run->at(task).row);
+        for (const TaskKey& key : chosen) reply.instances.push_back(run->at(key).row);
         reply.run = run->row;
         return Taken::yes;
     }
     const Cause cause{"clear", event.actor.user};
-    for (const TaskNo task : chosen) clear_instance(*run, run->at(task), cause);
+    for (const TaskKey& key : chosen) clear_instance(*run, run->at(key), cause);
     if (is_finished(run->row.state) && event.reset_dag_runs && !chosen.empty()) reopen(*run, cause);
-    for (const TaskNo task : chosen) reply.instances.push_back(run->at(task).row);
+    for (const TaskKey& key : chosen) reply.instances.push_back(run->at(key).row);
     reply.run = run->row;
     audit(
         event.actor,

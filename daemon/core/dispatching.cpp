@@ -4,11 +4,11 @@
 
 namespace sluice::core {
 
-void Scheduler::Impl::evaluate(Run& run, TaskNo task) {
+void Scheduler::Impl::evaluate(Run& run, const TaskKey& key) {
     if (run.row.state != RunState::running) return;
-    auto& instance = run.at(task);
+    auto& instance = run.at(key);
     if (instance.row.state != TaskState::none) return;
-    const Verdict verdict = judge(run.task(task).trigger_rule, instance.up);
+    const Verdict verdict = judge(run.task(key.task).trigger_rule, run.family(key.task).up);
     switch (verdict.kind) {
         case Verdict::Kind::wait:
             unready(run, instance);
@@ -32,9 +32,9 @@ void Scheduler::Impl::evaluate(Run& run, TaskNo task) {
 /// Follows the changes of this turn downstream, without recursion: a chain may be very long.
 void Scheduler::Impl::settle() {
     while (!unsettled_.empty()) {
-        const auto [run, task] = unsettled_.back();
+        const auto [run, key] = unsettled_.back();
         unsettled_.pop_back();
-        evaluate(*run, task);
+        evaluate(*run, key);
     }
 }
 
@@ -51,6 +51,7 @@ void Scheduler::Impl::make_ready(Run& run, Instance& instance) {
     task.run_after = run.row.run_after;
     task.run = run.row.key;
     task.task = no;
+    task.map_index = instance.row.key.map_index;
     task.stamp = instance.stamp;
     task.lane = run.plan->tasks[static_cast<std::size_t>(no)].lane;
     task.since = now_;
@@ -68,7 +69,7 @@ void Scheduler::Impl::unready(Run& run, Instance& instance) {
 Instance* Scheduler::Impl::find_ready(const ReadyTask& task) {
     Run* run = find_run(task.run);
     if (run == nullptr || run->row.state != RunState::running) return nullptr;
-    auto& instance = run->at(task.task);
+    auto& instance = run->at(task.key());
     return instance.ready && instance.stamp == task.stamp ? &instance : nullptr;
 }
 
@@ -190,7 +191,7 @@ void Scheduler::Impl::start_attempt(Run& run, Instance& instance) {
     order.start_date = now_;
     if (!task.execution_timeout) return;
     order.deadline = now_ + *task.execution_timeout;
-    timers_.add({*order.deadline, Timer::Kind::deadline, 0, row.key.run, row.key.task, row.starts});
+    timers_.add({*order.deadline, Timer::Kind::deadline, 0, row.key, row.starts});
 }
 
 void Scheduler::Impl::occupy(Run& run, const Instance& instance) {

@@ -77,7 +77,7 @@ private:
     );
 
     // dispatching.cpp: who may start, and starting it
-    void evaluate(Run& run, TaskNo task);
+    void evaluate(Run& run, const TaskKey& key);
     void settle();
     void make_ready(Run& run, Instance& instance);
     void unready(Run& run, Instance& instance);
@@ -136,7 +136,7 @@ private:
         bool only_failed{false};
         bool only_running{false};
     };
-    static std::vector<TaskNo> select(
+    static std::vector<TaskKey> select(
         const Run& run, const std::vector<TaskKey>& tasks, const Scope& scope
     );
     static std::optional<std::string> bad_key(const Run& run, const std::vector<TaskKey>& tasks);
@@ -194,10 +194,10 @@ private:
     Instant now_;
     TurnNo turn_no_{0};
     bool open_{false};
-    bool again_{false};                               // something is due in the next turn
-    std::vector<Run*> touched_runs_;                  // in this turn, and those loaded in it
-    std::vector<Run*> checks_;                        // may have ended
-    std::vector<std::pair<Run*, TaskNo>> unsettled_;  // an upstream changed
+    bool again_{false};                                // something is due in the next turn
+    std::vector<Run*> touched_runs_;                   // in this turn, and those loaded in it
+    std::vector<Run*> checks_;                         // may have ended
+    std::vector<std::pair<Run*, TaskKey>> unsettled_;  // an upstream changed
     std::vector<DagEntry*> dirty_dags_;
     std::vector<DagEntry*> dirty_next_turn_;
     std::vector<DagEntry*> dag_rows_;      // to be written

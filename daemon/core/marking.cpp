@@ -11,15 +11,15 @@ namespace sluice::core {
 void Scheduler::Impl::stop_unfinished(
     Run& run, TaskState as, const Cause& cause, CancelReason reason
 ) {
-    for (auto& instance : run.tasks) {
+    run.each([&](Instance& instance) {
         const TaskState state = instance.row.state;
         const bool raise = as == TaskState::success && is_failure(state);
-        if (is_finished(state) && !raise) continue;
+        if (is_finished(state) && !raise) return;
         const bool held = holds_slots(state);
         if (held) turn_->cancels.push_back({{instance.row.key, instance.row.starts}, reason});
         const bool skip = as == TaskState::failed && !held;
         mark_instance(run, instance, skip ? TaskState::skipped : as, cause);
-    }
+    });
 }
 
 void Scheduler::Impl::mark_instance(
@@ -38,9 +38,10 @@ int Scheduler::Impl::clear_failed_below(
 ) {
     int cleared = 0;
     const auto below = select(run, marked, {.downstream = true, .only_failed = true});
-    for (const TaskNo task : below) {
-        if (run.at(task).touched == turn_no_) continue;  // marked itself
-        clear_instance(run, run.at(task), cause);
+    for (const TaskKey& key : below) {
+        auto& instance = run.at(key);
+        if (instance.touched == turn_no_) continue;  // marked itself
+        clear_instance(run, instance, cause);
         ++cleared;
     }
     return cleared;
@@ -61,7 +62,7 @@ Taken Scheduler::Impl::on(const SetTaskState& event) {
     if (run->tasks.empty()) make_instances(*run);
     if (const auto wrong = bad_key(*run, event.tasks)) return no(ErrorCode::not_found, *wrong);
     for (const TaskKey& key : event.tasks) {
-        const TaskState from = run->at(key.task).row.state;
+        const TaskState from = run->at(key).row.state;
         if (from != event.state && !legal(from, event.state))
             return no(
                 ErrorCode::conflict,
@@ -70,7 +71,7 @@ Taken Scheduler::Impl::on(const SetTaskState& event) {
     }
     const Cause cause{"mark", event.actor.user};
     for (const TaskKey& key : event.tasks) {
-        auto& instance = run->at(key.task);
+        auto& instance = run->at(key);
         if (instance.row.state == event.state || instance.touched == turn_no_) continue;
         if (holds_slots(instance.row.state))
             turn_->cancels.push_back({{instance.row.key, instance.row.starts}, CancelReason::user});
@@ -86,7 +87,7 @@ Taken Scheduler::Impl::on(const SetTaskState& event) {
     }
     auto& reply = answer(event.request);
     reply.run = run->row;
-    for (const TaskKey& key : event.tasks) reply.instances.push_back(run->at(key.task).row);
+    for (const TaskKey& key : event.tasks) reply.instances.push_back(run->at(key).row);
     const auto first = run->task(event.tasks.front().task).id;
     audit(
         event.actor,
@@ -109,7 +110,9 @@ Taken Scheduler::Impl::on(const SetRunState& event) {
     if (is_touched(*run)) return Taken::next_turn;
     const Cause cause{"mark", event.actor.user};
     if (event.state == RunState::queued) {
-        for (auto& instance : run->tasks) clear_instance(*run, instance, {"clear", cause.actor});
+        run->each([&](Instance& instance) {
+            clear_instance(*run, instance, {"clear", cause.actor});
+        });
         if (is_finished(run->row.state)) reopen(*run, {"clear", cause.actor});
     } else if (!is_finished(run->row.state)) {
         const bool good = event.state == RunState::success;

@@ -14,7 +14,8 @@ bool after(const ReadyTask& a, const ReadyTask& b) { return b.before(a); }
 
 bool ReadyTask::before(const ReadyTask& other) const {
     if (weight != other.weight) return weight > other.weight;
-    return std::tie(run_after, run, task) < std::tie(other.run_after, other.run, other.task);
+    return std::tie(run_after, run, task, map_index) <
+           std::tie(other.run_after, other.run, other.task, other.map_index);
 }
 
 void ReadyHeap::push(const ReadyTask& task) {

@@ -28,13 +28,15 @@ struct ReadyTask {
     Instant run_after;
     RunKey run;
     TaskNo task{no_task};
+    MapIndex map_index{unmapped};
     std::int32_t stamp{};  // of the instance when it became ready: an older one is void
     LaneNo lane{};
     Origin origin{Origin::ready};  // that gate is owed another one if this does not start
     Gate* dag_gate{nullptr};       // Origin::dag_gate: which; gates of runs die with their run
     Instant since;                 // when it became ready
 
-    /// Weight desc, run date asc, then run and task order.
+    [[nodiscard]] TaskKey key() const { return {run, task, map_index}; }
+    /// Weight desc, run date asc, then run, task and map index order.
     [[nodiscard]] bool before(const ReadyTask& other) const;
 };
 

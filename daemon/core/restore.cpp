@@ -41,8 +41,9 @@ Scheduler::Impl::Impl(const Settings& settings, const Snapshot& snapshot)
         if (run == nullptr) continue;
         recount(*run);
         run->active = 0;
-        for (const auto& instance : run->tasks)
+        run->each([&](const Instance& instance) {
             if (holds_slots(instance.row.state)) occupy(*run, instance);
+        });
         auto* backfill = backfill_of(*run);
         if (row.state == RunState::queued)
             enqueue(*run);
@@ -65,9 +66,9 @@ void Scheduler::Impl::recover(const std::vector<AttemptKey>& alive, Instant now,
     for (const RunKey key : keys) {
         Run& run = *find_run(key);
         if (run.row.state != RunState::running) continue;
-        for (auto& instance : run.tasks) {
+        run.each([&](Instance& instance) {
             const auto& row = instance.row;
-            if (!holds_slots(row.state)) continue;
+            if (!holds_slots(row.state)) return;
             const AttemptKey attempt{row.key, row.starts};
             const auto& timeout = run.task(row.key.task).execution_timeout;
             const bool lives = living.contains(attempt);
@@ -79,28 +80,20 @@ void Scheduler::Impl::recover(const std::vector<AttemptKey>& alive, Instant now,
                 lose_attempt(run, instance, "");
             else if (timeout)
                 timers_.add(
-                    {*row.start_date + *timeout,
-                     Timer::Kind::deadline,
-                     0,
-                     row.key.run,
-                     row.key.task,
-                     row.starts}
+                    {*row.start_date + *timeout, Timer::Kind::deadline, 0, row.key, row.starts}
                 );
-        }
+        });
         if (const auto& timeout = run.plan->dag->dagrun_timeout)
-            timers_.add(
-                {*run.row.start_date + *timeout, Timer::Kind::run_timeout, 0, key, no_task, 0}
-            );
+            timers_.add({*run.row.start_date + *timeout, Timer::Kind::run_timeout, 0, {key}, 0});
         resume_instances(run);
     }
     // Attempts that nobody waits for: their rows say that they have ended, or they were marked.
     for (const AttemptKey& attempt : living) {
-        const Run* run = find_run(attempt.task.run);
-        const bool known =
-            run != nullptr && attempt.task.task >= 0 &&
-            static_cast<std::size_t>(attempt.task.task) < run->tasks.size() &&
-            run->tasks[static_cast<std::size_t>(attempt.task.task)].row.starts == attempt.start &&
-            holds_slots(run->tasks[static_cast<std::size_t>(attempt.task.task)].row.state);
+        Run* run = find_run(attempt.task.run);
+        const Instance* instance =
+            run != nullptr && run->has(attempt.task) ? &run->at(attempt.task) : nullptr;
+        const bool known = instance != nullptr && instance->row.starts == attempt.start &&
+                           holds_slots(instance->row.state);
         if (!known) turn_->cancels.push_back({attempt, CancelReason::user});
     }
     for (auto& [id, backfill] : backfills_)

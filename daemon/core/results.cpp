@@ -7,8 +7,8 @@ namespace sluice::core {
 Taken Scheduler::Impl::on(const AttemptEnded& event) {
     const auto& result = event.result;
     Run* run = find_run(result.key.task.run);
-    if (run == nullptr || run->tasks.empty()) return Taken::yes;
-    auto& instance = run->at(result.key.task.task);
+    if (run == nullptr || !run->has(result.key.task)) return Taken::yes;
+    auto& instance = run->at(result.key.task);
     // A report that comes twice, or after a clear, a mark or a loss: history, no longer news.
     if (result.key.start != instance.row.starts) return Taken::yes;
     const TaskState state = instance.row.state;
@@ -55,7 +55,7 @@ void Scheduler::Impl::fail_attempt(Run& run, Instance& instance, const AttemptRe
     const RetrySeed seed{run.row.dag_id, task.id, run.date(), row.try_number};
     row.next_try_at = *row.end_date + retry_delay(task, row.attempts_since_clear, seed, outcome);
     change(run, instance, TaskState::up_for_retry, {"retry"});
-    timers_.add({*row.next_try_at, Timer::Kind::retry, 0, row.key.run, row.key.task, row.starts});
+    timers_.add({*row.next_try_at, Timer::Kind::retry, 0, row.key, row.starts});
 }
 
 /// The attempt ended from outside the task. It costs no retry, but not without end.
@@ -93,7 +93,7 @@ void Scheduler::Impl::end_restarting(Run& run, Instance& instance, const Cause& 
     row.scheduled_at.reset();
     row.lost_in_a_row = 0;
     change(run, instance, TaskState::none, cause);
-    unsettled_.emplace_back(&run, row.key.task);
+    unsettled_.emplace_back(&run, row.key);
 }
 
 /// The attempt goes to history before its row is used for the next one.
@@ -114,18 +114,18 @@ void Scheduler::Impl::put_record(const Instance& instance, TaskState as, bool lo
 }
 
 void Scheduler::Impl::retry_due(const Timer& timer) {
-    Run* run = find_run(timer.run);
-    if (run == nullptr || run->tasks.empty()) return;
-    auto& instance = run->at(timer.task);
+    Run* run = find_run(timer.key.run);
+    if (run == nullptr || !run->has(timer.key)) return;
+    auto& instance = run->at(timer.key);
     if (instance.row.state != TaskState::up_for_retry || instance.row.starts != timer.start) return;
     if (run->row.state == RunState::running) make_ready(*run, instance);
 }
 
 /// The executor ends the attempt and reports it failed; until then it runs.
 void Scheduler::Impl::deadline_passed(const Timer& timer) {
-    Run* run = find_run(timer.run);
-    if (run == nullptr || run->tasks.empty()) return;
-    auto& instance = run->at(timer.task);
+    Run* run = find_run(timer.key.run);
+    if (run == nullptr || !run->has(timer.key)) return;
+    auto& instance = run->at(timer.key);
     if (instance.row.state != TaskState::running || instance.row.starts != timer.start) return;
     instance.timed_out = true;
     turn_->cancels.push_back({{instance.row.key, timer.start}, CancelReason::timeout});

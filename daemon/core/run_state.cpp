@@ -8,7 +8,7 @@ void make_instances(Run& run) {
     const auto& dag = *run.plan->dag;
     run.tasks.resize(dag.tasks.size());
     for (std::size_t i = 0; i < dag.tasks.size(); ++i) {
-        auto& row = run.tasks[i].row;
+        auto& row = run.tasks[i].one.row;
         row.key = {run.row.key, static_cast<TaskNo>(i), unmapped};
         row.max_tries = dag.tasks[i].retries;
         run.tasks[i].up.total = static_cast<std::int32_t>(dag.tasks[i].upstream.size());
@@ -17,9 +17,8 @@ void make_instances(Run& run) {
 }
 
 void restore_instance(Run& run, const TaskInstance& row) {
-    SLUICE_CHECK(row.key.task >= 0);
-    SLUICE_CHECK(static_cast<std::size_t>(row.key.task) < run.tasks.size());
-    auto& instance = run.at(row.key.task);
+    SLUICE_CHECK(run.has(row.key));
+    auto& instance = run.at(row.key);
     instance.row = row;
     instance.has_row = true;
 }
@@ -50,25 +49,27 @@ void recount(Run& run) {
     run.unfinished = 0;
     run.active = 0;
     run.waiting = 0;
-    for (auto& instance : run.tasks) {
-        instance.up = {};
+    for (auto& family : run.tasks) family.up = {};
+    run.each([&run](const Instance& instance) {
         const TaskState state = instance.row.state;
         if (!is_finished(state)) ++run.unfinished;
         if (holds_slots(state)) ++run.active;
         if (is_waiting(state) || (state == TaskState::none && instance.ready)) ++run.waiting;
-        for (const TaskNo up : run.task(instance.row.key.task).upstream) {
-            ++instance.up.total;
-            instance.up.add(run.at(up).row.state, 1);
+        for (const TaskNo down : run.task(instance.row.key.task).downstream) {
+            auto& counts = run.family(down).up;
+            ++counts.total;
+            counts.add(state, 1);
         }
-    }
+    });
 }
 
 RunState end_state(const Run& run) {
-    for (const auto& instance : run.tasks) {
-        if (!run.task(instance.row.key.task).downstream.empty()) continue;
-        if (is_failure(instance.row.state)) return RunState::failed;
-    }
-    return RunState::success;
+    bool failed = false;
+    run.each([&](const Instance& instance) {
+        const bool leaf = run.task(instance.row.key.task).downstream.empty();
+        failed = failed || (leaf && is_failure(instance.row.state));
+    });
+    return failed ? RunState::failed : RunState::success;
 }
 
 }  // namespace sluice::core

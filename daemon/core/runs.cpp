@@ -145,29 +145,22 @@ void Scheduler::Impl::start_run(Run& run) {
     change_run(run, RunState::running, {"started"});
     if (run.tasks.empty()) make_instances(run);
     if (const auto& timeout = run.plan->dag->dagrun_timeout)
-        timers_.add({now_ + *timeout, Timer::Kind::run_timeout, 0, run.row.key, no_task, 0});
+        timers_.add({now_ + *timeout, Timer::Kind::run_timeout, 0, {run.row.key}, 0});
     resume_instances(run);
 }
 
 /// Looks at every instance: at the start of a run and after a restart of the daemon.
 void Scheduler::Impl::resume_instances(Run& run) {
-    for (std::size_t i = 0; i < run.tasks.size(); ++i) {
-        auto& instance = run.tasks[i];
+    run.each([&](Instance& instance) {
         const auto& row = instance.row;
         if (row.state == TaskState::none)
-            evaluate(run, static_cast<TaskNo>(i));
+            evaluate(run, row.key);
         else if (row.state == TaskState::scheduled)
             make_ready(run, instance);
         else if (row.state == TaskState::up_for_retry)
-            timers_.add(
-                {row.next_try_at.value_or(now_),
-                 Timer::Kind::retry,
-                 0,
-                 row.key.run,
-                 row.key.task,
-                 row.starts}
+            timers_.add({row.next_try_at.value_or(now_), Timer::Kind::retry, 0, row.key, row.starts}
             );
-    }
+    });
     check_later(run);
 }
 
@@ -209,7 +202,7 @@ void Scheduler::Impl::check_runs() {
 }
 
 void Scheduler::Impl::run_timed_out(const Timer& timer) {
-    Run* run = find_run(timer.run);
+    Run* run = find_run(timer.key.run);
     if (run == nullptr || run->row.state != RunState::running) return;
     const auto timeout = run->plan->dag->dagrun_timeout;
     if (!timeout || *run->row.start_date + *timeout > now_) return;  // it started anew since
@@ -231,9 +224,9 @@ void Scheduler::Impl::forget_run(RunKey key) {
         SLUICE_CHECK(date != end);
         run.dag->open_dates.erase(date);
     }
-    for (auto& instance : run.tasks) {
+    run.each([this](const Instance& instance) {
         if (instance.ready) --ready_;
-    }
+    });
     Plan* plan = run.plan;
     const DagEntry& dag = *run.dag;
     runs_.erase(at);

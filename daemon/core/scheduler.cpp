@@ -65,7 +65,7 @@ std::vector<TaskInstance> Scheduler::Impl::instances(RunKey run) const {
     const auto at = runs_.find(run);
     if (at == runs_.end()) return rows;
     rows.reserve(at->second->tasks.size());
-    for (const auto& instance : at->second->tasks) rows.push_back(instance.row);
+    at->second->each([&rows](const Instance& instance) { rows.push_back(instance.row); });
     return rows;
 }
 
@@ -73,14 +73,13 @@ std::vector<Scheduler::PoolUse> Scheduler::Impl::pool_use() const {
     std::vector<PoolUse> result;
     std::unordered_map<PoolNo, std::int64_t> scheduled;
     for (const auto& [key, run] : runs_)
-        for (const auto& instance : run->tasks)
-            if (instance.ready) {
-                const auto& plan =
-                    run->plan->tasks[static_cast<std::size_t>(instance.row.key.task)];
-                const auto& demand = queue_.demand(plan.lane);
-                for (std::size_t i = 0; i < static_cast<std::size_t>(demand.size); ++i)
-                    scheduled[demand.parts[i].pool] += demand.parts[i].amount;
-            }
+        run->each([&, run = run.get()](const Instance& instance) {
+            if (!instance.ready) return;
+            const auto& plan = run->plan->tasks[static_cast<std::size_t>(instance.row.key.task)];
+            const auto& demand = queue_.demand(plan.lane);
+            for (std::size_t i = 0; i < static_cast<std::size_t>(demand.size); ++i)
+                scheduled[demand.parts[i].pool] += demand.parts[i].amount;
+        });
     const auto& all = pools_.all();
     for (std::size_t i = 0; i < all.size(); ++i) {
         if (!all[i].exists) continue;

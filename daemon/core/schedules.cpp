@@ -190,7 +190,7 @@ void Scheduler::Impl::advance(DagEntry& dag) {
 void Scheduler::Impl::wake_dag(DagEntry& dag, Instant at) {
     if (at <= now_ || (dag.timer_at && *dag.timer_at <= at)) return;
     dag.timer_at = at;
-    timers_.add({at, Timer::Kind::dag, dag.no, {}, no_task, 0});
+    timers_.add({at, Timer::Kind::dag, dag.no, {}, 0});
 }
 
 void Scheduler::Impl::show_next(DagEntry& dag, const std::optional<RunTimes>& next) {

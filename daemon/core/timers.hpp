@@ -16,8 +16,7 @@ struct Timer {
     Instant at;
     Kind kind{Kind::dag};
     std::int32_t dag{};    // dag: its number
-    RunKey run;            // else
-    TaskNo task{no_task};  // retry, deadline
+    TaskKey key;           // else: the run, and of retry and deadline the instance
     std::int32_t start{};  // deadline: of which attempt; retry: after which
 };
 

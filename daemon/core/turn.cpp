@@ -21,7 +21,7 @@ void Scheduler::Impl::begin_turn(Instant now, Turn& turn) {
     fire_timers();
     for (const TaskKey& key : std::exchange(held_over_, {}))
         if (Run* run = find_run(key.run)) {
-            evaluate(*run, key.task);
+            evaluate(*run, key);
             check_later(*run);
         }
 }
@@ -146,16 +146,19 @@ void Scheduler::Impl::change(Run& run, Instance& instance, TaskState to, const C
     if (!holds_slots(from) && holds_slots(to)) occupy(run, instance);
     if (is_finished(from) || is_finished(to)) {
         for (const TaskNo down : run.task(instance.row.key.task).downstream) {
-            auto& counts = run.at(down).up;
+            auto& counts = run.family(down).up;
             counts.add(from, -1);
             counts.add(to, 1);
-            unsettled_.emplace_back(&run, down);
+            unsettled_.emplace_back(&run, TaskKey{run.row.key, down, unmapped});
         }
         check_later(run);
     }
     touch(run);
-    put_transition(run, instance.row.key.task, static_cast<int>(from), static_cast<int>(to), cause);
-    turn_->transitions.back().try_number = instance.row.try_number;
+    const TaskKey& key = instance.row.key;
+    put_transition(run, key.task, static_cast<int>(from), static_cast<int>(to), cause);
+    auto& log = turn_->transitions.back();
+    log.map_lo = log.map_hi = key.map_index;
+    log.try_number = instance.row.try_number;
     auto& row = turn_->tasks.emplace_back();
     row.row = instance.has_row ? RowIs::existing : RowIs::fresh;
     row.from = from;
