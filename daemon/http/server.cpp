@@ -1,11 +1,7 @@
 #include "http/server.hpp"
 
-#include <algorithm>
-#include <cctype>
 #include <condition_variable>
-#include <ctime>
 #include <mutex>
-#include <random>
 #include <thread>
 #include <unordered_set>
 
@@ -31,6 +27,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/error.hpp"
+#include "http/incoming.hpp"
 #include "http/pool.hpp"
 #include "http/stream.hpp"
 
@@ -74,62 +71,19 @@ struct Read {
     std::string error;
 };
 
-std::string http_date() {
-    const std::time_t now = std::time(nullptr);
-    std::tm utc{};
-    gmtime_r(&now, &utc);
-    std::array<char, 40> text{};
-    const auto size = std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &utc);
-    return {text.data(), size};
-}
-
-bool is_plain_id(std::string_view id) {
-    if (id.empty() || id.size() > 64) return false;
-    return std::ranges::all_of(id, [](char c) {
-        return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
-    });
-}
-
-std::string new_request_id() {
-    static std::atomic<std::uint64_t> counter{std::random_device{}()};
-    return "req-" + std::to_string(counter.fetch_add(1));
-}
-
-std::string lower(std::string_view text) {
-    std::string out(text);
-    for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    return out;
-}
-
 /// Empty path = not a request target that this server serves.
 Request to_request(bhttp::request<bhttp::string_body>&& message, const std::string& remote) {
     Request request;
     request.method = std::string(message.method_string());
-    std::string_view target(message.target().data(), message.target().size());
-    for (const std::string_view scheme : {"http://", "https://"}) {
-        if (!target.starts_with(scheme)) continue;
-        target.remove_prefix(scheme.size());
-        const auto slash = target.find('/');
-        target = slash == std::string_view::npos ? std::string_view("/") : target.substr(slash);
-    }
-    target = target.substr(0, target.find('#'));
-    const auto mark = target.find('?');
-    if (target.starts_with('/')) request.path = std::string(target.substr(0, mark));
-    if (mark != std::string_view::npos) request.query_text = std::string(target.substr(mark + 1));
-    request.query = parse_query(request.query_text);
+    set_target(request, {message.target().data(), message.target().size()});
     for (const auto& field : message) {
         const auto name = field.name_string();
         const auto value = field.value();
-        request.headers.emplace_back(
-            lower({name.data(), name.size()}), std::string(value.data(), value.size())
-        );
+        add_header(request, {name.data(), name.size()}, {value.data(), value.size()});
     }
     request.body = std::move(message.body());
     request.remote = remote;
-    for (const std::string_view name : {"x-request-id", "correlation-id"})
-        if (request.request_id.empty() && is_plain_id(request.header(name)))
-            request.request_id = std::string(request.header(name));
-    if (request.request_id.empty()) request.request_id = new_request_id();
+    request.request_id = request_id_of(request);
     return request;
 }
 
