@@ -2,6 +2,7 @@
 // Heavy: include it in .cpp files and in headers of this folder that views need.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -19,6 +20,7 @@ inline Json time_or_null(const std::optional<Instant>& at) {
 inline Json text_or_null(const std::string& text) {
     return text.empty() ? Json(nullptr) : Json(text);
 }
+inline std::int64_t to_millis(Instant at) { return to_micros(at) / 1'000; }
 /// What a caller sent. Throws Failure(422) when it is not JSON or is nested deeper than 64 levels
 /// (copying and printing a value recurse).
 Json parse_sent(const std::string& text);

@@ -12,6 +12,7 @@
 #include "api/failure.hpp"
 #include "api/json.hpp"
 #include "api/live_batch.hpp"
+#include "api/live_frames.hpp"
 #include "api/log_view.hpp"
 #include "api/services.hpp"
 #include "http/stream.hpp"
@@ -28,9 +29,6 @@ constexpr auto ping_pace = 15s;
 constexpr std::size_t log_lines = 2'000;  // a log event
 constexpr std::size_t past_items = 100'000;
 constexpr std::size_t stream_bytes = std::size_t{4} << 20;
-constexpr std::size_t known_runs = 5'000;
-
-std::int64_t millis(Instant at) { return to_micros(at) / 1'000; }
 
 /// A log that a stream follows.
 struct Tail {
@@ -63,14 +61,6 @@ struct Wait {
     bool told{false};  // the end was pushed
 };
 
-/// What the ids of a run stand for.
-struct RunName {
-    std::string dag_id;
-    std::string run_id;
-    DagPtr dag;
-    int version_number{};
-};
-
 }  // namespace
 
 class Live::Impl {
@@ -78,10 +68,10 @@ public:
     Impl(runtime::Runtime& runtime, store::Queries& queries, Versions& versions, const Clock& clock)
         : runtime_(runtime),
           queries_(queries),
-          versions_(versions),
           clock_(clock),
           subscription_(runtime.feed().subscribe()),
-          floor_(runtime.seq()) {
+          floor_(runtime.seq()),
+          frames_(runtime, queries, versions) {
         subscription_->on_ready([this] { wake(); });
         thread_ = std::thread([this] { run(); });
     }
@@ -113,18 +103,11 @@ private:
     void serve_waits(const Batch& batch, Steady::time_point now);
     void ping();
     void forget_gone();
-    const RunName* name_of(RunKey key);
-    void remember(RunKey key, const std::string& dag_id, const std::string& run_id, VersionId id);
-    std::string frame_for(const Watcher& watcher, const Batch& batch);
-    Json tasks_for(const Watcher& watcher, const Batch& batch);
-    Json runs_for(const Watcher& watcher, const Batch& batch);
-    Json dags_for(const Watcher& watcher, const Batch& batch);
     std::string replay(const Watcher& watcher, std::int64_t since);
     std::string bye(const char* why);
 
     runtime::Runtime& runtime_;
     store::Queries& queries_;
-    Versions& versions_;
     const Clock& clock_;
     std::shared_ptr<runtime::Feed::Subscription> subscription_;
 
@@ -139,7 +122,7 @@ private:
     std::deque<Batch> past_;
     std::size_t past_size_{0};
     Seq floor_;  // everything after it is in past_
-    std::map<RunKey, RunName> names_;
+    LiveFrames frames_;
 
     Steady::time_point next_ping_{Steady::now() + ping_pace};
     Steady::time_point last_frame_{};
@@ -219,137 +202,11 @@ void Live::Impl::resync_all() {
         watcher->stream->push(http::sse_event("", "resync", R"({"why":"buffer"})"));
 }
 
-void Live::Impl::remember(
-    RunKey key, const std::string& dag_id, const std::string& run_id, VersionId id
-) {
-    if (names_.contains(key)) return;
-    if (names_.size() >= known_runs) names_.clear();
-    RunName name{dag_id, run_id, runtime_.registry().find_version(id), 0};
-    if (!name.dag) {
-        const auto row = queries_.run(key);
-        if (row) {
-            name.version_number = row->version_number;
-            name.dag = versions_.dag(id, dag_id, row->version_number);
-        }
-    } else {
-        name.version_number = name.dag->version_number;
-    }
-    names_[key] = std::move(name);
-}
-
-const RunName* Live::Impl::name_of(RunKey key) {
-    const auto found = names_.find(key);
-    if (found != names_.end()) return &found->second;
-    const auto row = queries_.run(key);
-    if (!row) return nullptr;
-    remember(key, row->run.dag_id, row->run.run_id, row->run.version);
-    return &names_[key];
-}
-
-Json Live::Impl::tasks_for(const Watcher& watcher, const Batch& batch) {
-    Json list = Json::array();
-    const bool wanted = std::ranges::any_of(watcher.topics, [](const Topic& topic) {
-        return topic.kind == Topic::Kind::dag || topic.kind == Topic::Kind::run;
-    });
-    if (!wanted) return list;
-    for (const auto& [key, news] : batch.tasks) {
-        const RunName* run = name_of(key.run);
-        if (run == nullptr || !run->dag) continue;
-        const bool mine = std::ranges::any_of(watcher.topics, [&](const Topic& topic) {
-            return topic.dag_id == run->dag_id &&
-                   (topic.kind == Topic::Kind::dag ||
-                    (topic.kind == Topic::Kind::run && topic.run_id == run->run_id));
-        });
-        const auto no = static_cast<std::size_t>(key.task);
-        if (!mine || no >= run->dag->tasks.size()) continue;
-        list.push_back(
-            {run->dag_id,
-             run->run_id,
-             run->dag->tasks[no].id,
-             key.map_index,
-             std::string(1, news.letter),
-             news.try_number,
-             news.at_ms}
-        );
-    }
-    return list;
-}
-
-Json Live::Impl::runs_for(const Watcher& watcher, const Batch& batch) {
-    Json list = Json::array();
-    for (const auto& [key, news] : batch.runs) {
-        const bool mine = std::ranges::any_of(watcher.topics, [&](const Topic& topic) {
-            switch (topic.kind) {
-                case Topic::Kind::dags:
-                    return true;
-                case Topic::Kind::dag:
-                    return topic.dag_id == news.dag_id;
-                case Topic::Kind::run:
-                    return topic.dag_id == news.dag_id && topic.run_id == news.run_id;
-                case Topic::Kind::log:
-                    return false;
-            }
-            return false;
-        });
-        if (!mine) continue;
-        remember(key, news.dag_id, news.run_id, news.version);
-        list.push_back(
-            {news.dag_id,
-             news.run_id,
-             std::string(1, letter(news.state)),
-             news.at_ms,
-             news.type,
-             news.logical_date ? Json(millis(*news.logical_date)) : Json(),
-             millis(news.run_after),
-             names_[key].version_number}
-        );
-    }
-    return list;
-}
-
-Json Live::Impl::dags_for(const Watcher& watcher, const Batch& batch) {
-    Json list = Json::array();
-    for (const auto& [id, news] : batch.dags) {
-        const bool mine = std::ranges::any_of(watcher.topics, [&](const Topic& topic) {
-            return topic.kind == Topic::Kind::dags ||
-                   (topic.kind == Topic::Kind::dag && topic.dag_id == id);
-        });
-        if (!mine) continue;
-        if (news.gone) {
-            list.push_back({id, nullptr});
-            continue;
-        }
-        Json what = Json::object();
-        if (news.has_state) {
-            what["paused"] = news.paused.value_or(false);
-            what["next"] = news.next ? Json(millis(*news.next)) : Json();
-        }
-        if (news.defined) {
-            const auto listed = runtime_.registry().find(id);
-            if (listed) what["ver"] = listed->dag->version_number;
-            what["new"] = true;
-        }
-        list.push_back({id, std::move(what)});
-    }
-    return list;
-}
-
-std::string Live::Impl::frame_for(const Watcher& watcher, const Batch& batch) {
-    Json json;
-    json["seq"] = batch.seq.value;
-    if (Json tasks = tasks_for(watcher, batch); !tasks.empty()) json["ti"] = std::move(tasks);
-    if (Json runs = runs_for(watcher, batch); !runs.empty()) json["run"] = std::move(runs);
-    if (Json dags = dags_for(watcher, batch); !dags.empty()) json["dag"] = std::move(dags);
-    if (batch.import_errors) json["err"] = runtime_.registry().import_errors().size();
-    if (json.size() == 1) return {};
-    return http::sse_event(std::to_string(batch.seq.value), "b", dump(json));
-}
-
 void Live::Impl::flush(const Batch& batch) {
     const std::lock_guard lock(mutex_);
     // A run that was cleared or went on changes nothing of its name; a new one is learned here.
     for (const auto& watcher : watchers_) {
-        const std::string text = frame_for(*watcher, batch);
+        const std::string text = frames_.frame_for(watcher->topics, batch);
         if (!text.empty()) watcher->stream->push(text);
     }
 }
@@ -357,7 +214,7 @@ void Live::Impl::flush(const Batch& batch) {
 void Live::Impl::ping() {
     next_ping_ = Steady::now() + ping_pace;
     Json json;
-    json["server_ms"] = millis(clock_.now());
+    json["server_ms"] = to_millis(clock_.now());
     const std::string text = http::sse_event("", "ping", dump(json));
     const std::lock_guard lock(mutex_);
     for (const auto& watcher : watchers_) watcher->stream->push(text);
@@ -376,7 +233,7 @@ void Live::Impl::poll_log(Watcher& watcher, Tail& tail) {
     json["lines"] = Json::array();
     for (const auto& line : page.lines)
         json["lines"].push_back(
-            {line.number, millis(line.at), std::string(1, level_letter(line.level)), line.event}
+            {line.number, to_millis(line.at), std::string(1, level_letter(line.level)), line.event}
         );
     tail.line = page.next_line;
     tail.offset = page.next_offset;
@@ -436,7 +293,7 @@ std::string Live::Impl::replay(const Watcher& watcher, std::int64_t since) {
         const bool timeless = batch.seq.value == since && batch.tasks.empty() && batch.runs.empty();
         if (batch.seq.value > since || timeless) merged.add(batch);
     }
-    return merged.empty() ? std::string() : frame_for(watcher, merged);
+    return merged.empty() ? std::string() : frames_.frame_for(watcher.topics, merged);
 }
 
 http::Reply Live::Impl::open(
@@ -489,7 +346,7 @@ http::Reply Live::Impl::open(
             throw failure(429, "Too many live streams of this user are open (limit 20)");
         Json hello;
         hello["seq"] = runtime_.seq().value;
-        hello["server_ms"] = millis(clock_.now());
+        hello["server_ms"] = to_millis(clock_.now());
         reply.body = http::sse_event("", "hello", dump(hello));
         if (resumes) reply.body += replay(*watcher, since);
         watchers_.push_back(watcher);

@@ -2,25 +2,24 @@
 
 #include <cstdlib>
 
+#include "api/json.hpp"
 #include "http/message.hpp"
 #include "model/states.hpp"
 
 namespace sluice::api {
 namespace {
 
-std::int64_t millis(Instant at) { return to_micros(at) / 1'000; }
-
 std::int64_t moment(const DagRun& run, Instant otherwise) {
     switch (run.state) {
         case RunState::queued:
-            return millis(run.queued_at);
+            return to_millis(run.queued_at);
         case RunState::running:
-            return millis(run.start_date.value_or(otherwise));
+            return to_millis(run.start_date.value_or(otherwise));
         case RunState::success:
         case RunState::failed:
-            return millis(run.end_date.value_or(otherwise));
+            return to_millis(run.end_date.value_or(otherwise));
     }
-    return millis(otherwise);
+    return to_millis(otherwise);
 }
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -87,7 +86,7 @@ Batch batch_of(const runtime::Change& change) {
         Instant at = change.at;
         if (instance.state == TaskState::running && instance.start_date) at = *instance.start_date;
         if (is_finished(instance.state) && instance.end_date) at = *instance.end_date;
-        news.at_ms = millis(at);
+        news.at_ms = to_millis(at);
         batch.tasks[instance.key] = news;
     }
     for (const DagRun& run : change.runs)

@@ -14,7 +14,6 @@ Rows status_endpoints();
 
 // Shared by them.
 Json millis_or_null(const std::optional<Instant>& at);
-std::int64_t to_millis(Instant at);
 /// {"seq", "server_ms"}: `seq` is taken before any row is read.
 Json head(Services& services);
 Json ui_run(Services& services, const store::RunRow& row);

@@ -301,8 +301,6 @@ Reply get_stream(Services& services, const Request& request, const Caller& calle
 
 }  // namespace
 
-std::int64_t to_millis(Instant at) { return to_micros(at) / 1'000; }
-
 Json millis_or_null(const std::optional<Instant>& at) {
     return at ? Json(to_millis(*at)) : Json(nullptr);
 }
