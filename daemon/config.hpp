@@ -19,6 +19,8 @@ struct Config {
     int parallelism{128};           // attempts at once
     int threads{0};                 // of the task pool; 0 = chosen from parallelism and cores
     bool dags_are_paused_at_creation{true};
+    /// How long a new owner waits for the file of a DAG that it knows before the DAG is stale.
+    Duration dag_stale_after{std::chrono::minutes{5}};
     Duration lease{std::chrono::seconds{10}};
     std::string log_level{"info"};
 };

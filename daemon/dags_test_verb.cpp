@@ -1,15 +1,18 @@
 // dags_test_verb.cpp — `sluice dags test FILE DATE`: one whole DAG run without daemon or run-state
 // database, which leaves nothing behind: the journal and the ledger are in memory, the lake and the
 // logs are a temporary folder, warehouse tables go to a throw-away schema that is dropped.
+#include <ctime>
 #include <filesystem>
 #include <iostream>
 #include <memory>
 #include <set>
 
 #include <CLI/CLI.hpp>
-#include <libpq-fe.h>
+#include <fcntl.h>
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.hpp"
@@ -28,6 +31,7 @@
 #include "store/connection_pool.hpp"
 #include "store/memory_journal.hpp"
 #include "task_services.hpp"
+#include "test_schemas.hpp"
 #include "wiring.hpp"
 
 namespace sluice {
@@ -42,25 +46,49 @@ struct Options {
     std::string conf{"{}"};
 };
 
-/// A folder that is gone when this object is.
+/// A folder that is gone when this object is; a killed test's is removed by the next one.
 class TemporaryFolder {
 public:
     TemporaryFolder() {
-        std::string pattern = (fs::temp_directory_path() / "sluice-dags-test-XXXXXX").string();
+        sweep();
+        std::string pattern = (fs::temp_directory_path() / (name + "XXXXXX")).string();
         if (::mkdtemp(pattern.data()) == nullptr)
             throw Error(ErrorCode::internal, "cannot make a temporary folder");
         path_ = pattern;
+        lock_ = ::open(pattern.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        ::flock(lock_, LOCK_EX | LOCK_NB);
     }
     ~TemporaryFolder() {
         std::error_code ignored;
         fs::remove_all(path_, ignored);
+        ::close(lock_);
     }
     TemporaryFolder(const TemporaryFolder&) = delete;
     TemporaryFolder& operator=(const TemporaryFolder&) = delete;
     [[nodiscard]] const fs::path& path() const { return path_; }
 
 private:
+    /// Removes those that no process holds and that are older than the moment between mkdtemp and
+    /// flock.
+    static void sweep() {
+        std::error_code ignored;
+        for (const auto& entry : fs::directory_iterator(fs::temp_directory_path(), ignored)) {
+            if (!entry.path().filename().string().starts_with(name)) continue;
+            const int folder =
+                ::open(entry.path().c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+            if (folder < 0) continue;
+            struct stat info{};
+            const bool ours = ::fstat(folder, &info) == 0 && info.st_uid == ::geteuid();
+            const bool old = info.st_ctim.tv_sec + 60 < ::time(nullptr);
+            if (ours && old && ::flock(folder, LOCK_EX | LOCK_NB) == 0)
+                fs::remove_all(entry.path(), ignored);
+            ::close(folder);
+        }
+    }
+
+    inline static const std::string name = "sluice-dags-test-";
     fs::path path_;
+    int lock_{-1};
 };
 
 /// Connections from the environment, else from the home's store when its PostgreSQL runs; the lake
@@ -175,14 +203,13 @@ public:
     ~TestRun() {
         runtime_.stop();
         executor_.stop();
-        drop_schemas();
     }
     TestRun(const TestRun&) = delete;
     TestRun& operator=(const TestRun&) = delete;
 
     /// Runs to the end; true if it succeeded.
     bool run(const Options& options) {
-        drop_schemas();
+        take_schemas();
         runtime_.start();
         const auto feed = runtime_.feed().subscribe();
         listed_ = runtime_.define(dag_, {});
@@ -222,12 +249,8 @@ private:
                     runtime_.query([&](const core::Scheduler&) { values = journal_.xcoms(key); });
                     return values;
                 },
-            .schema_suffix = schema_suffix(),
+            .schema_suffix = TestSchemas::suffix(),
         });
-    }
-
-    [[nodiscard]] static std::string schema_suffix() {
-        return "__test_" + std::to_string(::getpid());
     }
 
     void tell(const TaskInstance& instance, const std::string& run_id) {
@@ -248,33 +271,17 @@ private:
         ));
     }
 
-    void drop_schemas() {
-        for (const auto& [schema, conn_id] : dag_.schemas) {
-            const auto place = connections_.find(conn_id, dag_.lake);
-            if (!place || place->type != "postgres") continue;
-            const auto port = std::to_string(place->port == 0 ? 5432 : place->port);
-            const char* const keys[] = {"host", "port", "user", "password", "dbname", nullptr};
-            const char* const values[] = {
-                place->host.c_str(),
-                port.c_str(),
-                place->login.c_str(),
-                place->password.reveal().c_str(),
-                place->schema.c_str(),
-                nullptr,
-            };
-            const std::unique_ptr<PGconn, decltype(&PQfinish)> connection(
-                PQconnectdbParams(keys, values, 0), PQfinish
-            );
-            const std::string sql = "set client_min_messages = warning; drop schema if exists \"" +
-                                    schema + schema_suffix() + "\" cascade";
-            PQclear(PQexec(connection.get(), sql.c_str()));
-        }
+    void take_schemas() {
+        for (const auto& [schema, conn_id] : dag_.schemas)
+            if (const auto place = connections_.find(conn_id, dag_.lake))
+                schemas_.take(*place, schema);
     }
 
     Dag dag_;
     DagPtr listed_;
     TemporaryFolder folder_;
     TestConnections connections_;
+    TestSchemas schemas_;
     std::map<std::string, Secret> secrets_;
     SystemClock clock_;
     store::MemoryLedger ledger_;

@@ -26,6 +26,7 @@
 #include "store/pg_journal.hpp"
 #include "store/queries.hpp"
 #include "task_services.hpp"
+#include "test_schemas.hpp"
 
 namespace sluice {
 namespace {
@@ -90,7 +91,8 @@ public:
               [this](const std::string& text, const std::string& file) {
                   return loading_.load(text, file);
               },
-              runtime_
+              runtime_,
+              config_.dag_stale_after
           ) {
         runtime_.start();
         put_connections();
@@ -185,6 +187,8 @@ private:
              .shop_url = cluster_->url("shop"),
              .warehouse_url = cluster_->url("warehouse")}
         );
+        if (const int left = TestSchemas::sweep(cluster_->url("warehouse")); left > 0)
+            spdlog::info("dropped {} schemas that a killed `dags test` had left", left);
     }
 
     Config config_;

@@ -70,6 +70,15 @@ void add_common(CLI::App& verb, Config& config) {
             "--threads", config.threads, "threads of the task pool (default: by parallelism)"
     )
         ->check(CLI::Range(1, 10'000));
+    verb.add_option_function<double>(
+            "--dag-stale-after",
+            [&config](double seconds) {
+                config.dag_stale_after =
+                    std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+            },
+            "seconds until a DAG whose file is missing at the start is stale (default: 300)"
+    )
+        ->check(CLI::Range(0.0, 86'400.0));
     verb.add_option("--log-level", config.log_level, "debug, info, warn or error")
         ->capture_default_str();
     verb.add_flag(

@@ -45,16 +45,25 @@ Problem problem_of(const std::string& file, std::string code, std::string messag
     return {.code = std::move(code), .file = file, .message = std::move(message)};
 }
 
+int milliseconds_until(std::chrono::steady_clock::time_point at) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(at - std::chrono::steady_clock::now());
+    return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 60'000));
+}
+
 }  // namespace
 
-DagFolder::DagFolder(fs::path root, Load load, Runtime& runtime)
-    : root_(std::move(root)), load_(std::move(load)), runtime_(runtime) {}
+DagFolder::DagFolder(fs::path root, Load load, Runtime& runtime, Duration stale_after)
+    : root_(std::move(root)),
+      load_(std::move(load)),
+      runtime_(runtime),
+      stale_after_(stale_after) {}
 
 DagFolder::~DagFolder() { stop(); }
 
 void DagFolder::start() {
     scan();
-    forget_unknown();
+    if (stale_after_ <= Duration{}) forget_unknown();
     stop_fd_ = ::eventfd(0, EFD_CLOEXEC);
     thread_ = std::thread([this] { watch(); });
 }
@@ -93,14 +102,12 @@ void DagFolder::watch() {
     constexpr int again_ms = 1'000;
     bool failed = false;
     bool changed = true;  // something may have come between the first scan and the watch
+    std::optional<std::chrono::steady_clock::time_point> forget_at;
+    if (stale_after_ > Duration{}) forget_at = std::chrono::steady_clock::now() + stale_after_;
     for (;;) {
-        const int ready = ::poll(
-            fds.data(),
-            fds.size(),
-            changed  ? quiet_ms
-            : failed ? again_ms
-                     : unasked_ms
-        );
+        int patience = changed ? quiet_ms : failed ? again_ms : unasked_ms;
+        if (forget_at && !failed) patience = std::min(patience, milliseconds_until(*forget_at));
+        const int ready = ::poll(fds.data(), fds.size(), patience);
         if ((fds[1].revents & POLLIN) != 0) break;
         if (ready > 0) {
             alignas(inotify_event) std::array<char, 16'384> events;
@@ -114,6 +121,10 @@ void DagFolder::watch() {
         try {
             scan();
             failed = false;
+            if (forget_at && milliseconds_until(*forget_at) == 0) {
+                forget_unknown();
+                forget_at.reset();
+            }
         } catch (const std::exception& error) {
             if (!std::exchange(failed, true))
                 spdlog::error("the DAG folder could not be read: {}", error.what());

@@ -27,13 +27,18 @@ public:
     /// to the folder. What needs an engine (types, classes, edges from SQL) is part of it.
     using Load = std::function<Parsed<Dag>(const std::string& text, const std::string& file)>;
 
-    DagFolder(std::filesystem::path root, Load load, Runtime& runtime);
+    /// A DAG that is known from before and has no file at the first look is stale after
+    /// `stale_after` only: a new owner's folder may be filled a moment later. A file that goes
+    /// while it is watched makes its DAG stale at once.
+    DagFolder(
+        std::filesystem::path root, Load load, Runtime& runtime, Duration stale_after = Duration{}
+    );
     ~DagFolder();
     DagFolder(const DagFolder&) = delete;
     DagFolder& operator=(const DagFolder&) = delete;
 
-    /// Loads everything once, forgets the DAGs whose files went while nobody looked, then watches
-    /// until `stop`.
+    /// Loads everything once, then watches until `stop`; after `stale_after` it forgets the DAGs
+    /// whose files went while nobody looked.
     void start();
     void stop();
     /// Looks at every file and loads what changed since the last look. Returns how many were
@@ -73,6 +78,7 @@ private:
     std::filesystem::path root_;
     Load load_;
     Runtime& runtime_;
+    const Duration stale_after_;
     std::mutex mutex_;                        // guards known_; held for a whole scan
     std::map<std::string, Known> known_;      // by path relative to root_
     std::atomic<std::int64_t> last_look_{0};  // UTC microseconds, 0 = never

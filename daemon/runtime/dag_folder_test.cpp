@@ -57,8 +57,9 @@ struct Daemon {
     std::shared_ptr<Feed::Subscription> feed;
     DagFolder folder;
 
-    Daemon(const fs::path& root, store::MemoryJournal& journal)
-        : runtime({}, clock, journal, executor, load_stored), folder(root, load, runtime) {
+    Daemon(const fs::path& root, store::MemoryJournal& journal, Duration stale_after = Duration{})
+        : runtime({}, clock, journal, executor, load_stored),
+          folder(root, load, runtime, stale_after) {
         runtime.start();
         feed = runtime.feed().subscribe();
     }
@@ -156,6 +157,30 @@ TEST_CASE("a DAG file deleted while the daemon was down: its DAG is stale", "[ru
     fs::remove(world.root / "broken.json");
     daemon.folder.scan();
     CHECK(daemon.is_stale("broken"));
+}
+
+TEST_CASE("a new owner whose folder lacks a DAG waits before it is stale", "[runtime][folder]") {
+    World world;
+    for (const char* name : {"kept", "late", "missing"})
+        world.write(std::string(name) + ".json", name);
+    {
+        Daemon daemon(world.root, world.journal);
+        daemon.folder.start();
+    }
+    fs::remove(world.root / "late.json");
+    fs::remove(world.root / "missing.json");
+    Daemon daemon(world.root, world.journal, 300ms);
+    daemon.folder.start();
+    CHECK_FALSE(daemon.is_stale("late"));
+    CHECK_FALSE(daemon.is_stale("missing"));
+    // A file that goes while it is watched is no such case.
+    fs::remove(world.root / "kept.json");
+    daemon.folder.scan();
+    CHECK(daemon.is_stale("kept"));
+    world.write("late.json", "late");
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (!daemon.is_stale("missing")) REQUIRE(std::chrono::steady_clock::now() < deadline);
+    CHECK_FALSE(daemon.is_stale("late"));
 }
 
 TEST_CASE("a DAG folder that is away for a moment makes no DAG stale", "[runtime][folder]") {

@@ -85,6 +85,7 @@ struct Cluster::State {
     void drop_lock();
     void make_cluster();
     void start_server();
+    bool adopt_server(bool settings_changed, Steady::time_point deadline);
     void wait_until_ready(Steady::time_point deadline);
     void make_databases();
 };
@@ -218,24 +219,36 @@ void Cluster::State::wait_until_ready(Steady::time_point deadline) {
     }
 }
 
+// Takes over a server that runs on our data: the one of a dead daemon, or one that somebody starts
+// by hand, which may be at its very beginning. False: there is none, or none that can be kept.
+bool Cluster::State::adopt_server(bool settings_changed, Steady::time_point deadline) {
+    auto running = postmaster_of(files.data);
+    if (!running || !running->lives) return false;
+    server = Server::adopt(running->pid);
+    while (running && running->lives && !running->listens && server.alive()) {
+        if (ending || Steady::now() > deadline) break;
+        ::usleep(static_cast<useconds_t>(std::chrono::microseconds{poll}.count()));
+        running = postmaster_of(files.data);
+    }
+    // It is kept when it listens where we look and has our settings.
+    if (!settings_changed && running && running->socket == files.socket.string()) {
+        try {
+            wait_until_ready(deadline);
+            return true;
+        } catch (const Error&) {
+            // It was dying itself.
+        }
+    }
+    server.stop(fast_stop_deadline);
+    return false;
+}
+
 void Cluster::State::start_server() {
     const bool settings_changed = write_settings(files);
-    if (const auto running = postmaster_of(files.data); running && running->lives) {
-        server = Server::adopt(running->pid);
-        // The one of a dead daemon: it is kept when it listens where we look and has our settings.
-        if (!settings_changed && running->socket == files.socket.string()) {
-            try {
-                wait_until_ready(Steady::now() + start_deadline);
-                return;
-            } catch (const Error&) {
-                // It was dying itself.
-            }
-        }
-        server.stop(fast_stop_deadline);
-    }
-    forget_stale_locks(files);
     const auto deadline = Steady::now() + start_deadline;
     while (true) {
+        if (adopt_server(settings_changed, deadline)) return;
+        forget_stale_locks(files);
         server = Server::spawn(
             files.owner,
             {(files.programs / "postgres").string(), "-D", files.data.string()},
@@ -246,10 +259,12 @@ void Cluster::State::start_server() {
             return;
         } catch (const Error& error) {
             // Backends of a killed server end by themselves when they notice; until then the new
-            // one refuses to start.
-            const bool old_one_lives = std::string_view{error.what()}.find("shared memory block") !=
-                                       std::string_view::npos;
-            if (!old_one_lives || ending || Steady::now() > deadline) throw;
+            // one refuses to start. So it does when somebody started another one a moment earlier:
+            // that one is taken over.
+            const std::string_view why = error.what();
+            const bool another_lives = why.find("shared memory block") != std::string_view::npos ||
+                                       why.find("postmaster.pid\"") != std::string_view::npos;
+            if (!another_lives || ending || Steady::now() > deadline) throw;
             ::usleep(20'000);
         }
     }

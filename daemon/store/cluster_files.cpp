@@ -4,6 +4,8 @@
 #include <cctype>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -248,10 +250,32 @@ bool is_postgres_on(pid_t pid, const fs::path& data) {
     std::vector<std::string> arguments;
     std::stringstream in{command};
     for (std::string argument; std::getline(in, argument, '\0');) arguments.push_back(argument);
-    if (arguments.size() < 3) return false;
-    if (!fs::path{arguments[0]}.filename().string().starts_with("postgres")) return false;
+    if (arguments.empty()) return false;
+    const std::string program = fs::path{arguments[0]}.filename().string();
+    if (program != "postgres" && program != "postmaster") return false;
     std::error_code error;
-    return arguments[1] == "-D" && fs::equivalent(arguments[2], data, error);
+    for (std::size_t i = 1; i < arguments.size(); ++i) {
+        if (!arguments[i].starts_with("-D")) continue;
+        const std::string folder = arguments[i].size() > 2    ? arguments[i].substr(2)
+                                   : i + 1 < arguments.size() ? arguments[i + 1]
+                                                              : "";
+        return fs::equivalent(folder, data, error);
+    }
+    // Started with PGDATA: a server works in its data folder.
+    return fs::equivalent(fs::path{"/proc"} / std::to_string(pid) / "cwd", data, error);
+}
+
+// A number in a lock file that is nobody's stops no server; PostgreSQL sees to that file, and we
+// leave it alone, for somebody may be starting a server by hand this very moment.
+bool belongs_to_a_stranger(pid_t pid, const fs::path& data) {
+    const bool exists = pid > 0 && (::kill(pid, 0) == 0 || errno == EPERM);
+    return exists && !is_postgres_on(pid, data);
+}
+
+bool was_just_written(const fs::path& path) {
+    std::error_code error;
+    const auto written = fs::last_write_time(path, error);
+    return !error && fs::file_time_type::clock::now() - written < std::chrono::seconds{2};
 }
 
 }  // namespace
@@ -295,29 +319,30 @@ std::optional<Postmaster> postmaster_of(const fs::path& data) {
     postmaster.pid = major_of(lines[0]);
     if (lines.size() > 4) postmaster.socket = lines[4];
     if (lines.size() > 7) postmaster.ready = lines[7].starts_with("ready");
+    postmaster.listens = !postmaster.socket.empty() || lines.size() > 7;
     postmaster.lives = postmaster.pid > 1 && is_postgres_on(postmaster.pid, data);
     return postmaster;
 }
 
 void forget_stale_locks(const ClusterFiles& files) {
     const fs::path socket = files.socket / ".s.PGSQL.5432";
+    const fs::path socket_lock = socket.string() + ".lock";
     std::error_code error;
-    fs::remove(socket, error);
-    fs::remove(socket.string() + ".lock", error);
+    if (belongs_to_a_stranger(major_of(content_of(socket_lock)), files.data)) {
+        fs::remove(socket, error);
+        fs::remove(socket_lock, error);
+    }
 
-    // The pid file of a dead server is PostgreSQL's own business, for it also names the shared
-    // memory that must be free. Only a number that is another process's now would stop it: our own
-    // number, its parent's, does not.
+    // The pid file of a dead server also names the shared memory that must be free. Our own number,
+    // its parent's, does not stop the server.
     const fs::path pid_file = files.data / "postmaster.pid";
-    const auto dead = postmaster_of(files.data);
-    if (!dead || dead->lives) return;
     const std::string content = content_of(pid_file);
     const std::size_t end = content.find('\n');
     if (end == std::string::npos) {
-        fs::remove(pid_file, error);  // cut off: written half
-        return;
+        if (!was_just_written(pid_file)) fs::remove(pid_file, error);  // cut off: written half
+    } else if (belongs_to_a_stranger(major_of(content), files.data)) {
+        write_file(pid_file, std::to_string(::getpid()) + content.substr(end), files.owner);
     }
-    write_file(pid_file, std::to_string(::getpid()) + content.substr(end), files.owner);
 }
 
 std::string end_of_file(const fs::path& path, std::size_t bytes) {

@@ -39,7 +39,8 @@ bool write_settings(const ClusterFiles& files);
 /// What a postmaster.pid says.
 struct Postmaster {
     pid_t pid{};
-    std::string socket;
+    std::string socket;   // known once it listens
+    bool listens{false};  // false: it is just starting
     bool ready{false};
     bool lives{false};  // the process is there and is a PostgreSQL on this folder
 };

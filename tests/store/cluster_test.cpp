@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
 
 #include <catch2/catch.hpp>
@@ -149,6 +150,38 @@ TEST_CASE("PostgreSQL killed: the watch starts it again with its data", "[cluste
     CHECK(rows_kept(cluster) == 1);
     cluster.stop();
     CHECK(cluster.pid() == 0);
+    CHECK(pid_in_file(folder.path()) == 0);
+}
+
+TEST_CASE("PostgreSQL stopped and started by hand is taken over, however early", "[cluster]") {
+    TemporaryFolder folder;
+    Cluster cluster{folder.path()};
+    cluster.start();
+    keep_a_row(cluster);
+    cluster.keep_alive();
+    const fs::path data = folder.path() / "pg";
+    struct stat owner{};
+    REQUIRE(::stat(data.c_str(), &owner) == 0);
+    const fs::path program = fs::read_symlink("/proc/" + std::to_string(cluster.pid()) + "/exe");
+    const std::string control =
+        (::geteuid() == 0 ? "setpriv --reuid=" + std::to_string(owner.st_uid) + " --clear-groups "
+                          : std::string{}) +
+        (program.parent_path() / "pg_ctl").string() + " -s -D " + data.string();
+    for (int round = 0; round < 4; ++round) {
+        REQUIRE(std::system((control + " -m immediate stop").c_str()) == 0);
+        // The watch looks every 200 ms: each round meets another moment of the start.
+        ::usleep(static_cast<useconds_t>(round * 45'000));
+        REQUIRE(std::system((control + " -l /dev/null start").c_str()) == 0);
+        const pid_t by_hand = pid_in_file(folder.path());
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{30};
+        while (cluster.pid() != by_hand) {
+            REQUIRE(pid_in_file(folder.path()) == by_hand);
+            REQUIRE(std::chrono::steady_clock::now() < deadline);
+            ::usleep(5'000);
+        }
+        CHECK(rows_kept(cluster) == 1);
+    }
+    cluster.stop();
     CHECK(pid_in_file(folder.path()) == 0);
 }
 
