@@ -5,6 +5,9 @@
 #include <string>
 #include <string_view>
 
+#include <fmt/format.h>
+
+#include "model/states.hpp"
 #include "tests/sim/broken.hpp"
 #include "tests/sim/world.hpp"
 
@@ -59,6 +62,23 @@ Faults read_faults(const std::string& text) {
     return {has("crash"), has("slow"), has("lost"), has("duplicate")};
 }
 
+/// Steps after which every legal transition has been seen, with all faults.
+constexpr int steps_for_everything = 50'000;
+
+/// Legal transitions that no world has made; then the worlds are too narrow, or the table too wide.
+std::vector<std::string> never_seen(const Histogram& histogram) {
+    std::vector<std::string> missing;
+    const auto look = [&](const std::string& from, std::string_view to) {
+        if (!histogram.contains({from, std::string{to}}))
+            missing.push_back(fmt::format("{} -> {}", from, to));
+    };
+    for (const auto& [from, to] : sluice::legal_task_transitions())
+        look(std::string{name(from)}, name(to));
+    for (const auto& [from, to] : sluice::legal_run_transitions())
+        look(fmt::format("run {}", name(from)), name(to));
+    return missing;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -96,5 +116,8 @@ int main(int argc, char** argv) {
                 key.second.c_str(),
                 static_cast<long long>(count)
             );
-    return 0;
+    if (options.steps < steps_for_everything) return 0;
+    const auto missing = never_seen(histogram);
+    for (const auto& what : missing) std::printf("never made: %s\n", what.c_str());
+    return missing.empty() ? 0 : 1;
 }

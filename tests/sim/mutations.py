@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""Puts one-line bugs into the scheduler core, one at a time, and sees that the simulator or the
+reference interpreter finds each within its budget of `make test`.
+
+    tests/sim/mutations.py            all of them, in a copy of the sources under build/mutations
+    tests/sim/mutations.py NAME...    only these
+
+Ends with "N passed, N failed"; a bug that nobody finds, or that no longer applies, is a failure.
+"""
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+COPY = ROOT / "build" / "mutations"
+FOLDERS = ["CMakeLists.txt", "CMakePresets.json", "cmake", "daemon", "operators", "migrations", "tests", "web"]
+
+# The same runs as the tests of tests/sim/CMakeLists.txt with fixed seeds.
+CHECKS = [
+    ("reference", ["build/dev/tests/sim/sluice-reference", "--seed", "1", "--runs", "1500"]),
+    *[
+        ("simulator", ["build/dev/tests/sim/sluice-sim", "--seed", seed, "--steps", "6000", "--quiet"])
+        for seed in "123"
+    ],
+]
+
+# name: (file of daemon/core, what stands there, the bug). The text must occur exactly once.
+MUTATIONS = {
+    "a rule forgets failed upstreams": (
+        "trigger_rules.cpp",
+        "if (up.success > 0 || any_failed) return skip;",
+        "if (up.success > 0) return skip;",
+    ),
+    "upstream_failed counts as failed for one_done": (
+        "trigger_rules.cpp",
+        "if (up.success + up.failed > 0) return run;",
+        "if (up.success + up.failed + up.upstream_failed > 0) return run;",
+    ),
+    "one try too few": (
+        "results.cpp",
+        "row.try_number > row.max_tries)",
+        "row.try_number >= row.max_tries)",
+    ),
+    "a lost attempt uses up a retry": ("results.cpp", "    ++row.max_tries;\n", "\n"),
+    "a late report of an older attempt counts": (
+        "results.cpp",
+        "if (result.key.start != instance.row.starts) return Taken::yes;",
+        "if (result.key.start > instance.row.starts) return Taken::yes;",
+    ),
+    "a permanent failure is tried again": (
+        "retry.cpp",
+        "        case ErrorClass::permanent:\n            return false;",
+        "            return false;\n        case ErrorClass::permanent:\n            return true;",
+    ),
+    "a limit lets one too many in": (
+        "ready_queue.hpp",
+        "return most && active >= *most;",
+        "return most && active > *most;",
+    ),
+    "a pool lets one slot too many go": (
+        "pools.cpp",
+        "entry.used + amount > entry.pool.slots) return false;",
+        "entry.used + amount > entry.pool.slots + 1) return false;",
+    ),
+    "slots are not given back": ("dispatching.cpp", "    pools_.give(queue_.demand(plan.lane));\n", "\n"),
+    "a restart forgets who holds slots": (
+        "restore.cpp",
+        "if (holds_slots(instance.row.state)) occupy(*run, instance);",
+        "if (instance.row.state == TaskState::restarting) occupy(*run, instance);",
+    ),
+    "one run too many is active": (
+        "runs.cpp",
+        "dag.running_runs < most;",
+        "dag.running_runs <= most;",
+    ),
+    "the end of a run makes no room": (
+        "runs.cpp",
+        "                --run.dag->running_runs;\n",
+        "                void();\n",
+    ),
+    "an automated run is made twice": (
+        "schedules.cpp",
+        "    dag.state.last_automated = next->interval;\n",
+        "\n",
+    ),
+    "counts of a cleared upstream stay": (
+        "turn.cpp",
+        "counts.add(from, -1);",
+        "counts.add(from, 0);",
+    ),
+    "a failed leaf is no failure": (
+        "run_state.cpp",
+        "if (is_failure(instance.row.state)) return RunState::failed;",
+        "if (instance.row.state == TaskState::failed) return RunState::failed;",
+    ),
+    "a cleared run starts where its tasks ended": (
+        "clearing.cpp",
+        "    row.max_tries = row.try_number + run.task(row.key.task).retries;\n",
+        "\n",
+    ),
+}
+
+
+def run(command: list[str], **options) -> subprocess.CompletedProcess:
+    return subprocess.run(command, cwd=COPY, capture_output=True, text=True, **options)
+
+
+def build() -> None:
+    done = run(["ninja", "-C", "build/dev", "sluice_sim", "sluice_reference"])
+    if done.returncode != 0:
+        raise SystemExit(f"the mutated core does not build:\n{done.stdout[-3000:]}")
+
+
+def find(name: str) -> str:
+    """Who finds the bug that is in the sources now, "" = nobody."""
+    for who, command in CHECKS:
+        try:
+            if run(command, timeout=120).returncode != 0:
+                return who
+        except subprocess.TimeoutExpired:
+            return f"{who} (does not end)"
+    return ""
+
+
+def prepare() -> None:
+    COPY.mkdir(parents=True, exist_ok=True)
+    for name in FOLDERS:
+        target = COPY / name
+        if target.is_dir():
+            shutil.rmtree(target)
+        source = ROOT / name
+        if source.is_dir():
+            # Times are kept, so that only what changed is built again.
+            shutil.copytree(source, target, symlinks=True)
+        else:
+            shutil.copy2(source, target)
+    if run(["cmake", "--preset", "dev"]).returncode != 0:
+        raise SystemExit("cmake failed in the copy")
+    build()
+    if found := find("none"):
+        raise SystemExit(f"without any bug the {found} complains: mend that first")
+
+
+def main() -> int:
+    names = sys.argv[1:] or list(MUTATIONS)
+    prepare()
+    missed = 0
+    for name in names:
+        file, old, new = MUTATIONS[name]
+        path = COPY / "daemon" / "core" / file
+        text = path.read_text()
+        begin = time.monotonic()
+        if text.count(old) != 1:
+            verdict = f"NO LONGER APPLIES: its text stands {text.count(old)} times in {file}"
+            missed += 1
+        else:
+            path.write_text(text.replace(old, new))
+            build()
+            found = find(name)
+            verdict = f"found by the {found}" if found else "FOUND BY NOBODY"
+            missed += not found
+            path.write_text(text)
+        print(f"{name:48} {verdict} ({time.monotonic() - begin:.0f} s)", flush=True)
+    print(f"{len(names) - missed} passed, {missed} failed")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

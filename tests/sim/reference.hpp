@@ -1,0 +1,67 @@
+// reference.hpp — an interpreter of docs/design/semantics.md that is slow, plain and obviously
+// right: what a run ends as when nobody interferes. It shares no code with core but the model's
+// types, so that the two are wrong together only where the document is.
+//
+// A task may be marked before all its upstreams have ended, so the order of ends matters: the
+// interpreter is told in which turns attempts ended. Limits, priorities, delays, lost attempts and
+// crashes have no part in the outcome.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "model/attempt.hpp"
+#include "model/dag.hpp"
+#include "model/run.hpp"
+
+namespace sluice::sim {
+
+/// What an attempt of a task ends as: a function of the task and the number of the try, never of
+/// time. Kinds: success, skipped, failed.
+using Script = std::function<Outcome(TaskNo task, MapIndex map_index, int try_number)>;
+
+/// How an instance ended, after how many tries.
+struct InstanceEnd {
+    TaskState state{TaskState::none};
+    int tries{0};
+    friend bool operator==(const InstanceEnd&, const InstanceEnd&) = default;
+};
+
+struct RunEnd {
+    RunState state{RunState::success};
+    std::map<std::pair<TaskNo, MapIndex>, InstanceEnd> instances;
+    friend bool operator==(const RunEnd&, const RunEnd&) = default;
+};
+
+class Reference {
+public:
+    using Key = std::pair<TaskNo, MapIndex>;
+
+    /// The run begins: its first tasks may start.
+    Reference(const Dag& dag, Script script);
+
+    /// These attempts ended in one turn: their tries count, and what follows is marked.
+    void ended(const std::vector<Key>& attempts);
+
+    /// Whether an attempt of the instance may start now.
+    [[nodiscard]] bool may_start(const Key& key) const;
+    /// How the run ends if nothing more happens.
+    [[nodiscard]] RunEnd end() const;
+
+private:
+    enum class Word { wait, run, skipped, upstream_failed };
+
+    [[nodiscard]] const Task& task(TaskNo no) const;
+    [[nodiscard]] Word judge(const Key& key) const;
+    void settle();
+    [[nodiscard]] bool is_leaf(TaskNo no) const;
+
+    const Dag& dag_;
+    Script script_;
+    std::vector<TaskNo> order_;  // every task after its upstreams
+    std::map<Key, InstanceEnd> instances_;
+};
+
+}  // namespace sluice::sim
