@@ -31,6 +31,12 @@ test-servers: deps ## tests against servers that take minutes to get
 quick: dev ## unit and simulation tests
 	@ctest --test-dir build/dev -L 'unit|sim' -j $(JOBS) --output-on-failure
 
+soak: dev ## simulator and reference for as long as asked (SOAK_SECONDS=600), with fresh seeds
+	@tests/sim/soak $(or $(SOAK_SECONDS),600)
+
+mutations: dev ## puts known bugs into the scheduler core and sees that each is found
+	@tests/sim/mutations.py
+
 generate-data: build ## write the e-commerce sample's files and shop database (its daemon must run)
 	@build/release/sluice sample ecommerce --home "$(HOME_DIR)"
 
@@ -62,4 +68,4 @@ bench: build ## the benchmarks; results in bench/results
 clean: ## remove all build products
 	@rm -rf build web/dist
 
-.PHONY: help deps build run dev test test-servers quick generate-data flights-data flights-full validate format format-check lint check bench clean
+.PHONY: help deps build run dev test test-servers quick generate-data flights-data flights-full validate format format-check lint check bench clean soak mutations

@@ -81,7 +81,7 @@ void Scheduler::Impl::clear_instance(Run& run, Instance& instance, const Cause& 
     row.error.clear();
     row.note.clear();
     change(run, instance, TaskState::none, cause);
-    unsettled_.emplace_back(&run, row.key);
+    unsettled_.push(run, row.key);
 }
 
 /// A finished run is queued again. It starts in a later turn: its row changes once a turn.

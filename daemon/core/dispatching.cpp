@@ -32,9 +32,8 @@ void Scheduler::Impl::evaluate(Run& run, const TaskKey& key) {
 /// Follows the changes of this turn downstream, without recursion: a chain may be very long.
 void Scheduler::Impl::settle() {
     while (!unsettled_.empty()) {
-        const auto [run, key] = unsettled_.back();
-        unsettled_.pop_back();
-        evaluate(*run, key);
+        const auto next = unsettled_.pop();
+        evaluate(*next.run, next.key);
     }
 }
 

@@ -13,6 +13,7 @@
 #include "core/run_state.hpp"
 #include "core/scheduler.hpp"
 #include "core/timers.hpp"
+#include "core/unsettled.hpp"
 
 namespace sluice::core {
 
@@ -194,10 +195,10 @@ private:
     Instant now_;
     TurnNo turn_no_{0};
     bool open_{false};
-    bool again_{false};                                // something is due in the next turn
-    std::vector<Run*> touched_runs_;                   // in this turn, and those loaded in it
-    std::vector<Run*> checks_;                         // may have ended
-    std::vector<std::pair<Run*, TaskKey>> unsettled_;  // an upstream changed
+    bool again_{false};               // something is due in the next turn
+    std::vector<Run*> touched_runs_;  // in this turn, and those loaded in it
+    std::vector<Run*> checks_;        // may have ended
+    Unsettled unsettled_;             // an upstream changed
     std::vector<DagEntry*> dirty_dags_;
     std::vector<DagEntry*> dirty_next_turn_;
     std::vector<DagEntry*> dag_rows_;      // to be written

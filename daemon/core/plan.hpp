@@ -18,6 +18,7 @@ using DagNo = std::int32_t;
 
 struct TaskPlan {
     LaneNo lane{};
+    std::int32_t rank{};       // place in an order in which every task stands after its upstreams
     Gate* dag_gate{nullptr};   // max_active_tis_per_dag
     bool per_run_gate{false};  // max_active_tis_per_dagrun
 };

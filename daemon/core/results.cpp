@@ -93,7 +93,7 @@ void Scheduler::Impl::end_restarting(Run& run, Instance& instance, const Cause& 
     row.scheduled_at.reset();
     row.lost_in_a_row = 0;
     change(run, instance, TaskState::none, cause);
-    unsettled_.emplace_back(&run, row.key);
+    unsettled_.push(run, row.key);
 }
 
 /// The attempt goes to history before its row is used for the next one.

@@ -24,6 +24,9 @@ Plan& Scheduler::Impl::plan_of(const DagPtr& dag, DagEntry& entry) {
         planned.dag_gate = &entry.task_gates[task.id];
         planned.dag_gate->most = task.max_active_tis_per_dag;
     }
+    std::int32_t rank = 0;
+    for (const TaskNo task : topological_order(*dag))
+        plan.tasks[static_cast<std::size_t>(task)].rank = rank++;
     return plan;
 }
 
@@ -154,7 +157,7 @@ void Scheduler::Impl::resume_instances(Run& run) {
     run.each([&](Instance& instance) {
         const auto& row = instance.row;
         if (row.state == TaskState::none)
-            evaluate(run, row.key);
+            unsettled_.push(run, row.key);
         else if (row.state == TaskState::scheduled)
             make_ready(run, instance);
         else if (row.state == TaskState::up_for_retry)

@@ -149,7 +149,7 @@ void Scheduler::Impl::change(Run& run, Instance& instance, TaskState to, const C
             auto& counts = run.family(down).up;
             counts.add(from, -1);
             counts.add(to, 1);
-            unsettled_.emplace_back(&run, TaskKey{run.row.key, down, unmapped});
+            unsettled_.push(run, {run.row.key, down, unmapped});
         }
         check_later(run);
     }

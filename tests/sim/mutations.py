@@ -19,10 +19,10 @@ FOLDERS = ["CMakeLists.txt", "CMakePresets.json", "cmake", "daemon", "operators"
 
 # The same runs as the tests of tests/sim/CMakeLists.txt with fixed seeds.
 CHECKS = [
-    ("reference", ["build/dev/tests/sim/sluice-reference", "--seed", "1", "--runs", "1500"]),
+    ("reference", ["build/dev/tests/sim/sluice-reference", "--seed", "1", "--runs", "10000"]),
     *[
-        ("simulator", ["build/dev/tests/sim/sluice-sim", "--seed", seed, "--steps", "6000", "--quiet"])
-        for seed in "123"
+        ("simulator", ["build/dev/tests/sim/sluice-sim", "--seed", seed, "--steps", "60000", "--quiet"])
+        for seed in "1234"
     ],
 ]
 
