@@ -21,7 +21,7 @@ FOLDERS = ["CMakeLists.txt", "CMakePresets.json", "cmake", "daemon", "operators"
 CHECKS = [
     ("reference", ["build/dev/tests/sim/sluice-reference", "--seed", "1", "--runs", "10000"]),
     *[
-        ("simulator", ["build/dev/tests/sim/sluice-sim", "--seed", seed, "--steps", "60000", "--quiet"])
+        ("simulator", ["build/dev/tests/sim/sluice-sim", "--seed", seed, "--steps", "20000", "--quiet"])
         for seed in "1234"
     ],
 ]
