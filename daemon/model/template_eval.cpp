@@ -9,13 +9,6 @@ namespace {
 
 constexpr std::size_t steps_max = 200'000;
 
-[[noreturn]] void fault(std::string message, std::string suggestion = {}) {
-    throw TemplateFault{.message = std::move(message), .suggestion = std::move(suggestion)};
-}
-[[noreturn]] void value_fault(std::string message) {
-    throw TemplateFault{.message = std::move(message), .kind = FaultKind::value};
-}
-
 bool is_literal_text(const Expr& expr) {
     return expr.kind == ExprKind::literal && expr.value.as<std::string>() != nullptr;
 }

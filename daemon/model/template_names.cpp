@@ -15,13 +15,6 @@ using nlohmann::json;
 
 namespace {
 
-[[noreturn]] void fault(std::string message, std::string suggestion = {}) {
-    throw TemplateFault{.message = std::move(message), .suggestion = std::move(suggestion)};
-}
-[[noreturn]] void value_fault(std::string message) {
-    throw TemplateFault{.message = std::move(message), .kind = FaultKind::value};
-}
-
 /// Airflow's names whose content comes with a later version of Sluice.
 bool is_not_yet(const std::string& name) {
     constexpr std::string_view names[] = {

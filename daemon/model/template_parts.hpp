@@ -108,6 +108,12 @@ struct TemplateFault {
     FaultKind kind{FaultKind::template_};
     std::string code{"E-TEMPLATE"};
 };
+[[noreturn]] inline void fault(std::string message, std::string suggestion = {}) {
+    throw TemplateFault{.message = std::move(message), .suggestion = std::move(suggestion)};
+}
+[[noreturn]] inline void value_fault(std::string message) {
+    throw TemplateFault{.message = std::move(message), .kind = FaultKind::value};
+}
 
 // ---- syntax -----------------------------------------------------------------------------------
 

@@ -13,13 +13,6 @@ using nlohmann::json;
 
 namespace {
 
-[[noreturn]] void fault(std::string message, std::string suggestion = {}) {
-    throw TemplateFault{.message = std::move(message), .suggestion = std::move(suggestion)};
-}
-[[noreturn]] void value_fault(std::string message) {
-    throw TemplateFault{.message = std::move(message), .kind = FaultKind::value};
-}
-
 template <class... Parts>
 struct Overload : Parts... {
     using Parts::operator()...;
