@@ -42,6 +42,11 @@ void UpstreamCounts::add(TaskState state, std::int32_t by) {
     }
 }
 
+void UpstreamCounts::add_setup(TaskState state, std::int32_t by) {
+    if (state == TaskState::success) setups_success += by;
+    if (state == TaskState::skipped) setups_skipped += by;
+}
+
 // A task is marked as soon as the outcome is certain, without waiting for the other upstreams.
 Verdict judge(TriggerRule rule, const UpstreamCounts& up) {
     if (up.total == 0) return run;
@@ -86,6 +91,10 @@ Verdict judge(TriggerRule rule, const UpstreamCounts& up) {
             return all_done ? run : wait;
         case TriggerRule::always:
             return run;
+        case TriggerRule::all_done_setup_success:
+            if (!all_done) return wait;
+            if (up.setups == 0 || up.setups_success > 0) return run;
+            return up.setups_skipped >= up.setups ? skip : upstream_failed;
     }
     unreachable();
 }

@@ -18,6 +18,10 @@ struct UpstreamCounts {
     std::int32_t failed{};
     std::int32_t upstream_failed{};
     std::int32_t removed{};
+    // Of the setups among them; what a teardown wants to know.
+    std::int32_t setups{};
+    std::int32_t setups_success{};
+    std::int32_t setups_skipped{};
 
     [[nodiscard]] std::int32_t done() const {
         return success + skipped + failed + upstream_failed + removed;
@@ -25,12 +29,16 @@ struct UpstreamCounts {
     /// `by` = +1 when an upstream ends in `state`, -1 when it leaves it. Unfinished states count
     /// for nothing.
     void add(TaskState state, std::int32_t by);
+    /// The same for an upstream that is a setup, after `add`.
+    void add_setup(TaskState state, std::int32_t by);
     friend bool operator==(const UpstreamCounts&, const UpstreamCounts&) = default;
 };
 
 struct Verdict {
     enum class Kind { wait, run, mark } kind{Kind::wait};
     TaskState state{TaskState::none};  // mark: what the task becomes without running
+    bool past{false};                  // wait: nothing but the run before is in the way
+    bool branch{false};                // mark: a branch went another way
     friend bool operator==(const Verdict&, const Verdict&) = default;
 };
 

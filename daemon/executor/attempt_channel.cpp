@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "base/limits.hpp"
+#include "model/latest.hpp"
 #include "task/job.hpp"
 
 namespace sluice::executor {
@@ -87,6 +88,8 @@ Json AttemptChannel::call(const Json& request) {
         );
         return {{"generation", claim.generation}, {"folder", claim.folder}};
     }
+    if (type == "latest")
+        return {{"latest", is_latest_run(*order_.dag, *order_.run, order_.start_date)}};
     if (type == "checkpoint") {
         if (!services_.save_checkpoint) nothing("checkpoints");
         services_.save_checkpoint(order_, request.at("state").dump());

@@ -28,7 +28,7 @@ public:
         const AttemptOrder& order, const Services& services, Redactor& redactor, TaskLog& log
     );
 
-    /// connection, secret, partition, inputs, claim, checkpoint. Throws Error.
+    /// connection, secret, partition, inputs, claim, latest, checkpoint. Throws Error.
     nlohmann::json call(const nlohmann::json& request) override;
     /// log, progress, xcom, output. Throws Error(limit) for a value that is too large.
     void send(const nlohmann::json& notice) override;

@@ -35,12 +35,22 @@ std::string_view name(CancelReason reason);
 
 enum class OutcomeKind : std::uint8_t { success, skipped, failed, lost };
 
+/// Which way a run goes on below a task that succeeded: what is not chosen is skipped.
+struct Branch {
+    std::vector<std::string> chosen;  // full ids of direct downstream tasks or groups
+    /// Nothing is chosen, and everything below is skipped at once whatever its trigger rule says,
+    /// teardowns excepted.
+    bool skip_all_below{false};
+    friend bool operator==(const Branch&, const Branch&) = default;
+};
+
 struct Outcome {
     OutcomeKind kind{OutcomeKind::success};
     ErrorClass error_class{ErrorClass::none};
     std::string message;                  // error or skip reason, <= 4 KiB, redacted
     std::optional<Duration> retry_after;  // rate_limited: the server's wish
     bool unchanged{false};                // `reuse`: nothing was written
+    std::optional<Branch> branch{};       // of a success; none = all downstreams go on
 };
 
 struct XcomValue {

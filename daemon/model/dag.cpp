@@ -9,7 +9,7 @@
 namespace sluice {
 namespace {
 
-constexpr NameTable<TriggerRule, 12> rules{{
+constexpr NameTable<TriggerRule, 13> rules{{
     {TriggerRule::all_success, "all_success"},
     {TriggerRule::all_failed, "all_failed"},
     {TriggerRule::all_done, "all_done"},
@@ -22,6 +22,7 @@ constexpr NameTable<TriggerRule, 12> rules{{
     {TriggerRule::none_failed_min_one_success, "none_failed_min_one_success"},
     {TriggerRule::none_skipped, "none_skipped"},
     {TriggerRule::always, "always"},
+    {TriggerRule::all_done_setup_success, "all_done_setup_success"},
 }};
 
 /// Walks upstream edges inside the tasks that no topological order reached, until a task repeats.

@@ -27,6 +27,7 @@ enum class TriggerRule {
     none_failed_min_one_success,
     none_skipped,
     always,
+    all_done_setup_success,  // of teardowns, and theirs alone: no DAG file names it
 };
 std::string_view name(TriggerRule rule);
 std::optional<TriggerRule> trigger_rule_of(std::string_view name);
@@ -89,6 +90,16 @@ struct Task {
     std::int64_t effective_weight{1};  // by weight_rule; derived
     std::optional<int> max_active_tis_per_dag;
     std::optional<int> max_active_tis_per_dagrun;
+
+    bool depends_on_past{false};
+    bool wait_for_downstream{false};                // implies depends_on_past
+    std::vector<TaskNo> depends_on_previous_tasks;  // sorted
+    bool ignore_first_depends_on_past{true};
+    bool wait_for_past_depends_before_skipping{false};
+
+    bool is_setup{false};
+    bool is_teardown{false};
+    bool on_failure_fail_dagrun{false};  // of a teardown
 
     Isolation isolation{Isolation::inline_};
     Resources resources;
@@ -154,6 +165,8 @@ struct Dag {
     int max_active_tasks_per_run{16};
     std::optional<int> max_active_tasks_per_dag;
     std::optional<Duration> dagrun_timeout;
+    bool fail_fast{false};
+    int max_consecutive_failed_dag_runs{0};      // 0 = no limit
     std::string params{"{}"};                    // {name: JSON Schema with default}, canonical
     std::map<std::string, std::string> schemas;  // SQL schema -> conn_id
     std::string lake{"lake"};

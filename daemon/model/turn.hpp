@@ -76,6 +76,38 @@ struct DagState {
     std::optional<Instant> next_logical_date;
 };
 
+/// The way that a branch took, kept until the branch itself is cleared: an instance that it skips
+/// and that is cleared later is skipped again.
+struct BranchChoice {
+    TaskKey key;
+    Branch branch;
+    bool forgotten{false};  // in a Turn: the row is to go
+};
+
+/// How a running run is going to end although it still works: its teardowns have yet to run.
+struct RunEnding {
+    RunKey run;
+    RunState state{RunState::failed};
+    std::string reason;
+    bool stop{false};       // its other instances are still to be stopped
+    bool forgotten{false};  // in a Turn: the row is to go
+};
+
+/// Runs of a DAG that failed since the last one that succeeded.
+struct DagFailures {
+    std::string dag_id;
+    int count{0};
+};
+
+/// A run that begins to wait for the run before it: what became of that one is to be read.
+struct PastQuestion {
+    RunKey run;
+    std::string dag_id;
+    Instant before;                  // logical date
+    bool scheduled_only{false};      // manual runs do not count
+    std::vector<std::string> tasks;  // ids: was any of them in an earlier run?
+};
+
 struct AuditEntry {
     Instant at;
     std::string actor;
@@ -122,17 +154,22 @@ struct Turn {
     std::vector<Pool> pools;                   // upsert
     std::vector<std::string> pools_removed;
     std::vector<AuditEntry> audits;
+    std::vector<BranchChoice> branches;
+    std::vector<RunEnding> endings;
+    std::vector<DagFailures> failures;
     // carried out after the commit
     std::vector<AttemptOrder> starts;
     std::vector<CancelOrder> cancels;
     std::vector<Answer> answers;
+    std::vector<PastQuestion> past_questions;  // answered by an event PastFacts in the next turn
 
     [[nodiscard]] bool has_rows() const {
         return !(
             runs.empty() && tasks.empty() && transitions.empty() && attempts.empty() &&
             xcoms_cleared.empty() && xcoms.empty() && rendered.empty() && outputs.empty() &&
             backfills.empty() && backfill_dates.empty() && dags.empty() && pools.empty() &&
-            pools_removed.empty() && audits.empty()
+            pools_removed.empty() && audits.empty() && branches.empty() && endings.empty() &&
+            failures.empty()
         );
     }
     void clear() { *this = Turn{}; }
@@ -143,6 +180,20 @@ struct StoredRun {
     DagRun run;
     std::vector<TaskInstance> instances;
     DagPtr dag;  // the run's version; the journal leaves it empty, runtime fills it in
+    std::vector<BranchChoice> branches{};
+};
+
+/// A run that has ended, as far as the next one may depend on it.
+struct PastRun {
+    DagRun run;
+    struct TaskEnd {
+        TaskNo task{no_task};
+        int good{0};  // instances that are success or skipped
+        int other{0};
+        TaskState worst{TaskState::none};  // of the others
+    };
+    std::vector<TaskEnd> tasks;  // those with rows, by task number
+    DagPtr dag;                  // the run's version; filled in by runtime
 };
 
 /// Everything that core needs at start-up; crash recovery is the same path.
@@ -157,6 +208,9 @@ struct Snapshot {
     std::vector<TaskInstance> instances;  // of the open runs, rows that exist
     std::vector<Backfill> backfills;      // not completed
     std::vector<Pool> pools;
+    std::vector<BranchChoice> branches;  // of the open runs
+    std::vector<RunEnding> endings;
+    std::vector<DagFailures> failures;
 };
 
 }  // namespace sluice

@@ -66,6 +66,14 @@ public:
         const std::string& dag_id, Instant from, Instant to
     ) = 0;
 
+    /// The DAG's latest run with a logical date before this one (of manual runs none with
+    /// `scheduled_only`), as its next run sees it; `dag` is left empty.
+    virtual std::optional<PastRun> previous_run(
+        const std::string& dag_id, Instant before, bool scheduled_only
+    ) = 0;
+    /// The versions that the DAG's runs with an earlier logical date are on.
+    virtual std::vector<VersionId> versions_before(const std::string& dag_id, Instant before) = 0;
+
     /// A stored definition: what spec needs to make the Dag again.
     struct StoredVersion {
         VersionId id;

@@ -261,13 +261,65 @@ void write_audits(const std::vector<AuditEntry>& audits, Writer& w) {
     w.end_list();
 }
 
+void write_branches(const std::vector<BranchChoice>& branches, Writer& w) {
+    for (const bool gone : {false, true}) {
+        w.begin_list(gone ? "branches_gone" : "branches");
+        for (const BranchChoice& row : branches) {
+            if (row.forgotten != gone) continue;
+            w.begin_object();
+            w.task(row.key);
+            if (!gone) {
+                w.field("skip_all_below", row.branch.skip_all_below);
+                w.begin_list("chosen");
+                for (const std::string& id : row.branch.chosen) w.item(id);
+                w.end_list();
+            }
+            w.end_object();
+        }
+        w.end_list();
+    }
+}
+
+void write_past(const Turn& turn, Writer& w) {
+    w.begin_object("x_past");
+    write_branches(turn.branches, w);
+    w.begin_list("endings");
+    for (const RunEnding& row : turn.endings) {
+        if (row.forgotten) continue;
+        w.begin_object();
+        w.field("run_key", row.run.value);
+        w.field("state", static_cast<int>(row.state));
+        w.field("stop", row.stop);
+        w.field("reason", row.reason);
+        w.end_object();
+    }
+    w.end_list();
+    w.begin_list("endings_gone");
+    for (const RunEnding& row : turn.endings)
+        if (row.forgotten) w.item(std::to_string(row.run.value));
+    w.end_list();
+    w.begin_list("failures");
+    for (const DagFailures& row : turn.failures) {
+        w.begin_object();
+        w.field("dag_id", row.dag_id);
+        w.field("count", row.count);
+        w.end_object();
+    }
+    w.end_list();
+    w.end_object();
+}
+
+bool has_past(const Turn& turn) {
+    return !(turn.branches.empty() && turn.endings.empty() && turn.failures.empty());
+}
+
 }  // namespace
 
 std::string extra_rows(const Turn& turn) {
     const bool rare =
         !(turn.outputs.empty() && turn.backfills.empty() && turn.backfill_dates.empty() &&
           turn.dags.empty() && turn.pools.empty() && turn.pools_removed.empty() &&
-          turn.audits.empty());
+          turn.audits.empty() && !has_past(turn));
     if (!rare && turn.attempts.empty() && turn.xcoms.empty() && turn.rendered.empty()) return {};
 
     Writer w;
@@ -281,6 +333,7 @@ std::string extra_rows(const Turn& turn) {
         write_dags(turn.dags, w);
         write_pools(turn, w);
         write_audits(turn.audits, w);
+        if (has_past(turn)) write_past(turn, w);
         w.end_object();
     }
     w.end_object();

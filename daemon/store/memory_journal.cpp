@@ -108,6 +108,15 @@ void MemoryJournal::apply(const Turn& turn) {
     for (const Pool& pool : turn.pools) pools_[pool.name] = pool;
     for (const std::string& name : turn.pools_removed) pools_.erase(name);
     audits_.insert(audits_.end(), turn.audits.begin(), turn.audits.end());
+    for (const BranchChoice& row : turn.branches) {
+        branches_.erase(row.key);
+        if (!row.forgotten) branches_.emplace(row.key, row);
+    }
+    for (const RunEnding& row : turn.endings) {
+        endings_.erase(row.run);
+        if (!row.forgotten) endings_.emplace(row.run, row);
+    }
+    for (const DagFailures& row : turn.failures) failures_[row.dag_id] = row;
 }
 
 void MemoryJournal::commit(const Turn& turn) {
@@ -142,11 +151,14 @@ Snapshot MemoryJournal::load() {
         StoredRun open = stored(run);
         snapshot.open_runs.push_back(std::move(open.run));
         std::ranges::move(open.instances, std::back_inserter(snapshot.instances));
+        std::ranges::move(open.branches, std::back_inserter(snapshot.branches));
     }
     for (const auto& [id, backfill] : backfills_) {
         if (!backfill.completed_at) snapshot.backfills.push_back(backfill);
     }
     for (const auto& [name, pool] : pools_) snapshot.pools.push_back(pool);
+    for (const auto& [key, ending] : endings_) snapshot.endings.push_back(ending);
+    for (const auto& [id, failures] : failures_) snapshot.failures.push_back(failures);
     return snapshot;
 }
 
@@ -158,7 +170,43 @@ StoredRun MemoryJournal::stored(const DagRun& run) const {
          ++it) {
         found.instances.push_back(it->second);
     }
+    for (auto it = branches_.lower_bound(first); it != branches_.end() && it->first.run == run.key;
+         ++it)
+        found.branches.push_back(it->second);
     return found;
+}
+
+std::optional<PastRun> MemoryJournal::previous_run(
+    const std::string& dag_id, Instant before, bool scheduled_only
+) {
+    const DagRun* previous = nullptr;
+    for (const auto& [key, run] : runs_) {
+        if (run.dag_id != dag_id || !run.logical_date || *run.logical_date >= before) continue;
+        if (scheduled_only && run.type == RunType::manual) continue;
+        if (previous == nullptr || *previous->logical_date <= *run.logical_date) previous = &run;
+    }
+    if (previous == nullptr) return std::nullopt;
+    PastRun past;
+    past.run = *previous;
+    for (const TaskInstance& row : stored(*previous).instances) {
+        if (past.tasks.empty() || past.tasks.back().task != row.key.task) {
+            past.tasks.emplace_back();
+            past.tasks.back().task = row.key.task;
+        }
+        auto& end = past.tasks.back();
+        const bool good = row.state == TaskState::success || row.state == TaskState::skipped;
+        ++(good ? end.good : end.other);
+        if (!good) end.worst = std::max(end.worst, row.state);
+    }
+    return past;
+}
+
+std::vector<VersionId> MemoryJournal::versions_before(const std::string& dag_id, Instant before) {
+    std::set<VersionId> found;
+    for (const auto& [key, run] : runs_)
+        if (run.dag_id == dag_id && run.logical_date && *run.logical_date < before)
+            found.insert(run.version);
+    return {found.begin(), found.end()};
 }
 
 std::optional<StoredRun> MemoryJournal::find_run(RunKey run) {

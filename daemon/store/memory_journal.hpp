@@ -32,6 +32,10 @@ public:
     bool has_logical_date(const std::string& dag_id, Instant logical_date) override;
     std::vector<StoredRun> runs_between(const std::string& dag_id, Instant from, Instant to)
         override;
+    std::optional<PastRun> previous_run(
+        const std::string& dag_id, Instant before, bool scheduled_only
+    ) override;
+    std::vector<VersionId> versions_before(const std::string& dag_id, Instant before) override;
     std::vector<StoredVersion> versions(const std::vector<VersionId>& ids) override;
     StoredVersion put_version(const Dag& dag) override;
 
@@ -83,6 +87,9 @@ private:
     std::map<BackfillId, Backfill> backfills_;
     std::map<std::string, DagState> dags_;
     std::map<std::string, Pool> pools_;
+    std::map<TaskKey, BranchChoice> branches_;
+    std::map<RunKey, RunEnding> endings_;
+    std::map<std::string, DagFailures> failures_;
     std::vector<StoredVersion> versions_;
     std::int64_t last_version_{0};
 };

@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "base/fault.hpp"
 #include "store/migrate.hpp"
+#include "store/past_rows.hpp"
 #include "store/pq.hpp"
 #include "store/rows.hpp"
 #include "store/run_partitions.hpp"
@@ -219,6 +220,7 @@ void PgJournal::State::read_state(Snapshot& snapshot) {
     }
     const Result pools = connection->run(pools_sql);
     for (int i = 0; i < pools.rows(); ++i) snapshot.pools.push_back(read_pool(pools, i));
+    read_past(*connection, snapshot);
 }
 
 Snapshot PgJournal::load() {
@@ -286,7 +288,13 @@ std::vector<StoredRun> PgJournal::State::read_runs(const Result& runs) {
         TaskInstance task = read_task(tasks, i);
         instances[task.key.run].push_back(std::move(task));
     }
-    for (StoredRun& run : found) run.instances = std::move(instances[run.run.key]);
+    std::map<RunKey, std::vector<BranchChoice>> branches;
+    for (BranchChoice& choice : read_branches(*connection, keys))
+        branches[choice.key.run].push_back(std::move(choice));
+    for (StoredRun& run : found) {
+        run.instances = std::move(instances[run.run.key]);
+        run.branches = std::move(branches[run.run.key]);
+    }
     return found;
 }
 
@@ -343,6 +351,19 @@ std::vector<StoredRun> PgJournal::runs_between(
         params.add(dag_id).add(from).add(to);
         return state_->read_runs(state_->connected().run(runs_between_sql, params));
     });
+}
+
+std::optional<PastRun> PgJournal::previous_run(
+    const std::string& dag_id, Instant before, bool scheduled_only
+) {
+    return state_->guarded([&] {
+        return read_previous_run(state_->connected(), dag_id, before, scheduled_only);
+    });
+}
+
+std::vector<VersionId> PgJournal::versions_before(const std::string& dag_id, Instant before) {
+    return state_->guarded([&] { return read_versions_before(state_->connected(), dag_id, before); }
+    );
 }
 
 // ---- definitions

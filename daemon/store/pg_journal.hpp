@@ -43,6 +43,10 @@ public:
     bool has_logical_date(const std::string& dag_id, Instant logical_date) override;
     std::vector<StoredRun> runs_between(const std::string& dag_id, Instant from, Instant to)
         override;
+    std::optional<PastRun> previous_run(
+        const std::string& dag_id, Instant before, bool scheduled_only
+    ) override;
+    std::vector<VersionId> versions_before(const std::string& dag_id, Instant before) override;
     std::vector<StoredVersion> versions(const std::vector<VersionId>& ids) override;
     StoredVersion put_version(const Dag& dag) override;
 

@@ -175,6 +175,10 @@ std::string TaskContext::physical_schema(const std::string& schema) const {
 
 const std::string& TaskContext::lake_connection() const { return state_->job.lake; }
 
+bool TaskContext::is_latest_run() {
+    return state_->channel.call({{"type", "latest"}}).at("latest").get<bool>();
+}
+
 std::string TaskContext::partition(const std::string& dataset_name) const {
     const auto found = state_->job.partitions.find(dataset_name);
     if (found != state_->job.partitions.end()) return found->second;

@@ -163,6 +163,9 @@ public:
     /// Hands a written lake slice over; it becomes live in the commit of this attempt's success.
     void commit_output(OutputCommit output);
 
+    /// Whether the run is the newest that its schedule has due; a manual run always is.
+    [[nodiscard]] bool is_latest_run();
+
     /// Durable; given to the next attempt of the instance as `previous_checkpoint`.
     void checkpoint(const nlohmann::json& state);
     [[nodiscard]] const nlohmann::json& previous_checkpoint() const;

@@ -85,6 +85,7 @@ public:
         if (type == "inputs") return inputs(query_of(request));
         if (type == "claim") return claim(request);
         if (type == "partition") return {{"partition", label(request.at("dataset"), std::nullopt)}};
+        if (type == "latest") return {{"latest", latest}};
         if (type == "checkpoint") {
             const std::lock_guard lock(mutex);
             checkpoint = request.at("state");
@@ -102,6 +103,8 @@ public:
     }
 
     void publish(const OutputCommit& output) { ledger_.publish(output); }
+
+    bool latest{true};
 
     mutable std::mutex mutex;  // guards all below
     std::vector<std::pair<Level, std::string>> logs;
@@ -197,6 +200,7 @@ void FakeContext::files(std::map<std::string, std::string> bundle) {
 }
 
 TaskContext& FakeContext::context() {
+    recorder_->latest = latest;
     if (!context_)
         context_ = std::make_unique<TaskContext>(job, *recorder_, Place{"", spawner_.get()});
     return *context_;

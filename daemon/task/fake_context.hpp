@@ -47,6 +47,7 @@ public:
     FakeContext& operator=(const FakeContext&) = delete;
 
     Job job;
+    bool latest{true};  // the run is the newest of its schedule
 
     void interval(Instant start, Instant end);
     void connect(Connection connection);

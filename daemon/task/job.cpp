@@ -213,6 +213,10 @@ Json to_json(const Outcome& outcome) {
         {"unchanged", outcome.unchanged}
     };
     if (outcome.retry_after) out["retry_after_us"] = outcome.retry_after->count();
+    if (outcome.branch)
+        out["branch"] = {
+            {"chosen", outcome.branch->chosen}, {"skip_all_below", outcome.branch->skip_all_below}
+        };
     return out;
 }
 
@@ -227,6 +231,11 @@ Outcome outcome_of(const Json& json) {
     json.at("unchanged").get_to(outcome.unchanged);
     if (const auto after = json.find("retry_after_us"); after != json.end())
         outcome.retry_after = Duration{after->get<std::int64_t>()};
+    if (const auto branch = json.find("branch"); branch != json.end()) {
+        auto& way = outcome.branch.emplace();
+        branch->at("chosen").get_to(way.chosen);
+        branch->at("skip_all_below").get_to(way.skip_all_below);
+    }
     return outcome;
 }
 

@@ -12,6 +12,18 @@ Outcome unchanged() {
     return outcome;
 }
 
+Outcome branch(std::vector<std::string> chosen) {
+    Outcome outcome;
+    outcome.branch.emplace().chosen = std::move(chosen);
+    return outcome;
+}
+
+Outcome skip_all_below() {
+    Outcome outcome;
+    outcome.branch.emplace().skip_all_below = true;
+    return outcome;
+}
+
 Outcome skip(std::string reason) {
     Outcome outcome;
     outcome.kind = OutcomeKind::skipped;

@@ -53,6 +53,10 @@ struct Operator {
 // Makers of outcomes, so that operators read well.
 Outcome success();
 Outcome unchanged();
+/// Success; of the direct downstreams only the chosen ones (tasks or groups, full ids) go on.
+Outcome branch(std::vector<std::string> chosen);
+/// Success; everything below is skipped, whatever its trigger rules, teardowns excepted.
+Outcome skip_all_below();
 Outcome skip(std::string reason);
 Outcome fail(ErrorClass error_class, std::string message);
 Outcome rate_limited(std::string message, std::optional<Duration> retry_after);

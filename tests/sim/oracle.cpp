@@ -121,6 +121,8 @@ Fate judge_slowly(const Dag& dag, const std::vector<TaskInstance>& rows, TaskNo 
             return over ? Fate::run : Fate::wait;
         case TriggerRule::always:
             return Fate::run;
+        case TriggerRule::all_done_setup_success:
+            return over ? Fate::run : Fate::wait;
     }
     unreachable();
 }

@@ -1,0 +1,109 @@
+#include "store/past_rows.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "store/rows.hpp"
+
+namespace sluice::store {
+namespace {
+
+constexpr Query open_branches_sql{"open_branches", R"(
+    select b.run_key, b.task_no, b.map_index, b.skip_all_below, b.chosen
+    from branch_choice b join dag_run r on r.run_key = b.run_key
+    where r.state < 2 order by b.run_key, b.task_no, b.map_index)"};
+constexpr Query branches_of_runs_sql{"branches_of_runs", R"(
+    select b.run_key, b.task_no, b.map_index, b.skip_all_below, b.chosen
+    from branch_choice b where b.run_key = any($1)
+    order by b.run_key, b.task_no, b.map_index)"};
+constexpr Query endings_sql{"endings", R"(
+    select e.run_key, e.state, e.stop, e.reason
+    from run_ending e join dag_run r on r.run_key = e.run_key
+    where r.state < 2 order by e.run_key)"};
+constexpr Query failures_sql{
+    "failures", "select dag_id, count from dag_failures where count > 0 order by dag_id"
+};
+// Run type 1 is manual.
+constexpr Query previous_run_sql{"previous_run", "select " SLUICE_RUN_COLUMNS R"(
+    from dag_run r where r.dag_id = $1 and r.logical_date < $2 and (r.run_type <> 1 or not $3)
+    order by r.logical_date desc, r.run_key desc limit 1)"};
+// States 4 and 6 are success and skipped.
+constexpr Query past_tasks_sql{"past_tasks", R"(
+    select task_no, count(*) filter (where state in (4, 6))::int,
+        count(*) filter (where state not in (4, 6))::int,
+        coalesce(max(state) filter (where state not in (4, 6)), 0::smallint)
+    from task_instance where run_key = $1 group by task_no order by task_no)"};
+constexpr Query versions_before_sql{"versions_before", R"(
+    select distinct version from dag_run where dag_id = $1 and logical_date < $2 order by 1)"};
+
+BranchChoice read_branch(const Result& result, int row) {
+    BranchChoice choice;
+    choice.key = {RunKey{result.int8(row, 0)}, result.int4(row, 1), result.int4(row, 2)};
+    choice.branch.skip_all_below = result.boolean(row, 3);
+    nlohmann::json::parse(result.text(row, 4)).get_to(choice.branch.chosen);
+    return choice;
+}
+
+}  // namespace
+
+void read_past(Connection& connection, Snapshot& snapshot) {
+    const Result branches = connection.run(open_branches_sql);
+    for (int i = 0; i < branches.rows(); ++i) snapshot.branches.push_back(read_branch(branches, i));
+    const Result endings = connection.run(endings_sql);
+    for (int i = 0; i < endings.rows(); ++i)
+        snapshot.endings.push_back(
+            {RunKey{endings.int8(i, 0)},
+             static_cast<RunState>(endings.int2(i, 1)),
+             endings.text(i, 3),
+             endings.boolean(i, 2),
+             false}
+        );
+    const Result failures = connection.run(failures_sql);
+    for (int i = 0; i < failures.rows(); ++i)
+        snapshot.failures.push_back({failures.text(i, 0), failures.int4(i, 1)});
+}
+
+std::vector<BranchChoice> read_branches(
+    Connection& connection, std::span<const std::int64_t> runs
+) {
+    Params params;
+    params.add(runs);
+    const Result rows = connection.run(branches_of_runs_sql, params);
+    std::vector<BranchChoice> found;
+    for (int i = 0; i < rows.rows(); ++i) found.push_back(read_branch(rows, i));
+    return found;
+}
+
+std::optional<PastRun> read_previous_run(
+    Connection& connection, const std::string& dag_id, Instant before, bool scheduled_only
+) {
+    Params params;
+    params.add(dag_id).add(before).add(scheduled_only);
+    const Result runs = connection.run(previous_run_sql, params);
+    if (runs.rows() == 0) return std::nullopt;
+    PastRun past;
+    past.run = read_run(runs, 0);
+    Params key;
+    key.add(past.run.key.value);
+    const Result tasks = connection.run(past_tasks_sql, key);
+    for (int i = 0; i < tasks.rows(); ++i)
+        past.tasks.push_back(
+            {tasks.int4(i, 0),
+             tasks.int4(i, 1),
+             tasks.int4(i, 2),
+             static_cast<TaskState>(tasks.int2(i, 3))}
+        );
+    return past;
+}
+
+std::vector<VersionId> read_versions_before(
+    Connection& connection, const std::string& dag_id, Instant before
+) {
+    Params params;
+    params.add(dag_id).add(before);
+    const Result rows = connection.run(versions_before_sql, params);
+    std::vector<VersionId> found;
+    for (int i = 0; i < rows.rows(); ++i) found.push_back(VersionId{rows.int8(i, 0)});
+    return found;
+}
+
+}  // namespace sluice::store
