@@ -79,6 +79,8 @@ Word rule(TriggerRule rule, const Upstreams& up) {
             return up.all_ended() ? Word::run : Word::wait;
         case TriggerRule::always:
             return Word::run;
+        case TriggerRule::all_done_setup_success:
+            return up.all_ended() ? Word::run : Word::wait;
     }
     unreachable();
 }
