@@ -28,6 +28,9 @@ using RequestId = Id<struct RequestIdTag>;
 using TaskNo = std::int32_t;
 /// -1 = not mapped.
 using MapIndex = std::int32_t;
+/// The number of a mapping: an index into `Dag::mappings`.
+using MapNo = std::int32_t;
+inline constexpr MapNo no_map = -1;
 /// Stands for "the run itself" where a row may speak of a run or of a task.
 inline constexpr TaskNo no_task = -1;
 inline constexpr MapIndex unmapped = -1;

@@ -126,7 +126,7 @@ bool Scheduler::Impl::clear_into_backfill(
     run->row.backfill = backfill.id;
     run->row.backfill_ordinal = ordinal;
     if (backfill.conf != "{}") run->row.conf = backfill.conf;
-    run->each([&](Instance& instance) { clear_instance(*run, instance, cause); });
+    clear_all(*run, cause);
     reopen(*run, cause);
     return true;
 }

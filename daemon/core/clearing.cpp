@@ -1,4 +1,6 @@
 // clearing.cpp — making instances run again: which ones a clear means, and what it does to them.
+#include <set>
+
 #include <fmt/format.h>
 
 #include "base/check.hpp"
@@ -7,47 +9,134 @@
 namespace sluice::core {
 namespace {
 
-/// Adds everything reachable from the chosen tasks over `next`.
+/// Of a task: nothing, some map indexes, or all there is.
+struct Chosen {
+    bool all{false};
+    std::set<MapIndex> some;
+
+    /// False if that adds nothing.
+    bool add(const Chosen& other) {
+        if (all) return false;
+        if (other.all) {
+            all = true;
+            return true;
+        }
+        const auto before = some.size();
+        some.insert(other.some.begin(), other.some.end());
+        return some.size() > before;
+    }
+};
+
+/// Adds everything reachable from the chosen tasks over `next`; within a mapped group an index
+/// leads to the same index.
 void add_reachable(
-    const Dag& dag, std::vector<bool>& chosen, const std::vector<TaskNo> Task::* next
+    const Run& run, std::vector<Chosen>& chosen, const std::vector<TaskNo> Task::* next
 ) {
     std::vector<TaskNo> open;
     for (std::size_t i = 0; i < chosen.size(); ++i)
-        if (chosen[i]) open.push_back(static_cast<TaskNo>(i));
+        if (chosen[i].all || !chosen[i].some.empty()) open.push_back(static_cast<TaskNo>(i));
     while (!open.empty()) {
-        const auto& task = dag.tasks[static_cast<std::size_t>(open.back())];
+        const TaskNo from = open.back();
         open.pop_back();
-        for (const TaskNo other : task.*next) {
-            if (chosen[static_cast<std::size_t>(other)]) continue;
-            chosen[static_cast<std::size_t>(other)] = true;
-            open.push_back(other);
+        const auto& task = run.task(from);
+        for (const TaskNo to : task.*next) {
+            const bool down = next == &Task::downstream;
+            const bool by_index = is_by_index(run, down ? from : to, down ? to : from) &&
+                                  run.family(to).is_expanded();
+            Chosen reached{true, {}};
+            if (by_index) reached = chosen[static_cast<std::size_t>(from)];
+            if (chosen[static_cast<std::size_t>(to)].add(reached)) open.push_back(to);
         }
     }
 }
 
 }  // namespace
 
+/// The keys as ranges of map indexes; one without index means all of a mapped task. All of the run
+/// if none is named.
+std::vector<Scheduler::Impl::Indexes> Scheduler::Impl::named(
+    const Run& run, const std::vector<TaskKey>& tasks
+) {
+    std::vector<Indexes> result;
+    const auto add = [&](TaskNo task, MapIndex index) {
+        const auto& family = run.family(task);
+        if (index != unmapped || !family.is_expanded())
+            result.push_back({task, index, index});
+        else
+            result.push_back({task, 0, family.length() - 1});
+    };
+    for (const TaskKey& key : tasks) add(key.task, key.map_index);
+    if (tasks.empty())
+        for (const auto& family : run.tasks) add(family.one.row.key.task, unmapped);
+    return result;
+}
+
 /// The instances that a clear means, in order; all of the run's if none is named.
-std::vector<TaskKey> Scheduler::Impl::select(
+std::vector<Scheduler::Impl::Indexes> Scheduler::Impl::select(
     const Run& run, const std::vector<TaskKey>& tasks, const Scope& scope
 ) {
-    const Dag& dag = *run.plan->dag;
-    std::vector<bool> chosen(dag.tasks.size(), tasks.empty());
-    for (const TaskKey& key : tasks) chosen[static_cast<std::size_t>(key.task)] = true;
-    auto with_upstream = chosen;
-    if (scope.upstream) add_reachable(dag, with_upstream, &Task::upstream);
-    if (scope.downstream) add_reachable(dag, chosen, &Task::downstream);
-    std::vector<TaskKey> result;
-    run.each([&](const Instance& instance) {
-        const auto no = static_cast<std::size_t>(instance.row.key.task);
-        if (!chosen[no] && !with_upstream[no]) return;
-        const TaskState state = instance.row.state;
-        if (state == TaskState::none) return;
+    std::vector<Chosen> chosen(run.tasks.size(), Chosen{tasks.empty(), {}});
+    for (const TaskKey& key : tasks) {
+        auto& of_task = chosen[static_cast<std::size_t>(key.task)];
+        if (key.map_index == unmapped)
+            of_task.all = true;
+        else
+            of_task.some.insert(key.map_index);
+    }
+    auto above = chosen;
+    if (scope.upstream) add_reachable(run, above, &Task::upstream);
+    if (scope.downstream) add_reachable(run, chosen, &Task::downstream);
+    std::vector<Indexes> result;
+    const auto look = [&](TaskNo task, MapIndex index) {
+        const TaskState state = run.family(task).state(index);
+        if (state == TaskState::none || state == TaskState::removed) return;
         if (scope.only_failed && !is_failure(state)) return;
         if (scope.only_running && !holds_slots(state)) return;
-        result.push_back(instance.row.key);
-    });
+        if (!result.empty() && result.back().task == task && result.back().hi + 1 == index)
+            ++result.back().hi;
+        else
+            result.push_back({task, index, index});
+    };
+    for (std::size_t i = 0; i < chosen.size(); ++i) {
+        (void)chosen[i].add(above[i]);
+        const auto task = static_cast<TaskNo>(i);
+        const auto& family = run.family(task);
+        if (chosen[i].all && !family.is_expanded()) look(task, unmapped);
+        for (MapIndex index = 0; chosen[i].all && index < family.length(); ++index)
+            look(task, index);
+        if (chosen[i].all) continue;
+        for (const MapIndex index : chosen[i].some)
+            if (index < family.length()) look(task, index);
+    }
     return result;
+}
+
+/// The instances in the answer: the first of very many.
+void Scheduler::Impl::show(const Run& run, const std::vector<Indexes>& which, Answer& reply) {
+    constexpr std::size_t most = 10'000;
+    for (const auto& [task, lo, hi] : which) {
+        reply.affected += hi - lo + 1;
+        for (MapIndex i = lo; i <= hi && reply.instances.size() < most; ++i)
+            reply.instances.push_back(run.family(task).row(i));
+    }
+}
+
+void Scheduler::Impl::clear(Run& run, const Indexes& which, const Cause& cause) {
+    each_range(
+        run,
+        which,
+        [](TaskState state) { return state != TaskState::none && state != TaskState::removed; },
+        [&](const MapRange& range) { change_range(run, range, TaskState::none, cause, ""); },
+        [&](MapIndex i) { clear_instance(run, run.at(run.key(which.task, i)), cause); }
+    );
+    // Ranges are evaluated as a whole.
+    run.family(which.task).seen.reset();
+    unsettled_.push(run, run.key(which.task));
+    forget_length(run, run.family(which.task).mapping);
+}
+
+void Scheduler::Impl::clear_all(Run& run, const Cause& cause) {
+    for (const auto& which : named(run, {})) clear(run, which, cause);
 }
 
 /// None if every key names a task of the run; else what is wrong.
@@ -114,14 +203,15 @@ Taken Scheduler::Impl::on(const ClearTasks& event) {
     const auto chosen = select(*run, event.tasks, scope);
     auto& reply = answer(event.request);
     if (event.dry_run) {
-        for (const TaskKey& key : chosen) reply.instances.push_back(run->at(key).row);
+        show(*run, chosen, reply);
         reply.run = run->row;
         return Taken::yes;
     }
     const Cause cause{"clear", event.actor.user};
-    for (const TaskKey& key : chosen) clear_instance(*run, run->at(key), cause);
+    // Their order: what becomes of the mappings is decided when all are cleared.
+    for (const auto& which : chosen) clear(*run, which, cause);
     if (is_finished(run->row.state) && event.reset_dag_runs && !chosen.empty()) reopen(*run, cause);
-    for (const TaskKey& key : chosen) reply.instances.push_back(run->at(key).row);
+    show(*run, chosen, reply);
     reply.run = run->row;
     audit(
         event.actor,
@@ -129,7 +219,7 @@ Taken Scheduler::Impl::on(const ClearTasks& event) {
         {run->row.dag_id, run->row.run_id},
         fmt::format(
             R"({{"cleared":{},"only_failed":{},"only_running":{},"upstream":{},"downstream":{}}})",
-            chosen.size(),
+            reply.affected,
             event.only_failed,
             event.only_running,
             event.upstream,

@@ -1,33 +1,10 @@
 // dispatching.cpp — which tasks may start, in which order, and starting them.
+#include <algorithm>
+
 #include "base/check.hpp"
 #include "core/impl.hpp"
 
 namespace sluice::core {
-
-void Scheduler::Impl::evaluate(Run& run, const TaskKey& key) {
-    if (run.row.state != RunState::running) return;
-    auto& instance = run.at(key);
-    if (instance.row.state != TaskState::none) return;
-    const Verdict verdict = judge(run.task(key.task).trigger_rule, run.family(key.task).up);
-    switch (verdict.kind) {
-        case Verdict::Kind::wait:
-            unready(run, instance);
-            return;
-        case Verdict::Kind::run:
-            make_ready(run, instance);
-            return;
-        case Verdict::Kind::mark:
-            if (instance.touched == turn_no_) {
-                run.held = turn_no_;
-                held_over_.push_back(instance.row.key);
-                again_ = true;
-                return;
-            }
-            instance.row.end_date = now_;
-            change(run, instance, verdict.state, {"trigger_rule"});
-            return;
-    }
-}
 
 /// Follows the changes of this turn downstream, without recursion: a chain may be very long.
 void Scheduler::Impl::settle() {
@@ -37,39 +14,71 @@ void Scheduler::Impl::settle() {
     }
 }
 
-void Scheduler::Impl::make_ready(Run& run, Instance& instance) {
-    if (instance.ready) return;
-    const TaskNo no = instance.row.key.task;
-    instance.ready = true;
-    instance.ready_since = now_;
-    ++instance.stamp;
-    if (!is_waiting(instance.row.state)) ++run.waiting;
+void Scheduler::Impl::hold_over(Run& run, const TaskKey& key) {
+    run.held = turn_no_;
+    held_over_.push_back(key);
+    again_ = true;
+}
+
+void Scheduler::Impl::make_ready(Run& run, const TaskKey& key) {
+    auto& family = run.family(key.task);
+    if (!family.set_ready(key.map_index, true)) return;
+    if (auto* instance = family.find_live(key.map_index)) {
+        instance->ready_since = now_;
+        ++instance->stamp;
+    }
+    if (!is_waiting(run.state(key))) ++run.waiting;
     ++ready_;
+    if (key.map_index == unmapped)
+        queue_up(run, key, family.one.stamp);
+    else
+        queue_family(run, family);
+}
+
+void Scheduler::Impl::queue_up(Run& run, const TaskKey& key, std::int32_t stamp) {
     ReadyTask task;
-    task.weight = run.task(no).effective_weight;
+    task.weight = run.task(key.task).effective_weight;
     task.run_after = run.row.run_after;
     task.run = run.row.key;
-    task.task = no;
-    task.map_index = instance.row.key.map_index;
-    task.stamp = instance.stamp;
-    task.lane = run.plan->tasks[static_cast<std::size_t>(no)].lane;
+    task.task = key.task;
+    task.map_index = key.map_index;
+    task.stamp = stamp;
+    task.lane = run.plan->tasks[static_cast<std::size_t>(key.task)].lane;
     task.since = now_;
     queue_.push(task);
 }
 
-void Scheduler::Impl::unready(Run& run, Instance& instance) {
-    if (!instance.ready) return;
-    instance.ready = false;
-    if (!is_waiting(instance.row.state)) --run.waiting;
+/// One entry stands for all ready instances of a mapped task: whoever takes it starts the first.
+void Scheduler::Impl::queue_family(Run& run, Family& family) {
+    if (family.queued || family.ready_count() == 0) return;
+    family.queued = true;
+    queue_up(run, run.key(family.one.row.key.task, family.next_ready(0)), ++family.stamp);
+}
+
+void Scheduler::Impl::unready(Run& run, const TaskKey& key) {
+    if (!run.family(key.task).set_ready(key.map_index, false)) return;
+    if (!is_waiting(run.state(key))) --run.waiting;
     --ready_;
     check_later(run);
 }
 
-Instance* Scheduler::Impl::find_ready(const ReadyTask& task) {
+/// The instance that the entry stands for; none if it is void.
+std::optional<TaskKey> Scheduler::Impl::find_ready(const ReadyTask& task) {
     Run* run = find_run(task.run);
-    if (run == nullptr || run->row.state != RunState::running) return nullptr;
-    auto& instance = run->at(task.key());
-    return instance.ready && instance.stamp == task.stamp ? &instance : nullptr;
+    if (run == nullptr || run->row.state != RunState::running) return std::nullopt;
+    auto& family = run->family(task.task);
+    if (task.map_index == unmapped) {
+        const bool valid = family.one.ready && family.one.stamp == task.stamp;
+        return valid ? std::optional{task.key()} : std::nullopt;
+    }
+    if (family.stamp != task.stamp || !family.queued) return std::nullopt;
+    // One that changed in this turn starts in the next; others need not wait for it.
+    const MapIndex first = family.next_ready(0);
+    for (MapIndex i = first; i != unmapped; i = family.next_ready(i + 1))
+        if (const auto* live = family.find_live(i); live == nullptr || live->touched != turn_no_)
+            return run->key(task.task, i);
+    if (first == unmapped) family.queued = false;
+    return first == unmapped ? std::nullopt : std::optional{run->key(task.task, first)};
 }
 
 /// A task that its gate let go does not start: the next one of that gate gets the place.
@@ -108,17 +117,19 @@ void Scheduler::Impl::dispatch_ready() {
     while (running_ < settings_.parallelism) {
         const ReadyTask* best = queue_.best();
         if (best == nullptr) return;
-        Instance* instance = find_ready(*best);
-        if (instance == nullptr) {
+        const auto key = find_ready(*best);
+        if (!key) {
             pass_on(queue_.pop_best());
             continue;
         }
-        if (instance->touched == turn_no_) {
+        Run& run = *find_run(best->run);
+        auto& family = run.family(key->task);
+        if (const auto* live = family.find_live(key->map_index);
+            live != nullptr && live->touched == turn_no_) {
             start_later_.push_back(queue_.pop_best());
             again_ = true;
             continue;
         }
-        Run& run = *find_run(best->run);
         if (Gate* gate = full_gate(run, best->task)) {
             const ReadyTask held = queue_.pop_best();
             ReadyQueue::hold(*gate, held);
@@ -138,8 +149,23 @@ void Scheduler::Impl::dispatch_ready() {
             continue;
         }
         (void)queue_.pop_best();
-        start_attempt(run, *instance);
+        auto& instance = run.at(*key);
+        if (key->map_index != unmapped) {
+            if (instance.ready_since == Instant{}) instance.ready_since = ready_since(run, *key);
+            family.queued = false;
+        }
+        start_attempt(run, instance);
+        queue_family(run, family);
     }
+}
+
+/// Of an instance of which nothing is in memory but that it may start.
+Instant Scheduler::Impl::ready_since(const Run& run, const TaskKey& key) const {
+    Instant since = run.family(key.task).ready_since;
+    for (const TaskNo up : run.task(key.task).upstream)
+        if (is_by_index(run, up, key.task) && run.family(up).is_expanded())
+            since = std::max(since, run.family(up).end(key.map_index).value_or(since));
+    return since == Instant{} ? now_ : since;
 }
 
 bool Scheduler::Impl::is_reserved(const Demand& demand) const {

@@ -124,6 +124,17 @@ struct AttemptEnded {
     AttemptResult result;
 };
 
+/// The answer to an ExpandOrder; given again it is ignored.
+struct Expanded {
+    RunKey run;
+    MapNo map{no_map};
+    std::int64_t serial{};
+    std::optional<std::int32_t> length;  // none: `error` says why
+    std::string shape{"{}"};
+    std::string error;
+    ErrorClass error_class{ErrorClass::permanent};
+};
+
 /// Time passed: due schedules, retries, timeouts.
 struct Tick {};
 
@@ -141,6 +152,7 @@ using Event = std::variant<
     PutPool,
     RemovePool,
     AttemptEnded,
+    Expanded,
     Tick>;
 
 }  // namespace sluice::core

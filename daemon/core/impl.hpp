@@ -2,6 +2,7 @@
 // Each group of functions stands in the .cpp file that its heading names.
 #pragma once
 
+#include <functional>
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
@@ -54,6 +55,7 @@ private:
     void begin_turn(Instant now, Turn& turn);
     void seal();
     void change(Run& run, Instance& instance, TaskState to, const Cause& cause);
+    void count_change(Run& run, const Instance& instance, TaskState from, TaskState to);
     void touch(Run& run);      // something about the run changes in this turn
     void list(Run& run);       // it is looked at when the turn is sealed
     void touch_row(Run& run);  // its row is to be written
@@ -78,19 +80,51 @@ private:
     );
 
     // dispatching.cpp: who may start, and starting it
-    void evaluate(Run& run, const TaskKey& key);
     void settle();
-    void make_ready(Run& run, Instance& instance);
-    void unready(Run& run, Instance& instance);
+    void hold_over(Run& run, const TaskKey& key);
+    void make_ready(Run& run, const TaskKey& key);
+    void unready(Run& run, const TaskKey& key);
+    void queue_up(Run& run, const TaskKey& key, std::int32_t stamp);
+    void queue_family(Run& run, Family& family);
     void dispatch_ready();
     Gate* full_gate(Run& run, TaskNo task);
-    Instance* find_ready(const ReadyTask& task);
+    std::optional<TaskKey> find_ready(const ReadyTask& task);
+    [[nodiscard]] Instant ready_since(const Run& run, const TaskKey& key) const;
     void pass_on(const ReadyTask& task);
     [[nodiscard]] bool is_reserved(const Demand& demand) const;
     void reserve(const Demand& demand);
     void start_attempt(Run& run, Instance& instance);
     void occupy(Run& run, const Instance& instance);
     void vacate(Run& run, const Instance& instance);
+
+    // mapping.cpp: instances of a task, all at once
+    struct Indexes {
+        TaskNo task{no_task};
+        MapIndex lo{unmapped};  // unmapped = the one of a task that has no others
+        MapIndex hi{unmapped};
+    };
+    void evaluate(Run& run, const TaskKey& key);
+    void evaluate_one(Run& run, const TaskKey& key);
+    void evaluate_all(Run& run, Family& family);
+    void mark_by_rule(Run& run, const TaskKey& key, TaskState state);
+    void expand_or_ask(Run& run, Family& family);
+    void stop_asking(Run& run, TaskNo task);
+    void set_length(
+        Run& run, MapNo map, std::int32_t length, std::int64_t serial, std::string shape
+    );
+    void expand(Run& run, Family& family, std::int32_t length);
+    void count_instances(Run& run, TaskNo task, std::int32_t more);
+    void forget_length(Run& run, MapNo map);
+    static void each_range(
+        Run& run,
+        const Indexes& over,
+        const std::function<bool(TaskState)>& wanted,
+        const std::function<void(const MapRange&)>& range,
+        const std::function<void(MapIndex)>& single
+    );
+    void change_range(
+        Run& run, MapRange range, TaskState to, const Cause& cause, const std::string& note
+    );
 
     // results.cpp: how attempts end
     void take_result(Run& run, Instance& instance, const AttemptResult& result);
@@ -137,15 +171,22 @@ private:
         bool only_failed{false};
         bool only_running{false};
     };
-    static std::vector<TaskKey> select(
+    static std::vector<Indexes> select(
         const Run& run, const std::vector<TaskKey>& tasks, const Scope& scope
     );
     static std::optional<std::string> bad_key(const Run& run, const std::vector<TaskKey>& tasks);
     void clear_instance(Run& run, Instance& instance, const Cause& cause);
+    void clear(Run& run, const Indexes& which, const Cause& cause);
+    void clear_all(Run& run, const Cause& cause);
+    static void show(const Run& run, const std::vector<Indexes>& which, Answer& reply);
+    static std::vector<Indexes> named(const Run& run, const std::vector<TaskKey>& tasks);
     void reopen(Run& run, const Cause& cause);
     void stop_unfinished(Run& run, TaskState as, const Cause& cause, CancelReason reason);
     void mark_instance(Run& run, Instance& instance, TaskState state, const Cause& cause);
-    int clear_failed_below(Run& run, const std::vector<TaskKey>& marked, const Cause& cause);
+    void mark(Run& run, const Indexes& which, TaskState state, const Cause& cause);
+    std::int64_t clear_failed_below(
+        Run& run, const std::vector<TaskKey>& marked, const Cause& cause
+    );
 
     // backfills.cpp
     [[nodiscard]] std::vector<DagRun> known_runs(const DagEntry& dag, const CreateBackfill& event)
@@ -173,6 +214,7 @@ private:
     Taken on(const PutPool& event);
     Taken on(const RemovePool& event);
     Taken on(const AttemptEnded& event);
+    Taken on(const Expanded& event);
     Taken on(const Tick& event);
 
     Settings settings_;
@@ -198,7 +240,8 @@ private:
     bool again_{false};               // something is due in the next turn
     std::vector<Run*> touched_runs_;  // in this turn, and those loaded in it
     std::vector<Run*> checks_;        // may have ended
-    Unsettled unsettled_;             // an upstream changed
+    std::vector<TaskKey> live_;  // mapped instances that changed: packed at the end of the turn
+    Unsettled unsettled_;        // an upstream changed
     std::vector<DagEntry*> dirty_dags_;
     std::vector<DagEntry*> dirty_next_turn_;
     std::vector<DagEntry*> dag_rows_;      // to be written

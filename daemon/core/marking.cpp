@@ -6,20 +6,43 @@
 
 namespace sluice::core {
 
+namespace {
+
+std::string note_of(const Cause& cause) {
+    return cause.actor.empty() ? std::string{cause.text} : fmt::format("by {}", cause.actor);
+}
+
+}  // namespace
+
 /// Ends every unfinished instance of a run that is ended by hand or by its timeout: attempts are
 /// stopped and become `as`, what never ran is skipped (or a success, when the run is set to one).
 void Scheduler::Impl::stop_unfinished(
     Run& run, TaskState as, const Cause& cause, CancelReason reason
 ) {
-    run.each([&](Instance& instance) {
-        const TaskState state = instance.row.state;
-        const bool raise = as == TaskState::success && is_failure(state);
-        if (is_finished(state) && !raise) return;
-        const bool held = holds_slots(state);
-        if (held) turn_->cancels.push_back({{instance.row.key, instance.row.starts}, reason});
-        const bool skip = as == TaskState::failed && !held;
-        mark_instance(run, instance, skip ? TaskState::skipped : as, cause);
-    });
+    const bool raise = as == TaskState::success;
+    const auto wanted = [&](TaskState state) {
+        return !is_finished(state) || (raise && is_failure(state));
+    };
+    const auto become = [&](TaskState state) {
+        const bool skip = as == TaskState::failed && !holds_slots(state);
+        return skip ? TaskState::skipped : as;
+    };
+    for (const auto& which : named(run, {}))
+        each_range(
+            run,
+            which,
+            wanted,
+            [&](const MapRange& range) {
+                change_range(run, range, become(range.state), cause, note_of(cause));
+            },
+            [&](MapIndex index) {
+                auto& instance = run.at(run.key(which.task, index));
+                const TaskState state = instance.row.state;
+                if (holds_slots(state))
+                    turn_->cancels.push_back({{instance.row.key, instance.row.starts}, reason});
+                mark_instance(run, instance, become(state), cause);
+            }
+        );
 }
 
 void Scheduler::Impl::mark_instance(
@@ -28,21 +51,40 @@ void Scheduler::Impl::mark_instance(
     auto& row = instance.row;
     if (!is_finished(row.state) || !row.end_date) row.end_date = now_;
     row.next_try_at.reset();
-    row.note = cause.actor.empty() ? std::string{cause.text} : fmt::format("by {}", cause.actor);
+    row.note = note_of(cause);
     change(run, instance, state, cause);
 }
 
+void Scheduler::Impl::mark(Run& run, const Indexes& which, TaskState state, const Cause& cause) {
+    each_range(
+        run,
+        which,
+        [&](TaskState from) { return from != state; },
+        [&](const MapRange& range) { change_range(run, range, state, cause, note_of(cause)); },
+        [&](MapIndex index) {
+            auto& instance = run.at(run.key(which.task, index));
+            if (instance.touched == turn_no_) return;
+            if (holds_slots(instance.row.state))
+                turn_->cancels.push_back(
+                    {{instance.row.key, instance.row.starts}, CancelReason::user}
+                );
+            mark_instance(run, instance, state, cause);
+        }
+    );
+}
+
 /// What had failed because of the marked tasks gets another chance. Returns how many.
-int Scheduler::Impl::clear_failed_below(
+std::int64_t Scheduler::Impl::clear_failed_below(
     Run& run, const std::vector<TaskKey>& marked, const Cause& cause
 ) {
-    int cleared = 0;
-    const auto below = select(run, marked, {.downstream = true, .only_failed = true});
-    for (const TaskKey& key : below) {
-        auto& instance = run.at(key);
-        if (instance.touched == turn_no_) continue;  // marked itself
-        clear_instance(run, instance, cause);
-        ++cleared;
+    std::int64_t cleared = 0;
+    for (const auto& which : select(run, marked, {.downstream = true, .only_failed = true})) {
+        for (MapIndex i = which.lo; i <= which.hi; ++i) {
+            const auto* live = run.family(which.task).find_live(i);
+            if (live != nullptr && live->touched == turn_no_) continue;  // marked itself
+            clear(run, {which.task, i, i}, cause);
+            ++cleared;
+        }
     }
     return cleared;
 }
@@ -61,23 +103,20 @@ Taken Scheduler::Impl::on(const SetTaskState& event) {
     if (is_touched(*run)) return Taken::next_turn;
     if (run->tasks.empty()) make_instances(*run);
     if (const auto wrong = bad_key(*run, event.tasks)) return no(ErrorCode::not_found, *wrong);
-    for (const TaskKey& key : event.tasks) {
-        const TaskState from = run->at(key).row.state;
-        if (from != event.state && !legal(from, event.state))
+    const auto chosen = named(*run, event.tasks);
+    for (const auto& which : chosen) {
+        for (MapIndex i = which.lo; i <= which.hi; ++i) {
+            const TaskState from = run->family(which.task).state(i);
+            if (from == event.state || legal(from, event.state)) continue;
             return no(
                 ErrorCode::conflict,
                 fmt::format("a task that is {} cannot be marked {}", name(from), name(event.state))
             );
+        }
     }
     const Cause cause{"mark", event.actor.user};
-    for (const TaskKey& key : event.tasks) {
-        auto& instance = run->at(key);
-        if (instance.row.state == event.state || instance.touched == turn_no_) continue;
-        if (holds_slots(instance.row.state))
-            turn_->cancels.push_back({{instance.row.key, instance.row.starts}, CancelReason::user});
-        mark_instance(*run, instance, event.state, cause);
-    }
-    int cleared = 0;
+    for (const auto& which : chosen) mark(*run, which, event.state, cause);
+    std::int64_t cleared = 0;
     if (event.state != TaskState::failed) cleared = clear_failed_below(*run, event.tasks, cause);
     if (is_finished(run->row.state)) {
         if (cleared > 0)
@@ -87,7 +126,7 @@ Taken Scheduler::Impl::on(const SetTaskState& event) {
     }
     auto& reply = answer(event.request);
     reply.run = run->row;
-    for (const TaskKey& key : event.tasks) reply.instances.push_back(run->at(key).row);
+    show(*run, chosen, reply);
     const auto first = run->task(event.tasks.front().task).id;
     audit(
         event.actor,
@@ -110,15 +149,13 @@ Taken Scheduler::Impl::on(const SetRunState& event) {
     if (is_touched(*run)) return Taken::next_turn;
     const Cause cause{"mark", event.actor.user};
     if (event.state == RunState::queued) {
-        run->each([&](Instance& instance) {
-            clear_instance(*run, instance, {"clear", cause.actor});
-        });
+        clear_all(*run, {"clear", cause.actor});
         if (is_finished(run->row.state)) reopen(*run, {"clear", cause.actor});
     } else if (!is_finished(run->row.state)) {
         const bool good = event.state == RunState::success;
         const auto as = good ? TaskState::success : TaskState::failed;
         // A run that has not begun has no instances yet: there is nothing to stop.
-        if (run->has_instance_rows() || good) {
+        if (run->has_begun() || good) {
             if (run->tasks.empty()) make_instances(*run);
             stop_unfinished(*run, as, cause, CancelReason::user);
         }

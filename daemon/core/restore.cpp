@@ -34,6 +34,10 @@ Scheduler::Impl::Impl(const Settings& settings, const Snapshot& snapshot)
         make_instances(run);
         if (row.type == RunType::scheduled) ++dag.open_automated;
     }
+    for (const auto& length : snapshot.map_lengths)
+        if (Run* run = find_run(length.run)) restore_length(*run, length);
+    for (const auto& range : snapshot.map_ranges)
+        if (Run* run = find_run(range.run)) restore_range(*run, range);
     for (const auto& row : snapshot.instances)
         if (Run* run = find_run(row.key.run)) restore_instance(*run, row);
     for (const auto& row : snapshot.open_runs) {
@@ -41,7 +45,7 @@ Scheduler::Impl::Impl(const Settings& settings, const Snapshot& snapshot)
         if (run == nullptr) continue;
         recount(*run);
         run->active = 0;
-        run->each([&](const Instance& instance) {
+        run->each_live([&](const Instance& instance) {
             if (holds_slots(instance.row.state)) occupy(*run, instance);
         });
         auto* backfill = backfill_of(*run);
@@ -66,7 +70,7 @@ void Scheduler::Impl::recover(const std::vector<AttemptKey>& alive, Instant now,
     for (const RunKey key : keys) {
         Run& run = *find_run(key);
         if (run.row.state != RunState::running) continue;
-        run.each([&](Instance& instance) {
+        run.each_live([&](Instance& instance) {
             const auto& row = instance.row;
             if (!holds_slots(row.state)) return;
             const AttemptKey attempt{row.key, row.starts};

@@ -33,6 +33,7 @@ void Scheduler::Impl::take_result(Run& run, Instance& instance, const AttemptRes
         return fail_attempt(run, instance, result);
     for (const auto& xcom : result.xcoms) turn_->xcoms.push_back({row.key, xcom, now_});
     for (const auto& output : result.outputs) turn_->outputs.push_back({result.key, output});
+    if (!result.map_name.empty()) turn_->map_names.push_back({row.key, result.map_name});
     const bool skipped = outcome.kind == OutcomeKind::skipped;
     row.note = outcome.unchanged ? "unchanged" : outcome.message;
     change(run, instance, skipped ? TaskState::skipped : TaskState::success, {"result"});
@@ -79,7 +80,7 @@ void Scheduler::Impl::lose_attempt(Run& run, Instance& instance, const std::stri
     row.queued_at.reset();
     row.scheduled_at = now_;
     change(run, instance, TaskState::scheduled, {"lost"});
-    make_ready(run, instance);
+    make_ready(run, row.key);
 }
 
 /// An attempt that was cleared while it ran has ended, whatever as: the task begins anew.
@@ -94,6 +95,7 @@ void Scheduler::Impl::end_restarting(Run& run, Instance& instance, const Cause& 
     row.lost_in_a_row = 0;
     change(run, instance, TaskState::none, cause);
     unsettled_.push(run, row.key);
+    forget_length(run, run.family(row.key.task).mapping);
 }
 
 /// The attempt goes to history before its row is used for the next one.
@@ -118,7 +120,7 @@ void Scheduler::Impl::retry_due(const Timer& timer) {
     if (run == nullptr || !run->has(timer.key)) return;
     auto& instance = run->at(timer.key);
     if (instance.row.state != TaskState::up_for_retry || instance.row.starts != timer.start) return;
-    if (run->row.state == RunState::running) make_ready(*run, instance);
+    if (run->row.state == RunState::running) make_ready(*run, timer.key);
 }
 
 /// The executor ends the attempt and reports it failed; until then it runs.

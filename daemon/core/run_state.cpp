@@ -1,26 +1,105 @@
 #include "core/run_state.hpp"
 
+#include <algorithm>
+
 #include "base/check.hpp"
 
 namespace sluice::core {
 
+bool Run::has_begun() const {
+    return std::ranges::any_of(tasks, [](const Family& family) {
+        return family.one.has_row || family.is_expanded();
+    });
+}
+
 void make_instances(Run& run) {
     const auto& dag = *run.plan->dag;
     run.tasks.resize(dag.tasks.size());
+    run.expansions.resize(dag.mappings.size());
     for (std::size_t i = 0; i < dag.tasks.size(); ++i) {
-        auto& row = run.tasks[i].one.row;
+        auto& family = run.tasks[i];
+        family.mapping = dag.tasks[i].mapping;
+        family.retries = dag.tasks[i].retries;
+        auto& row = family.one.row;
         row.key = {run.row.key, static_cast<TaskNo>(i), unmapped};
         row.max_tries = dag.tasks[i].retries;
-        run.tasks[i].up.total = static_cast<std::int32_t>(dag.tasks[i].upstream.size());
     }
-    run.unfinished = static_cast<int>(dag.tasks.size());
+    recount(run);
 }
 
+void restore_length(Run& run, const MapLength& length) {
+    const auto map = static_cast<std::size_t>(length.map);
+    SLUICE_CHECK(map < run.expansions.size());
+    run.expansions[map].length = length.length;
+    if (length.length <= 0) return;
+    for (const TaskNo task : run.plan->dag->mappings[map].tasks)
+        run.family(task).expand(length.length);
+}
+
+void restore_range(Run& run, const MapRange& range) { run.family(range.task).set_range(range); }
+
 void restore_instance(Run& run, const TaskInstance& row) {
-    SLUICE_CHECK(run.has(row.key));
-    auto& instance = run.at(row.key);
-    instance.row = row;
-    instance.has_row = true;
+    SLUICE_CHECK(row.key.task >= 0);
+    SLUICE_CHECK(static_cast<std::size_t>(row.key.task) < run.tasks.size());
+    auto& family = run.family(row.key.task);
+    // It ended before its length was known: it never got the instances.
+    if (row.key.map_index == unmapped && row.state != TaskState::none && family.is_expanded())
+        family.fold();
+    family.restore(row);
+}
+
+bool is_by_index(const Run& run, TaskNo up, TaskNo down) {
+    const Task& task = run.task(down);
+    if (task.mapping == no_map || task.mapping != run.task(up).mapping) return false;
+    switch (task.trigger_rule) {
+        case TriggerRule::one_success:
+        case TriggerRule::one_failed:
+        case TriggerRule::one_done:
+            return false;
+        case TriggerRule::all_success:
+        case TriggerRule::all_failed:
+        case TriggerRule::all_done:
+        case TriggerRule::all_done_min_one_success:
+        case TriggerRule::all_skipped:
+        case TriggerRule::none_failed:
+        case TriggerRule::none_failed_min_one_success:
+        case TriggerRule::none_skipped:
+        case TriggerRule::all_done_setup_success:
+        case TriggerRule::always:
+            return true;
+    }
+    unreachable();
+}
+
+namespace {
+
+/// All instances of a task.
+UpstreamCounts counts_of(const Family& family) {
+    UpstreamCounts counts;
+    counts.total = family.size();
+    for (int state = 0; state < task_state_count; ++state) {
+        const auto what = static_cast<TaskState>(state);
+        counts.add(what, family.count(what));
+    }
+    return counts;
+}
+
+}  // namespace
+
+UpstreamCounts upstreams_of(const Run& run, const TaskKey& key) {
+    UpstreamCounts counts = run.family(key.task).up;
+    if (run.family(key.task).mapping == no_map) return counts;
+    for (const TaskNo up : run.task(key.task).upstream) {
+        if (!is_by_index(run, up, key.task)) continue;
+        const Family& family = run.family(up);
+        if (!family.is_expanded() || key.map_index == unmapped) {
+            counts.add(counts_of(family));
+            continue;
+        }
+        ++counts.total;
+        counts.add(family.state(key.map_index), 1);
+    }
+    return counts;
 }
 
 bool is_waiting(TaskState state) {
@@ -50,26 +129,27 @@ void recount(Run& run) {
     run.active = 0;
     run.waiting = 0;
     for (auto& family : run.tasks) family.up = {};
-    run.each([&run](const Instance& instance) {
-        const TaskState state = instance.row.state;
-        if (!is_finished(state)) ++run.unfinished;
-        if (holds_slots(state)) ++run.active;
-        if (is_waiting(state) || (state == TaskState::none && instance.ready)) ++run.waiting;
-        for (const TaskNo down : run.task(instance.row.key.task).downstream) {
-            auto& counts = run.family(down).up;
-            ++counts.total;
-            counts.add(state, 1);
+    for (const auto& family : run.tasks) {
+        const TaskNo task = family.one.row.key.task;
+        for (int state = 0; state < task_state_count; ++state) {
+            const auto what = static_cast<TaskState>(state);
+            const auto count = family.count(what);
+            if (!is_finished(what)) run.unfinished += count;
+            if (holds_slots(what)) run.active += count;
+            if (is_waiting(what)) run.waiting += count;
         }
-    });
+        for (const TaskNo down : run.task(task).downstream)
+            if (!is_by_index(run, task, down)) run.family(down).up.add(counts_of(family));
+    }
 }
 
 RunState end_state(const Run& run) {
-    bool failed = false;
-    run.each([&](const Instance& instance) {
-        const bool leaf = run.task(instance.row.key.task).downstream.empty();
-        failed = failed || (leaf && is_failure(instance.row.state));
-    });
-    return failed ? RunState::failed : RunState::success;
+    for (const auto& family : run.tasks) {
+        if (!run.task(family.one.row.key.task).downstream.empty()) continue;
+        if (family.count(TaskState::failed) + family.count(TaskState::upstream_failed) > 0)
+            return RunState::failed;
+    }
+    return RunState::success;
 }
 
 }  // namespace sluice::core

@@ -6,29 +6,18 @@
 #include <optional>
 #include <vector>
 
+#include "core/family.hpp"
 #include "core/plan.hpp"
 #include "core/trigger_rules.hpp"
 #include "model/run.hpp"
 
 namespace sluice::core {
 
-/// Number of the turn that changed something last; 0 = none.
-using TurnNo = std::uint64_t;
-
-struct Instance {
-    TaskInstance row;
-    TurnNo touched{0};
-    std::int32_t stamp{0};  // rises whenever the instance becomes ready: voids older queue entries
-    bool ready{false};      // waits for a slot
-    bool has_row{false};
-    bool timed_out{false};  // its attempt was told to end for its execution_timeout
-    Instant ready_since;
-};
-
-/// All instances of one task in a run.
-struct Family {
-    Instance one;       // map index -1: of a task that is not mapped, or whose length is not known
-    UpstreamCounts up;  // of the upstreams' instances
+/// What is known of a mapping of the run.
+struct Expansion {
+    std::int32_t length{-1};   // -1 = not yet
+    TaskNo asked_by{no_task};  // an order is out
+    std::int64_t serial{};     // of that order
 };
 
 struct Run {
@@ -44,37 +33,45 @@ struct Run {
     TurnNo held{0};                        // an instance of it is evaluated again in the next turn
     bool check_queued{false};
 
-    std::vector<Family> tasks;  // by task; empty until the run starts for the first time
-    int unfinished{0};          // instances
-    int active{0};              // hold slots
-    int waiting{0};             // ready, or until a retry is due
+    std::vector<Family> tasks;          // by task; empty until the run starts for the first time
+    std::vector<Expansion> expansions;  // by mapping
+    int unfinished{0};                  // instances
+    int active{0};                      // hold slots
+    int waiting{0};                     // ready, or until a retry is due
 
     Gate gate;                          // max_active_tasks_per_run
     std::map<TaskNo, Gate> task_gates;  // max_active_tis_per_dagrun
 
     std::shared_ptr<const DagRun> shared;  // copy of `row` for attempts; null = changed since
 
-    [[nodiscard]] bool has_instance_rows() const {
-        bool any = false;
-        each([&any](const Instance& instance) { any = any || instance.has_row; });
-        return any;
-    }
+    [[nodiscard]] bool has_begun() const;
     [[nodiscard]] Family& family(TaskNo task) { return tasks[static_cast<std::size_t>(task)]; }
-    /// The instance; `has` says whether there is one.
-    [[nodiscard]] Instance& at(const TaskKey& key) { return family(key.task).one; }
+    [[nodiscard]] const Family& family(TaskNo task) const {
+        return tasks[static_cast<std::size_t>(task)];
+    }
+    /// The instance; `has` says whether there is one. Of a mapped task it stays in memory as a
+    /// whole row: look with `state` where that will do.
+    [[nodiscard]] Instance& at(const TaskKey& key) { return family(key.task).at(key.map_index); }
+    [[nodiscard]] TaskState state(const TaskKey& key) const {
+        return family(key.task).state(key.map_index);
+    }
     [[nodiscard]] bool has(const TaskKey& key) const {
         return key.run == row.key && key.task >= 0 &&
-               static_cast<std::size_t>(key.task) < tasks.size() && key.map_index == unmapped;
+               static_cast<std::size_t>(key.task) < tasks.size() &&
+               family(key.task).has(key.map_index);
     }
-    /// Every instance, in the order of tasks and map indexes. `look` may change the instance, not
-    /// how many there are.
-    template <class Look>
-    void each(const Look& look) {
-        for (auto& family : tasks) look(family.one);
+    [[nodiscard]] TaskKey key(TaskNo task, MapIndex index = unmapped) const {
+        return {row.key, task, index};
     }
+    /// Every instance that has a whole row in memory, in the order of tasks and map indexes: all
+    /// that hold slots or wait for their time are among them. `look` must not remove any.
     template <class Look>
-    void each(const Look& look) const {
-        for (const auto& family : tasks) look(family.one);
+    void each_live(const Look& look) {
+        for (auto& family : tasks) {
+            if (!family.is_expanded()) look(family.one);
+            for (auto& [index, instance] : family.live())
+                if (index < family.length()) look(instance);
+        }
     }
     [[nodiscard]] const Task& task(TaskNo no) const {
         return plan->dag->tasks[static_cast<std::size_t>(no)];
@@ -84,8 +81,14 @@ struct Run {
 
 /// Gives the run an instance for every task of its plan, all in `none`.
 void make_instances(Run& run);
-/// Puts a stored row in the place of the instance made by `make_instances`.
+/// Puts what is stored in the place of the instances made by `make_instances`.
+void restore_length(Run& run, const MapLength& length);
+void restore_range(Run& run, const MapRange& range);
 void restore_instance(Run& run, const TaskInstance& row);
+/// Whether an instance of `down` depends on the instance of `up` with its own map index alone.
+bool is_by_index(const Run& run, TaskNo up, TaskNo down);
+/// The upstreams of one instance: what all instances share, and those by index.
+UpstreamCounts upstreams_of(const Run& run, const TaskKey& key);
 /// Computes the families' `up`, and `unfinished`, `active` and `waiting` anew from the instances'
 /// states.
 void recount(Run& run);

@@ -112,6 +112,8 @@ Run* Scheduler::Impl::find_or_load(RunKey key, const std::optional<StoredRun>& s
     Run& run = add_run(stored->run, *plan, entry);
     run.has_row = true;
     make_instances(run);
+    for (const auto& length : stored->map_lengths) restore_length(run, length);
+    for (const auto& range : stored->map_ranges) restore_range(run, range);
     for (const auto& row : stored->instances) restore_instance(run, row);
     recount(run);
     list(run);  // forgotten again with this turn unless it is made open
@@ -154,12 +156,16 @@ void Scheduler::Impl::start_run(Run& run) {
 
 /// Looks at every instance: at the start of a run and after a restart of the daemon.
 void Scheduler::Impl::resume_instances(Run& run) {
-    run.each([&](Instance& instance) {
+    for (auto& family : run.tasks) {
+        family.seen.reset();
+        unsettled_.push(run, family.one.row.key);
+    }
+    run.each_live([&](Instance& instance) {
         const auto& row = instance.row;
         if (row.state == TaskState::none)
             unsettled_.push(run, row.key);
         else if (row.state == TaskState::scheduled)
-            make_ready(run, instance);
+            make_ready(run, row.key);
         else if (row.state == TaskState::up_for_retry)
             timers_.add({row.next_try_at.value_or(now_), Timer::Kind::retry, 0, row.key, row.starts}
             );
@@ -227,9 +233,8 @@ void Scheduler::Impl::forget_run(RunKey key) {
         SLUICE_CHECK(date != end);
         run.dag->open_dates.erase(date);
     }
-    run.each([this](const Instance& instance) {
-        if (instance.ready) --ready_;
-    });
+    for (const auto& family : run.tasks)
+        ready_ -= static_cast<std::size_t>(family.ready_count() + (family.one.ready ? 1 : 0));
     Plan* plan = run.plan;
     const DagEntry& dag = *run.dag;
     runs_.erase(at);

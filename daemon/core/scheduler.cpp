@@ -65,7 +65,10 @@ std::vector<TaskInstance> Scheduler::Impl::instances(RunKey run) const {
     const auto at = runs_.find(run);
     if (at == runs_.end()) return rows;
     rows.reserve(at->second->tasks.size());
-    at->second->each([&rows](const Instance& instance) { rows.push_back(instance.row); });
+    for (const auto& family : at->second->tasks) {
+        if (!family.is_expanded()) rows.push_back(family.row(unmapped));
+        for (MapIndex i = 0; i < family.length(); ++i) rows.push_back(family.row(i));
+    }
     return rows;
 }
 
@@ -73,13 +76,14 @@ std::vector<Scheduler::PoolUse> Scheduler::Impl::pool_use() const {
     std::vector<PoolUse> result;
     std::unordered_map<PoolNo, std::int64_t> scheduled;
     for (const auto& [key, run] : runs_)
-        run->each([&, run = run.get()](const Instance& instance) {
-            if (!instance.ready) return;
-            const auto& plan = run->plan->tasks[static_cast<std::size_t>(instance.row.key.task)];
-            const auto& demand = queue_.demand(plan.lane);
+        for (const auto& family : run->tasks) {
+            const auto ready = family.ready_count() + (family.one.ready ? 1 : 0);
+            if (ready == 0) continue;
+            const auto task = static_cast<std::size_t>(family.one.row.key.task);
+            const auto& demand = queue_.demand(run->plan->tasks[task].lane);
             for (std::size_t i = 0; i < static_cast<std::size_t>(demand.size); ++i)
-                scheduled[demand.parts[i].pool] += demand.parts[i].amount;
-        });
+                scheduled[demand.parts[i].pool] += demand.parts[i].amount * ready;
+        }
     const auto& all = pools_.all();
     for (std::size_t i = 0; i < all.size(); ++i) {
         if (!all[i].exists) continue;

@@ -167,6 +167,10 @@ public:
         found.dag = version(found.run.version);
         for (const auto& [task, row] : instances)
             if (task.run == key) found.instances.push_back(row);
+        for (const auto& [map, row] : map_lengths)
+            if (map.first == key) found.map_lengths.push_back(row);
+        for (const auto& row : map_ranges)
+            if (row.run == key) found.map_ranges.push_back(row);
         return found;
     }
     [[nodiscard]] TaskKey key(const std::string& task) const {
@@ -190,6 +194,10 @@ public:
         }
         for (const auto& [key, row] : instances)
             if (!is_finished(runs.at(key.run).state)) result.instances.push_back(row);
+        for (const auto& [key, row] : map_lengths)
+            if (!is_finished(runs.at(key.first).state)) result.map_lengths.push_back(row);
+        for (const auto& row : map_ranges)
+            if (!is_finished(runs.at(row.run).state)) result.map_ranges.push_back(row);
         for (const auto& [id, row] : backfills) {
             result.last_backfill = id;
             if (!row.completed_at) result.backfills.push_back(row);
@@ -236,6 +244,9 @@ public:
             last_seq = transition.seq;
             transitions.push_back(transition);
         }
+        for (const auto& row : turn.map_lengths) map_lengths[{row.run, row.map}] = row;
+        for (const auto& row : turn.map_ranges) map_ranges.push_back(row);
+        for (const auto& order : turn.expands) expands.push_back(order);
         for (const auto& order : turn.starts) REQUIRE(live.emplace(order.key, order).second);
         for (const auto& order : turn.cancels) cancels.push_back(order);
         for (const auto& answer : turn.answers) answers[answer.id] = answer;
@@ -267,6 +278,9 @@ public:
     std::map<BackfillId, Backfill> backfills;
     std::vector<BackfillDate> backfill_dates;
     std::map<std::string, Pool> pools;
+    std::map<std::pair<RunKey, MapNo>, MapLength> map_lengths;
+    std::vector<MapRange> map_ranges;
+    std::vector<ExpandOrder> expands;
     std::vector<AttemptRecord> attempts;
     std::vector<AuditEntry> audits;
     std::vector<Transition> transitions;

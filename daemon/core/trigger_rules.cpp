@@ -9,6 +9,7 @@ constexpr Verdict wait{Verdict::Kind::wait, TaskState::none};
 constexpr Verdict run{Verdict::Kind::run, TaskState::none};
 constexpr Verdict skip{Verdict::Kind::mark, TaskState::skipped};
 constexpr Verdict upstream_failed{Verdict::Kind::mark, TaskState::upstream_failed};
+constexpr Verdict removed{Verdict::Kind::mark, TaskState::removed};
 
 }  // namespace
 
@@ -47,19 +48,44 @@ void UpstreamCounts::add_setup(TaskState state, std::int32_t by) {
     if (state == TaskState::skipped) setups_skipped += by;
 }
 
+void UpstreamCounts::add(const UpstreamCounts& other) {
+    total += other.total;
+    success += other.success;
+    skipped += other.skipped;
+    failed += other.failed;
+    upstream_failed += other.upstream_failed;
+    removed += other.removed;
+    setups += other.setups;
+    setups_success += other.setups_success;
+    setups_skipped += other.setups_skipped;
+}
+
+std::uint32_t UpstreamCounts::signature() const {
+    std::uint32_t bits = done() >= total ? 1 : 0;
+    for (const auto count :
+         {success, skipped, failed, upstream_failed, removed, setups_success, setups_skipped})
+        bits = bits << 1U | (count > 0 ? 1U : 0U);
+    return bits << 1U | (setups_skipped >= setups ? 1U : 0U);
+}
+
 // A task is marked as soon as the outcome is certain, without waiting for the other upstreams.
-Verdict judge(TriggerRule rule, const UpstreamCounts& up) {
+Verdict judge(TriggerRule rule, const UpstreamCounts& up, MapIndex map_index) {
     if (up.total == 0) return run;
+    const bool mapped = map_index != unmapped;
+    // Upstreams that a shorter mapping took away do not hold the instances that are left.
+    const auto needed = up.total - (mapped ? up.removed : 0);
     const bool any_failed = up.failed + up.upstream_failed > 0;
     const bool all_done = up.done() >= up.total;
     switch (rule) {
         case TriggerRule::all_success:
             if (any_failed) return upstream_failed;
             if (up.skipped > 0) return skip;
-            return up.success >= up.total ? run : wait;
+            if (mapped && up.removed > 0 && up.success > 0 && map_index >= up.success)
+                return removed;
+            return up.success >= needed ? run : wait;
         case TriggerRule::all_failed:
             if (up.success + up.skipped > 0) return skip;
-            return up.failed + up.upstream_failed >= up.total ? run : wait;
+            return up.failed + up.upstream_failed >= needed ? run : wait;
         case TriggerRule::all_done:
             return all_done ? run : wait;
         case TriggerRule::all_done_min_one_success:
@@ -81,11 +107,11 @@ Verdict judge(TriggerRule rule, const UpstreamCounts& up) {
             return all_done ? skip : wait;
         case TriggerRule::none_failed:
             if (any_failed) return upstream_failed;
-            return up.success + up.skipped >= up.total ? run : wait;
+            return up.success + up.skipped >= needed ? run : wait;
         case TriggerRule::none_failed_min_one_success:
             if (any_failed) return upstream_failed;
             if (up.skipped >= up.total) return skip;
-            return up.success + up.skipped >= up.total ? run : wait;
+            return up.success + up.skipped >= needed ? run : wait;
         case TriggerRule::none_skipped:
             if (up.skipped > 0) return skip;
             return all_done ? run : wait;

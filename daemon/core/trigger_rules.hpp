@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "base/ids.hpp"
 #include "model/dag.hpp"
 #include "model/states.hpp"
 
@@ -31,6 +32,10 @@ struct UpstreamCounts {
     void add(TaskState state, std::int32_t by);
     /// The same for an upstream that is a setup, after `add`.
     void add_setup(TaskState state, std::int32_t by);
+    void add(const UpstreamCounts& other);
+    /// While it stays the same, no verdict changes, also not one with further upstreams beside
+    /// these: which kinds there are, and whether all have ended.
+    [[nodiscard]] std::uint32_t signature() const;
     friend bool operator==(const UpstreamCounts&, const UpstreamCounts&) = default;
 };
 
@@ -42,6 +47,7 @@ struct Verdict {
     friend bool operator==(const Verdict&, const Verdict&) = default;
 };
 
-Verdict judge(TriggerRule rule, const UpstreamCounts& up);
+/// `map_index`: of the instance that is judged, -1 when it is not mapped.
+Verdict judge(TriggerRule rule, const UpstreamCounts& up, MapIndex map_index = unmapped);
 
 }  // namespace sluice::core

@@ -49,6 +49,9 @@ void Scheduler::Impl::fire_timers() {
 }
 
 void Scheduler::Impl::seal() {
+    for (const TaskKey& key : live_)
+        if (Run* run = find_run(key.run)) run->family(key.task).pack(key.map_index);
+    live_.clear();
     for (Run* run : touched_runs_) {
         if (run->row_dirty) {
             RunChange change;
@@ -135,26 +138,17 @@ void Scheduler::Impl::change_run(Run& run, RunState to, const Cause& cause) {
 
 void Scheduler::Impl::change(Run& run, Instance& instance, TaskState to, const Cause& cause) {
     const TaskState from = instance.row.state;
+    const TaskKey key = instance.row.key;
     SLUICE_CHECK(instance.touched != turn_no_);
     SLUICE_CHECK(legal(from, to));
-    unready(run, instance);
+    auto& family = run.family(key.task);
+    unready(run, key);
     instance.touched = turn_no_;
     instance.row.state = to;
-    run.waiting += static_cast<int>(is_waiting(to)) - static_cast<int>(is_waiting(from));
-    run.unfinished += static_cast<int>(is_finished(from)) - static_cast<int>(is_finished(to));
-    if (holds_slots(from) && !holds_slots(to)) vacate(run, instance);
-    if (!holds_slots(from) && holds_slots(to)) occupy(run, instance);
-    if (is_finished(from) || is_finished(to)) {
-        for (const TaskNo down : run.task(instance.row.key.task).downstream) {
-            auto& counts = run.family(down).up;
-            counts.add(from, -1);
-            counts.add(to, 1);
-            unsettled_.push(run, {run.row.key, down, unmapped});
-        }
-        check_later(run);
-    }
+    family.note_state(key.map_index, from, to);
+    // Rows beyond the length of a mapping are no part of the run.
+    if (key.map_index < family.size()) count_change(run, instance, from, to);
     touch(run);
-    const TaskKey& key = instance.row.key;
     put_transition(run, key.task, static_cast<int>(from), static_cast<int>(to), cause);
     auto& log = turn_->transitions.back();
     log.map_lo = log.map_hi = key.map_index;
@@ -164,6 +158,32 @@ void Scheduler::Impl::change(Run& run, Instance& instance, TaskState to, const C
     row.from = from;
     row.instance = instance.row;
     instance.has_row = true;
+    family.note_row(key.map_index);
+    if (key.map_index != unmapped) live_.push_back(key);
+}
+
+/// What the run and the tasks downstream know of the instance.
+void Scheduler::Impl::count_change(
+    Run& run, const Instance& instance, TaskState from, TaskState to
+) {
+    const TaskKey& key = instance.row.key;
+    run.waiting += static_cast<int>(is_waiting(to)) - static_cast<int>(is_waiting(from));
+    run.unfinished += static_cast<int>(is_finished(from)) - static_cast<int>(is_finished(to));
+    if (holds_slots(from) && !holds_slots(to)) vacate(run, instance);
+    if (!holds_slots(from) && holds_slots(to)) occupy(run, instance);
+    if (!is_finished(from) && !is_finished(to)) return;
+    for (const TaskNo down : run.task(key.task).downstream) {
+        const bool mapped = run.family(down).mapping != no_map;
+        if (mapped && is_by_index(run, key.task, down)) {
+            unsettled_.push(run, run.key(down, key.map_index));
+            continue;
+        }
+        auto& counts = run.family(down).up;
+        counts.add(from, -1);
+        counts.add(to, 1);
+        unsettled_.push(run, run.key(down));
+    }
+    check_later(run);
 }
 
 }  // namespace sluice::core

@@ -25,6 +25,16 @@ struct AttemptOrder {
     std::optional<Instant> deadline;  // start_date + execution_timeout
 };
 
+/// An order to find out how many instances a mapping has: its templates are rendered, the items
+/// kept, and `core::Expanded` posted. Takes no slot; given again after a crash.
+struct ExpandOrder {
+    RunKey run_key;
+    MapNo map{no_map};
+    std::int64_t serial{};  // of this order: the answer to an older one is void
+    DagPtr dag;
+    std::shared_ptr<const DagRun> run;
+};
+
 enum class CancelReason : std::uint8_t {
     user,         // cleared, marked, run cancelled or set by hand
     timeout,      // execution_timeout
@@ -79,6 +89,7 @@ struct AttemptResult {
     std::vector<XcomValue> xcoms;
     std::vector<OutputCommit> outputs;
     std::string rendered;  // JSON object of the rendered parameters, secrets masked; "" = none
+    std::string map_name;  // the rendered map_index_template; "" = none
 };
 
 }  // namespace sluice

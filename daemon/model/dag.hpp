@@ -67,6 +67,14 @@ struct Resources {
     bool written{false};         // the DAG file says it: inline tasks take it only then
 };
 
+/// What an `expand` makes several instances of: a task, or all tasks of a group, index by index.
+struct Mapping {
+    std::string owner;                   // full id of the task or group
+    std::string expand;                  // canonical JSON as written; model/expansion reads it
+    std::optional<std::int32_t> length;  // known at load: no template in it
+    std::vector<TaskNo> tasks;
+};
+
 struct Task {
     std::string id;     // full id: "group.task"
     std::string group;  // "" or the full id of the group
@@ -76,6 +84,8 @@ struct Task {
     std::vector<TaskNo> downstream;  // sorted; derived
     std::vector<TaskNo> inferred;    // the part of `upstream` that was inferred
     TriggerRule trigger_rule{TriggerRule::all_success};
+    MapNo mapping{no_map};           // of the task or of the mapped group around it
+    std::string map_index_template;  // names an instance after it ran; "" = none
 
     int retries{0};
     Duration retry_delay{std::chrono::seconds{300}};
@@ -174,6 +184,7 @@ struct Dag {
     std::vector<DatasetSpec> datasets;
     std::vector<Task> tasks;        // in file order; TaskNo indexes it
     std::vector<TaskGroup> groups;  // parents before children
+    std::vector<Mapping> mappings;
 
     std::string fileloc;                       // the DAG file, relative to the DAG folder
     std::string source;                        // canonical JSON of the file

@@ -64,6 +64,34 @@ struct OutputWrite {
     OutputCommit output;
 };
 
+/// How many instances a mapping of a run has; replaces what was known before.
+struct MapLength {
+    RunKey run;
+    MapNo map{no_map};
+    std::int32_t length{-1};  // -1 = not known any more
+    std::int64_t serial{};    // of the order whose items these are; 0 = literal ones
+    std::string shape{"{}"};  // how the items are kept: model/expansion
+};
+
+/// Instances without a row that changed together: this is their state. A row beats a range, and a
+/// later range an earlier one.
+struct MapRange {
+    Seq seq;
+    RunKey run;
+    TaskNo task{no_task};
+    MapIndex lo{};
+    MapIndex hi{};
+    TaskState state{TaskState::none};
+    Instant at;
+    std::string note;
+};
+
+/// What an instance's map_index_template became.
+struct MapName {
+    TaskKey key;
+    std::string name;
+};
+
 /// What core must remember of a DAG beyond its definition.
 struct DagState {
     std::string dag_id;
@@ -127,7 +155,8 @@ struct Answer {
     std::string message;
     Seq seq;  // the last transition of the turn
     std::optional<DagRun> run;
-    std::vector<TaskInstance> instances;  // clear, mark: the affected ones
+    std::vector<TaskInstance> instances;  // clear, mark: the affected ones, at most 10,000
+    std::int64_t affected{};              // how many they are
     std::optional<Backfill> backfill;
     std::vector<BackfillDate> dates;
 };
@@ -157,9 +186,13 @@ struct Turn {
     std::vector<BranchChoice> branches;
     std::vector<RunEnding> endings;
     std::vector<DagFailures> failures;
+    std::vector<MapLength> map_lengths;
+    std::vector<MapRange> map_ranges;
+    std::vector<MapName> map_names;
     // carried out after the commit
     std::vector<AttemptOrder> starts;
     std::vector<CancelOrder> cancels;
+    std::vector<ExpandOrder> expands;
     std::vector<Answer> answers;
     std::vector<PastQuestion> past_questions;  // answered by an event PastFacts in the next turn
 
@@ -169,7 +202,7 @@ struct Turn {
             xcoms_cleared.empty() && xcoms.empty() && rendered.empty() && outputs.empty() &&
             backfills.empty() && backfill_dates.empty() && dags.empty() && pools.empty() &&
             pools_removed.empty() && audits.empty() && branches.empty() && endings.empty() &&
-            failures.empty()
+            failures.empty() && map_lengths.empty() && map_ranges.empty() && map_names.empty()
         );
     }
     void clear() { *this = Turn{}; }
@@ -181,6 +214,8 @@ struct StoredRun {
     std::vector<TaskInstance> instances;
     DagPtr dag;  // the run's version; the journal leaves it empty, runtime fills it in
     std::vector<BranchChoice> branches{};
+    std::vector<MapLength> map_lengths{};
+    std::vector<MapRange> map_ranges{};  // by seq
 };
 
 /// A run that has ended, as far as the next one may depend on it.
@@ -206,6 +241,8 @@ struct Snapshot {
     std::vector<DagPtr> versions;  // current versions, and those of open runs
     std::vector<DagRun> open_runs;
     std::vector<TaskInstance> instances;  // of the open runs, rows that exist
+    std::vector<MapLength> map_lengths;   // of the open runs
+    std::vector<MapRange> map_ranges;     // of the open runs, by seq
     std::vector<Backfill> backfills;      // not completed
     std::vector<Pool> pools;
     std::vector<BranchChoice> branches;  // of the open runs

@@ -98,6 +98,9 @@ void MemoryJournal::apply(const Turn& turn) {
     }
     for (const XcomWrite& xcom : turn.xcoms) xcoms_[{xcom.key, xcom.value.key}] = xcom.value.value;
     for (const RenderedWrite& rendered : turn.rendered) rendered_[rendered.key] = rendered.fields;
+    for (const MapLength& length : turn.map_lengths) lengths_[{length.run, length.map}] = length;
+    for (const MapRange& range : turn.map_ranges) ranges_[range.run].push_back(range);
+    for (const MapName& name : turn.map_names) map_names_[name.key] = name.name;
     if (ledger_ != nullptr) ledger_->commit(turn.outputs, turn.now);
     for (const Backfill& backfill : turn.backfills) {
         backfills_[backfill.id] = backfill;
@@ -152,6 +155,8 @@ Snapshot MemoryJournal::load() {
         snapshot.open_runs.push_back(std::move(open.run));
         std::ranges::move(open.instances, std::back_inserter(snapshot.instances));
         std::ranges::move(open.branches, std::back_inserter(snapshot.branches));
+        std::ranges::move(open.map_lengths, std::back_inserter(snapshot.map_lengths));
+        std::ranges::move(open.map_ranges, std::back_inserter(snapshot.map_ranges));
     }
     for (const auto& [id, backfill] : backfills_) {
         if (!backfill.completed_at) snapshot.backfills.push_back(backfill);
@@ -173,6 +178,12 @@ StoredRun MemoryJournal::stored(const DagRun& run) const {
     for (auto it = branches_.lower_bound(first); it != branches_.end() && it->first.run == run.key;
          ++it)
         found.branches.push_back(it->second);
+    for (auto it = lengths_.lower_bound({run.key, 0});
+         it != lengths_.end() && it->first.first == run.key;
+         ++it)
+        found.map_lengths.push_back(it->second);
+    if (const auto ranges = ranges_.find(run.key); ranges != ranges_.end())
+        found.map_ranges = ranges->second;
     return found;
 }
 
@@ -293,6 +304,28 @@ std::map<std::string, std::string> MemoryJournal::xcoms(const TaskKey& task) con
          ++it)
         values.emplace(it->first.second, it->second);
     return values;
+}
+
+std::optional<MapLength> MemoryJournal::map_length(RunKey run, MapNo map) const {
+    const auto found = lengths_.find({run, map});
+    if (found == lengths_.end()) return std::nullopt;
+    return found->second;
+}
+
+std::optional<TaskState> MemoryJournal::state_of(const TaskKey& task) const {
+    if (const auto row = instances_.find(task); row != instances_.end()) return row->second.state;
+    const auto ranges = ranges_.find(task.run);
+    if (ranges == ranges_.end()) return std::nullopt;
+    std::optional<TaskState> state;
+    for (const MapRange& range : ranges->second)
+        if (range.task == task.task && range.lo <= task.map_index && task.map_index <= range.hi)
+            state = range.state;
+    return state;
+}
+
+std::string MemoryJournal::map_name(const TaskKey& task) const {
+    const auto found = map_names_.find(task);
+    return found == map_names_.end() ? "" : found->second;
 }
 
 std::optional<std::string> MemoryJournal::rendered(const AttemptKey& attempt) const {

@@ -60,6 +60,10 @@ public:
     /// All of an instance: key -> JSON text.
     [[nodiscard]] std::map<std::string, std::string> xcoms(const TaskKey& task) const;
     [[nodiscard]] std::optional<std::string> rendered(const AttemptKey& attempt) const;
+    [[nodiscard]] std::optional<MapLength> map_length(RunKey run, MapNo map) const;
+    /// The state and row of an instance, from its row or the range it is in; none = never told.
+    [[nodiscard]] std::optional<TaskState> state_of(const TaskKey& task) const;
+    [[nodiscard]] std::string map_name(const TaskKey& task) const;
 
 private:
     void check(const Turn& turn) const;
@@ -84,6 +88,9 @@ private:
     std::vector<BackfillDate> dates_;
     std::map<std::pair<TaskKey, std::string>, std::string> xcoms_;
     std::map<AttemptKey, std::string> rendered_;
+    std::map<std::pair<RunKey, MapNo>, MapLength> lengths_;
+    std::map<RunKey, std::vector<MapRange>> ranges_;
+    std::map<TaskKey, std::string> map_names_;
     std::map<BackfillId, Backfill> backfills_;
     std::map<std::string, DagState> dags_;
     std::map<std::string, Pool> pools_;

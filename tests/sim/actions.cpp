@@ -38,8 +38,12 @@ std::vector<TaskKey> World::some_tasks(RunKey run) {
     const auto& dag = *versions_.at(journal_.runs().at(run).version);
     std::vector<TaskKey> keys;
     const int count = random_.between(1, 3);
-    for (int i = 0; i < count; ++i)
-        keys.push_back({run, random_.between(0, static_cast<int>(dag.tasks.size()) - 1), unmapped});
+    for (int i = 0; i < count; ++i) {
+        TaskKey key{run, random_.between(0, static_cast<int>(dag.tasks.size()) - 1), unmapped};
+        const bool mapped = dag.tasks[static_cast<std::size_t>(key.task)].mapping != no_map;
+        if (mapped && random_.chance(60)) key.map_index = random_.between(0, 4);
+        keys.push_back(key);
+    }
     return keys;
 }
 

@@ -1,5 +1,6 @@
 #include "tests/sim/dag_maker.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/check.hpp"
@@ -87,6 +88,27 @@ void make_schedule(Random& random, Dag& dag, Instant now) {
     if (random.chance(20)) dag.end_date = now + std::chrono::hours{random.between(1, 30)};
 }
 
+/// Tasks that are mapped, alone or as a group; the number of instances known or asked for.
+void make_mappings(Random& random, Dag& dag) {
+    for (std::size_t i = 0; i < dag.tasks.size(); ++i) {
+        if (!random.chance(20)) continue;
+        Mapping mapping;
+        mapping.owner = dag.tasks[i].id;
+        mapping.expand = "{}";
+        if (random.chance(50)) mapping.length = random.between(0, 5);
+        const auto last = random.chance(40) ? std::min(i + 2, dag.tasks.size() - 1) : i;
+        for (; i <= last; ++i) {
+            auto& task = dag.tasks[i];
+            task.mapping = static_cast<MapNo>(dag.mappings.size());
+            // Forbidden: nobody could say when the number is known.
+            if (!mapping.length && task.trigger_rule == TriggerRule::always)
+                task.trigger_rule = TriggerRule::all_done;
+            mapping.tasks.push_back(static_cast<TaskNo>(i));
+        }
+        dag.mappings.push_back(std::move(mapping));
+    }
+}
+
 }  // namespace
 
 Dag make_dag(Random& random, const std::string& dag_id, Instant now) {
@@ -105,6 +127,7 @@ Dag make_dag(Random& random, const std::string& dag_id, Instant now) {
     if (random.chance(20)) dag.dagrun_timeout = std::chrono::seconds{random.between(30, 1200)};
     const int count = random.between(1, 12);
     for (int i = 0; i < count; ++i) dag.tasks.push_back(make_task(random, i));
+    make_mappings(random, dag);
     const auto cycle = link_tasks(dag);
     SLUICE_CHECK(cycle.empty());
     return dag;

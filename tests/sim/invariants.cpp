@@ -17,6 +17,8 @@ bool holds(TaskState state) {
 }
 
 std::string text(const TaskKey& key) {
+    if (key.map_index != unmapped)
+        return fmt::format("run {} task {}[{}]", key.run.value, key.task, key.map_index);
     return fmt::format("run {} task {}", key.run.value, key.task);
 }
 
@@ -52,13 +54,17 @@ void World::check_turn(const Turn& turn) {
             tell(fmt::format("  run {}: {} -> {} ({})", row.run.value, from, to, row.cause));
             continue;
         }
-        const TaskKey key{row.run, row.task, unmapped};
         const auto from = static_cast<TaskState>(row.from);
         const auto to = static_cast<TaskState>(row.to);
-        auto& known = states_.try_emplace(key, TaskState::none).first->second;
-        must(known == from, "history of an instance is torn: " + text(key));
-        must(legal(from, to), "illegal transition: " + text(key));
-        known = to;
+        for (MapIndex i = row.map_lo; i <= row.map_hi; ++i) {
+            const TaskKey each{row.run, row.task, i};
+            auto& known = states_.try_emplace(each, TaskState::none).first->second;
+            must(known == from, "history of an instance is torn: " + text(each));
+            must(legal(from, to), "illegal transition: " + text(each));
+            known = to;
+        }
+        const TaskKey key{row.run, row.task, row.map_lo};
+        if (row.map_lo != row.map_hi) ++histogram_[{"a range of instances", "changed"}];
         ++histogram_[{std::string{name(from)}, std::string{name(to)}}];
         tell(fmt::format("  {}: {} -> {} ({})", text(key), name(from), name(to), row.cause));
     }
@@ -151,7 +157,10 @@ void World::check_memory() {
         for (const auto& row : scheduler_->instances(key)) {
             const auto stored = journal_.instances().find(row.key);
             if (stored == journal_.instances().end())
-                must(row.state == TaskState::none, "not stored: " + text(row.key));
+                must(
+                    row.state == journal_.state_of(row.key).value_or(TaskState::none),
+                    "not stored: " + text(row.key)
+                );
             else
                 must(same(row, stored->second), "differs in memory: " + text(row.key));
         }
@@ -184,10 +193,18 @@ void World::check_nothing_waits() {
         const auto rows = scheduler_->instances(key);
         for (const auto& row : rows) {
             if (holds(row.state) || is_finished(row.state)) continue;
-            const auto verdict = judge_slowly(dag, rows, row.key.task);
+            const auto verdict = judge_slowly(dag, rows, row.key);
             if (row.state == TaskState::none) {
                 must(verdict != Fate::mark, "not marked: " + text(row.key));
                 if (verdict == Fate::wait) continue;
+                const MapNo map = dag.tasks[static_cast<std::size_t>(row.key.task)].mapping;
+                if (map != no_map && row.key.map_index == unmapped) {
+                    const bool asked = std::ranges::any_of(asked_, [&](const auto& order) {
+                        return order.run_key == key && order.map == map;
+                    });
+                    must(asked, "nobody asked how many there are: " + text(row.key));
+                    continue;
+                }
             }
             if (row.next_try_at && *row.next_try_at > now_) continue;
             must(

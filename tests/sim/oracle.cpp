@@ -74,11 +74,21 @@ std::int64_t slots_of(
     return pool == "default_pool" ? 128 : 0;
 }
 
-Fate judge_slowly(const Dag& dag, const std::vector<TaskInstance>& rows, TaskNo no) {
-    const Task& task = dag.tasks[static_cast<std::size_t>(no)];
+Fate judge_slowly(const Dag& dag, const std::vector<TaskInstance>& rows, const TaskKey& key) {
+    const Task& task = dag.tasks[static_cast<std::size_t>(key.task)];
+    const bool any_index = task.trigger_rule == TriggerRule::one_success ||
+                           task.trigger_rule == TriggerRule::one_failed ||
+                           task.trigger_rule == TriggerRule::one_done;
     Tally n;
-    for (const TaskNo up : task.upstream) {
-        const TaskState state = rows[static_cast<std::size_t>(up)].state;
+    for (const auto& row : rows) {
+        if (std::ranges::find(task.upstream, row.key.task) == task.upstream.end()) continue;
+        const Task& up = dag.tasks[static_cast<std::size_t>(row.key.task)];
+        // Within a mapped group an index waits for the same index.
+        const bool same_group = task.mapping != no_map && task.mapping == up.mapping;
+        if (same_group && !any_index && key.map_index != unmapped &&
+            row.key.map_index != unmapped && row.key.map_index != key.map_index)
+            continue;
+        const TaskState state = row.state;
         ++n.all;
         if (is_finished(state)) ++n.ended;
         if (state == TaskState::success) ++n.good;

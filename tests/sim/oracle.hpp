@@ -59,6 +59,6 @@ std::int64_t slots_of(
 
 enum class Fate { wait, run, mark };
 /// The table of trigger rules, read off the states of the direct upstreams.
-Fate judge_slowly(const Dag& dag, const std::vector<TaskInstance>& rows, TaskNo task);
+Fate judge_slowly(const Dag& dag, const std::vector<TaskInstance>& rows, const TaskKey& key);
 
 }  // namespace sluice::sim

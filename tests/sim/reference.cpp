@@ -109,22 +109,61 @@ const Task& Reference::task(TaskNo no) const { return dag_.tasks[static_cast<std
 
 Reference::Word Reference::judge(const Key& key) const {
     Upstreams up;
-    for (const TaskNo above : task(key.first).upstream)
-        up.add(instances_.at({above, unmapped}).state);
-    return rule<Word>(task(key.first).trigger_rule, up);
+    const auto& own = task(key.first);
+    const bool any_index = own.trigger_rule == TriggerRule::one_success ||
+                           own.trigger_rule == TriggerRule::one_failed ||
+                           own.trigger_rule == TriggerRule::one_done;
+    for (const TaskNo above : own.upstream) {
+        // Semantics 14: in a mapped group an index depends on the same index.
+        const Key same{above, key.second};
+        const bool by_index = own.mapping != no_map && own.mapping == task(above).mapping &&
+                              !any_index && instances_.contains(same);
+        for (const Key& each : by_index ? std::vector{same} : instances_of(above))
+            up.add(instances_.at(each).state);
+    }
+    return rule<Word>(own.trigger_rule, up);
+}
+
+std::vector<Reference::Key> Reference::instances_of(TaskNo no) const {
+    std::vector<Key> keys;
+    for (const auto& [key, instance] : instances_)
+        if (key.first == no) keys.push_back(key);
+    return keys;
+}
+
+/// Semantics 14: the first task of a mapping that may run decides how many there are of each.
+void Reference::expand(TaskNo no) {
+    const auto& mapping = dag_.mappings.at(static_cast<std::size_t>(task(no).mapping));
+    if (*mapping.length == 0) {
+        instances_.at({no, unmapped}).state = TaskState::skipped;
+        return;
+    }
+    for (const TaskNo each : mapping.tasks) {
+        const auto one = instances_.find({each, unmapped});
+        if (one == instances_.end() || has_ended(one->second.state)) continue;
+        instances_.erase(one);
+        for (MapIndex i = 0; i < *mapping.length; ++i) instances_[{each, i}];
+    }
 }
 
 /// Semantics 7: marked as soon as its rule says so; upstreams first, so that what became of them in
 /// the same turn is seen together.
 void Reference::settle() {
     for (const TaskNo no : order_) {
-        const Key key{no, unmapped};
-        auto& instance = instances_.at(key);
-        if (has_ended(instance.state) || instance.tries > 0) continue;
-        const Word word = judge(key);
-        if (word == Word::skipped) instance.state = TaskState::skipped;
-        if (word == Word::upstream_failed) instance.state = TaskState::upstream_failed;
+        const Key one{no, unmapped};
+        const bool may_expand = task(no).mapping != no_map && instances_.contains(one) &&
+                                !has_ended(instances_.at(one).state);
+        if (may_expand && judge(one) == Word::run) expand(no);
+        for (const Key& key : instances_of(no)) settle(key);
     }
+}
+
+void Reference::settle(const Key& key) {
+    auto& instance = instances_.at(key);
+    if (has_ended(instance.state) || instance.tries > 0) return;
+    const Word word = judge(key);
+    if (word == Word::skipped) instance.state = TaskState::skipped;
+    if (word == Word::upstream_failed) instance.state = TaskState::upstream_failed;
 }
 
 /// Semantics 9: a try that failed is repeated while there are retries and its class is worth it.

@@ -56,6 +56,9 @@ private:
     [[nodiscard]] const Task& task(TaskNo no) const;
     [[nodiscard]] Word judge(const Key& key) const;
     void settle();
+    void settle(const Key& key);
+    void expand(TaskNo no);
+    [[nodiscard]] std::vector<Key> instances_of(TaskNo no) const;
     [[nodiscard]] bool is_leaf(TaskNo no) const;
 
     const Dag& dag_;

@@ -91,12 +91,22 @@ public:
     [[nodiscard]] RunEnd ending() const {
         RunEnd end;
         for (const auto& [key, run] : journal_.runs()) end.state = run.state;  // there is one
-        for (TaskNo no = 0; no < static_cast<TaskNo>(dag_->tasks.size()); ++no)
-            end.instances[{no, unmapped}];
-        for (const auto& [task, row] : journal_.instances()) {
-            auto& instance = end.instances[{task.task, task.map_index}];
-            instance.state = row.state;
-            instance.tries = tries_.contains(task) ? tries_.at(task) : 0;
+        const RunKey run = journal_.runs().begin()->first;
+        const auto add = [&](const TaskKey& key) {
+            auto& instance = end.instances[{key.task, key.map_index}];
+            instance.state = journal_.state_of(key).value_or(TaskState::none);
+            instance.tries = tries_.contains(key) ? tries_.at(key) : 0;
+        };
+        for (TaskNo no = 0; no < static_cast<TaskNo>(dag_->tasks.size()); ++no) {
+            const MapNo map = dag_->tasks[static_cast<std::size_t>(no)].mapping;
+            const TaskKey one{run, no, unmapped};
+            const auto length = map == no_map ? std::nullopt : journal_.map_length(run, map);
+            if (!length || length->length <= 0 || journal_.state_of(one)) {
+                add(one);
+                continue;
+            }
+            ++features_["a mapped task has instances"];
+            for (MapIndex i = 0; i < length->length; ++i) add({run, no, i});
         }
         return end;
     }
@@ -207,6 +217,7 @@ Features wanted() {
           "a failure that is not tried again",
           "a run is green with failures",
           "an attempt is lost",
+          "a mapped task has instances",
           "a crash with live attempts"})
         features[what] = 0;
     return features;
@@ -236,6 +247,8 @@ DagPtr make_plain_dag(Random& random, Instant now) {
     dag.end_date.reset();
     dag.is_paused_upon_creation = false;
     dag.dagrun_timeout.reset();  // what depends on time has no place here
+    for (auto& mapping : dag.mappings)
+        if (!mapping.length) mapping.length = random.between(0, 3);
     for (auto& task : dag.tasks) {
         task.execution_timeout.reset();
         task.on_lost = OnLost::retry;

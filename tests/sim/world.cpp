@@ -35,6 +35,7 @@ std::string event_name(const core::Event& event) {
         "PutPool",
         "RemovePool",
         "AttemptEnded",
+        "Expanded",
         "Tick"
     };
     return names[event.index()];
@@ -81,6 +82,7 @@ void World::restart(bool process_dies) {
     if (process_dies) {
         live_.clear();
         put_off_.clear();
+        asked_.clear();
     }
     std::vector<AttemptKey> alive;
     for (auto& [key, attempt] : live_) {
@@ -88,8 +90,10 @@ void World::restart(bool process_dies) {
         attempt.reported = false;  // results that were not committed come again
     }
     std::erase_if(put_off_, [](const core::Event& event) {
-        return std::holds_alternative<core::AttemptEnded>(event);
+        return std::holds_alternative<core::AttemptEnded>(event) ||
+               std::holds_alternative<core::Expanded>(event);
     });
+    asked_.clear();
     scheduler_.emplace(settings_, load());
     Turn turn;
     scheduler_->recover(alive, now_, turn);
@@ -134,6 +138,23 @@ void World::collect_results(std::vector<core::Event>& events) {
         events.emplace_back(core::AttemptEnded{attempt.result});
         if (faults_.duplicate && !draining_ && random_.one_in(10))
             events.emplace_back(core::AttemptEnded{attempt.result});
+    }
+    for (auto order = asked_.begin(); order != asked_.end();) {
+        if (!draining_ && !random_.chance(60)) {
+            ++order;
+            continue;
+        }
+        core::Expanded expanded;
+        expanded.run = order->run_key;
+        expanded.map = order->map;
+        expanded.serial = order->serial;
+        expanded.length = random_.between(0, 6);
+        if (!draining_ && random_.one_in(8)) {
+            expanded.length.reset();
+            expanded.error = "simulated";
+        }
+        events.emplace_back(expanded);
+        order = asked_.erase(order);
     }
     if (faults_.duplicate && !draining_ && !old_results_.empty() && random_.one_in(10))
         events.emplace_back(core::AttemptEnded{random_.pick(old_results_)});
@@ -199,7 +220,8 @@ bool World::commit_or_crash(const Turn& turn, std::vector<core::Event>& taken) {
     if (kind == 1) {  // refused: reload, and the events are given again
         auto again = std::move(taken);
         std::erase_if(again, [](const core::Event& event) {
-            return std::holds_alternative<core::AttemptEnded>(event);
+            return std::holds_alternative<core::AttemptEnded>(event) ||
+                   std::holds_alternative<core::Expanded>(event);
         });
         std::ranges::move(put_off_, std::back_inserter(again));
         put_off_ = std::move(again);
@@ -215,7 +237,8 @@ bool World::commit_or_crash(const Turn& turn, std::vector<core::Event>& taken) {
             tell(std::string{"  refused by the journal: "} + refused.what());
             std::erase_if(taken, [](const core::Event& event) {
                 return std::holds_alternative<core::CreateBackfill>(event) ||
-                       std::holds_alternative<core::AttemptEnded>(event);
+                       std::holds_alternative<core::AttemptEnded>(event) ||
+                       std::holds_alternative<core::Expanded>(event);
             });
             std::ranges::move(put_off_, std::back_inserter(taken));
             put_off_ = std::move(taken);
@@ -271,6 +294,7 @@ void World::carry_out(const Turn& turn, const std::vector<core::Event>& taken) {
         if (faults_.slow && !draining_ && random_.one_in(15)) ends += 3h;
         live_[order.key] = {order, ends, make_result(order, ends), false, false};
     }
+    asked_.insert(asked_.end(), turn.expands.begin(), turn.expands.end());
     for (const auto& cancel : turn.cancels) {
         const auto found = live_.find(cancel.key);
         if (found == live_.end() || found->second.reported) continue;
@@ -321,6 +345,7 @@ void World::drain() {
         std::optional<Instant> next = scheduler_->next_wakeup();
         for (const auto& [key, attempt] : live_)
             if (!next || attempt.ends < *next) next = attempt.ends;
+        if (!asked_.empty()) next = now_;
         if (scheduler_->counts().open_runs > 0)
             must(next.has_value(), "open runs wait for nothing");
         if (next) now_ = std::max(now_, *next);

@@ -92,6 +92,7 @@ private:
     std::map<VersionId, DagPtr> versions_;
     std::map<std::string, DagPtr> current_;
     std::map<AttemptKey, Attempt> live_;
+    std::vector<ExpandOrder> asked_;  // how many instances; not answered yet
     std::vector<AttemptResult> old_results_;
     std::vector<core::Event> put_off_;
     std::map<std::string, Pool> pools_;

@@ -1,0 +1,313 @@
+// mapping.cpp — mapped tasks: how many instances a mapping has, and what happens to all of a
+// task's instances at once. What a million of them share is decided once, not a million times.
+#include <algorithm>
+#include <utility>
+
+#include "base/check.hpp"
+#include "core/impl.hpp"
+
+namespace sluice::core {
+
+/// Looks at instances of a task again after an upstream changed. A key without a map index means
+/// all of them.
+void Scheduler::Impl::evaluate(Run& run, const TaskKey& key) {
+    if (run.row.state != RunState::running) return;
+    Family& family = run.family(key.task);
+    if (family.is_expanded() && key.map_index == unmapped)
+        evaluate_all(run, family);
+    else if (family.is_expanded() == (key.map_index != unmapped))
+        evaluate_one(run, key);
+}
+
+void Scheduler::Impl::evaluate_one(Run& run, const TaskKey& key) {
+    if (run.state(key) != TaskState::none || key.map_index >= run.family(key.task).size()) return;
+    const auto rule = run.task(key.task).trigger_rule;
+    const Verdict verdict = judge(rule, upstreams_of(run, key), key.map_index);
+    switch (verdict.kind) {
+        case Verdict::Kind::wait:
+            if (key.map_index == unmapped) stop_asking(run, key.task);
+            unready(run, key);
+            return;
+        case Verdict::Kind::run:
+            if (key.map_index == unmapped && run.family(key.task).mapping != no_map)
+                expand_or_ask(run, run.family(key.task));
+            else
+                make_ready(run, key);
+            return;
+        case Verdict::Kind::mark:
+            if (key.map_index == unmapped) stop_asking(run, key.task);
+            mark_by_rule(run, key, verdict.state);
+            return;
+    }
+}
+
+void Scheduler::Impl::mark_by_rule(Run& run, const TaskKey& key, TaskState state) {
+    auto& instance = run.at(key);
+    if (instance.touched == turn_no_) {
+        hold_over(run, key);
+        return;
+    }
+    instance.row.end_date = now_;
+    change(run, instance, state, {"trigger_rule"});
+}
+
+/// Decided once for all while what is known of the upstreams stays the same.
+void Scheduler::Impl::evaluate_all(Run& run, Family& family) {
+    const TaskNo task = family.one.row.key.task;
+    const auto signature = family.up.signature();
+    if (family.seen == signature) return;
+    family.seen = signature;
+    const bool by_index = std::ranges::any_of(run.task(task).upstream, [&](TaskNo up) {
+        return is_by_index(run, up, task) && run.family(up).is_expanded();
+    });
+    if (by_index) {
+        for (MapIndex i = 0; i < family.length(); ++i)
+            if (family.state(i) == TaskState::none) evaluate_one(run, run.key(task, i));
+        return;
+    }
+    const auto counts = upstreams_of(run, run.key(task));
+    const Verdict verdict = judge(run.task(task).trigger_rule, counts, 0);
+    switch (verdict.kind) {
+        case Verdict::Kind::wait:
+            for (MapIndex i = family.next_ready(0); i != unmapped; i = family.next_ready(i + 1))
+                if (family.state(i) == TaskState::none) unready(run, run.key(task, i));
+            return;
+        case Verdict::Kind::run:
+            family.ready_since = now_;
+            for (MapIndex i = 0; i < family.length(); ++i)
+                if (family.state(i) == TaskState::none) make_ready(run, run.key(task, i));
+            return;
+        case Verdict::Kind::mark:
+            each_range(
+                run,
+                {task, 0, family.length() - 1},
+                [](TaskState state) { return state == TaskState::none; },
+                [&](const MapRange& range) {
+                    change_range(run, range, verdict.state, {"trigger_rule"}, "");
+                },
+                [&](MapIndex i) { mark_by_rule(run, run.key(task, i), verdict.state); }
+            );
+            return;
+    }
+}
+
+// ---- how many
+
+/// The dependencies of a mapped task are met: it gets its instances, or their number is asked for.
+void Scheduler::Impl::expand_or_ask(Run& run, Family& family) {
+    const TaskNo task = family.one.row.key.task;
+    auto& known = run.expansions[static_cast<std::size_t>(family.mapping)];
+    const auto& mapping = run.plan->dag->mappings[static_cast<std::size_t>(family.mapping)];
+    if (known.length > 0) {
+        expand(run, family, known.length);
+    } else if (known.length == 0) {
+        mark_by_rule(run, run.key(task), TaskState::skipped);
+    } else if (mapping.length) {
+        set_length(run, family.mapping, *mapping.length, 0, "{}");
+    } else if (known.asked_by == no_task) {
+        known.asked_by = task;
+        known.serial = last_seq_.value + 1;
+        ++run.waiting;
+        auto& order = turn_->expands.emplace_back();
+        order.run_key = run.row.key;
+        order.map = family.mapping;
+        order.serial = known.serial;
+        order.dag = run.plan->dag;
+        if (!run.shared) run.shared = std::make_shared<const DagRun>(run.row);
+        order.run = run.shared;
+    }
+}
+
+/// The task that asked waits again, or needs no answer: whoever still does asks anew.
+void Scheduler::Impl::stop_asking(Run& run, TaskNo task) {
+    const MapNo map = run.family(task).mapping;
+    if (map == no_map) return;
+    auto& known = run.expansions[static_cast<std::size_t>(map)];
+    if (known.asked_by != task) return;
+    known.asked_by = no_task;
+    --run.waiting;
+    check_later(run);
+    for (const TaskNo other : run.plan->dag->mappings[static_cast<std::size_t>(map)].tasks)
+        if (other != task) unsettled_.push(run, run.key(other));
+}
+
+void Scheduler::Impl::set_length(
+    Run& run, MapNo map, std::int32_t length, std::int64_t serial, std::string shape
+) {
+    auto& known = run.expansions[static_cast<std::size_t>(map)];
+    known.length = length;
+    touch(run);
+    std::erase_if(turn_->map_lengths, [&](const MapLength& old) {
+        return old.run == run.row.key && old.map == map;
+    });
+    turn_->map_lengths.push_back({run.row.key, map, length, serial, std::move(shape)});
+    for (const TaskNo task : run.plan->dag->mappings[static_cast<std::size_t>(map)].tasks) {
+        auto& family = run.family(task);
+        if (length > 0 && !family.is_expanded() && family.one.row.state == TaskState::none)
+            expand(run, family, length);
+        unsettled_.push(run, run.key(task));
+    }
+}
+
+void Scheduler::Impl::expand(Run& run, Family& family, std::int32_t length) {
+    const TaskNo task = family.one.row.key.task;
+    // Rows of a mapping before: a longer one's are removed, and come back when it is long again.
+    for (MapIndex i = 0; i < family.end_of_rows(); ++i) {
+        const bool is_removed = family.state(i) == TaskState::removed;
+        if (!family.has_row(i) || is_removed != (i < length)) continue;
+        auto& instance = run.at(run.key(task, i));
+        change(run, instance, is_removed ? TaskState::none : TaskState::removed, {"mapping"});
+    }
+    family.expand(length);
+    count_instances(run, task, length - 1);
+    unsettled_.push(run, run.key(task));
+}
+
+/// The task has that many more instances, all in `none`.
+void Scheduler::Impl::count_instances(Run& run, TaskNo task, std::int32_t more) {
+    run.unfinished += more;
+    for (const TaskNo down : run.task(task).downstream) {
+        if (!is_by_index(run, task, down)) run.family(down).up.total += more;
+        run.family(down).seen.reset();
+        unsettled_.push(run, run.key(down));
+    }
+}
+
+/// Every instance was cleared: how many there are is found out anew.
+void Scheduler::Impl::forget_length(Run& run, MapNo map) {
+    if (map == no_map) return;
+    const auto& mapping = run.plan->dag->mappings[static_cast<std::size_t>(map)];
+    auto& known = run.expansions[static_cast<std::size_t>(map)];
+    if (mapping.length || known.length < 0) return;
+    for (const TaskNo task : mapping.tasks) {
+        const auto& family = run.family(task);
+        if (family.is_expanded() && family.count(TaskState::none) < family.length()) return;
+    }
+    known.length = -1;
+    std::erase_if(turn_->map_lengths, [&](const MapLength& old) {
+        return old.run == run.row.key && old.map == map;
+    });
+    turn_->map_lengths.push_back({run.row.key, map, -1, 0, "{}"});
+    touch(run);
+    for (const TaskNo task : mapping.tasks) {
+        auto& family = run.family(task);
+        if (family.is_expanded()) {
+            for (MapIndex i = family.next_ready(0); i != unmapped; i = family.next_ready(i + 1))
+                unready(run, run.key(task, i));
+            count_instances(run, task, 1 - family.length());
+            family.fold();
+        }
+        unsettled_.push(run, run.key(task));
+    }
+}
+
+Taken Scheduler::Impl::on(const Expanded& event) {
+    Run* run = find_run(event.run);
+    if (run == nullptr || run->tasks.empty() || run->row.state != RunState::running)
+        return Taken::yes;
+    auto& known = run->expansions[static_cast<std::size_t>(event.map)];
+    if (known.asked_by == no_task || known.serial != event.serial) return Taken::yes;
+    if (is_touched(*run)) return Taken::next_turn;
+    const TaskNo task = known.asked_by;
+    known.asked_by = no_task;
+    --run->waiting;
+    check_later(*run);
+    if (event.length) {
+        set_length(*run, event.map, *event.length, event.serial, event.shape);
+        return Taken::yes;
+    }
+    // Another task of the group that may run asks for itself.
+    const auto& mapping = run->plan->dag->mappings[static_cast<std::size_t>(event.map)];
+    for (const TaskNo other : mapping.tasks)
+        if (other != task) unsettled_.push(*run, run->key(other));
+    auto& instance = run->family(task).one;
+    if (instance.row.state != TaskState::none) return Taken::yes;
+    instance.row.end_date = now_;
+    instance.row.error = event.error;
+    instance.row.error_class = event.error_class;
+    change(*run, instance, TaskState::failed, {"expand"});
+    return Taken::yes;
+}
+
+// ---- ranges
+
+/// Goes over the instances whose state is wanted: those without rows range by range, the others
+/// one by one.
+void Scheduler::Impl::each_range(
+    Run& run,
+    const Indexes& over,
+    const std::function<bool(TaskState)>& wanted,
+    const std::function<void(const MapRange&)>& range,
+    const std::function<void(MapIndex)>& single
+) {
+    Family& family = run.family(over.task);
+    MapIndex i = over.lo;
+    while (i <= over.hi) {
+        const TaskState state = family.state(i);
+        if (!wanted(state)) {
+            ++i;
+            continue;
+        }
+        const auto alike = [&](MapIndex other) {
+            return family.state(other) == state && !family.has_row(other) &&
+                   (state == TaskState::none || is_finished(state));
+        };
+        MapIndex end = i;
+        while (end <= over.hi && alike(end)) ++end;
+        if (end - i < 2) {
+            single(i++);
+            continue;
+        }
+        MapRange found;
+        found.run = run.row.key;
+        found.task = over.task;
+        found.lo = i;
+        found.hi = end - 1;
+        found.state = state;
+        range(found);
+        i = end;
+    }
+}
+
+/// `change` for many at once: one row and one line in the log.
+void Scheduler::Impl::change_range(
+    Run& run, MapRange range, TaskState to, const Cause& cause, const std::string& note
+) {
+    const TaskState from = range.state;
+    SLUICE_CHECK(legal(from, to));
+    Family& family = run.family(range.task);
+    const auto count = range.hi - range.lo + 1;
+    for (MapIndex i = family.next_ready(range.lo); i != unmapped && i <= range.hi;
+         i = family.next_ready(i + 1))
+        unready(run, run.key(range.task, i));
+    for (auto at = family.live().lower_bound(range.lo);
+         at != family.live().end() && at->first <= range.hi;)
+        at = family.live().erase(at);
+    run.unfinished +=
+        count * (static_cast<int>(is_finished(from)) - static_cast<int>(is_finished(to)));
+    UpstreamCounts change;
+    change.add(from, -count);
+    change.add(to, count);
+    for (const TaskNo down : run.task(range.task).downstream) {
+        auto& below = run.family(down);
+        if (is_by_index(run, range.task, down))
+            below.seen.reset();
+        else
+            below.up.add(change);
+        unsettled_.push(run, run.key(down));
+    }
+    check_later(run);
+    touch(run);
+    put_transition(run, range.task, static_cast<int>(from), static_cast<int>(to), cause);
+    auto& log = turn_->transitions.back();
+    log.map_lo = range.lo;
+    log.map_hi = range.hi;
+    range.seq = log.seq;
+    range.state = to;
+    range.at = now_;
+    range.note = note;
+    family.set_range(range);
+    turn_->map_ranges.push_back(std::move(range));
+}
+
+}  // namespace sluice::core
