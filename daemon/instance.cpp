@@ -17,6 +17,7 @@
 #include "home.hpp"
 #include "http/server.hpp"
 #include "operators/operators.hpp"
+#include "run_requests.hpp"
 #include "runtime/dag_folder.hpp"
 #include "runtime/runtime.hpp"
 #include "store/admin.hpp"
@@ -161,7 +162,7 @@ private:
     }
 
     executor::Services services() {
-        return task_services({
+        auto made = task_services({
             .ledger = ledger_,
             .connection = [this](const std::string& id) { return connections_.find(id); },
             .secrets = [this] { return home_.secrets(); },
@@ -177,6 +178,13 @@ private:
                     return values;
                 },
         });
+        made.run_facts = [this](const RunQuestion& question) {
+            return runtime_.run_facts(question);
+        };
+        made.trigger_run = [this](const AttemptOrder& order, const RunWish& wish) {
+            return trigger_run(runtime_, order, wish);
+        };
+        return made;
     }
 
     void put_connections() {

@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
     sluice::add_dags_test(app);
     sluice::cli::add_runs(app);
     sluice::cli::add_tasks(app);
+    sluice::cli::add_approve(app);
     sluice::cli::add_backfill(app);
     sluice::cli::add_pools(app);
     sluice::cli::add_wait_ready(app);

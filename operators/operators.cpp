@@ -8,6 +8,7 @@
 #include "operators/load/load.hpp"
 #include "operators/mask/mask.hpp"
 #include "operators/report/report.hpp"
+#include "operators/sensor/sensor.hpp"
 #include "operators/transform/transform.hpp"
 #include "operators/validate/validate.hpp"
 
@@ -17,6 +18,10 @@ namespace {
 std::vector<task::Operator> make_table() {
     std::vector<task::Operator> table{
         empty_operator(),
+        approval_operator(),
+        hitl_branch_operator(),
+        hitl_entry_operator(),
+        trigger_dag_run_operator(),
         extract_operator(),
         load_operator(),
         http_operator(),
@@ -25,6 +30,7 @@ std::vector<task::Operator> make_table() {
         sql_operator(),
         mask_operator(),
         report_operator(),
+        sensor_operator(),
         transform_operator(),
         validate_operator(),
     };

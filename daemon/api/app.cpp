@@ -164,6 +164,7 @@ private:
               task_endpoints(),
               mark_endpoints(),
               xcom_endpoints(),
+              hitl_endpoints(),
               log_endpoints(),
               backfill_endpoints(),
               pool_endpoints(),

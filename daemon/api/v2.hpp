@@ -11,6 +11,7 @@ Rows run_endpoints();
 Rows task_endpoints();
 Rows mark_endpoints();
 Rows xcom_endpoints();
+Rows hitl_endpoints();
 Rows log_endpoints();
 Rows backfill_endpoints();
 Rows pool_endpoints();

@@ -281,9 +281,10 @@ Json task_view(const Dag& dag, const Task& task) {
     json["retry_delay"] = time_delta(task.retry_delay);
     json["retry_exponential_backoff"] = task.retry_multiplier;
     json["priority_weight"] = static_cast<double>(task.priority_weight);
-    json["weight_rule"] = task.weight_rule == WeightRule::downstream ? "downstream"
-                          : task.weight_rule == WeightRule::upstream ? "upstream"
-                                                                     : "absolute";
+    json["weight_rule"] = task.weight_rule == WeightRule::critical_path ? "critical_path"
+                          : task.weight_rule == WeightRule::downstream  ? "downstream"
+                          : task.weight_rule == WeightRule::upstream    ? "upstream"
+                                                                        : "absolute";
     json["ui_color"] = "#ffefeb";
     json["ui_fgcolor"] = "#000";
     const Json with = stored_json(task.with);

@@ -48,6 +48,9 @@ struct TaskKey {
 struct AttemptKey {
     TaskKey task;
     std::int32_t start{};
+    /// 0 = the attempt's first poke. Later ones of a task that waits are no new attempts: they are
+    /// told apart by this number, which is never stored.
+    std::int64_t poke{0};
     friend auto operator<=>(const AttemptKey&, const AttemptKey&) = default;
 };
 

@@ -20,6 +20,7 @@ void add_target(CLI::App& verb, Target& target);
 void add_dags(CLI::App& app);
 void add_runs(CLI::App& app);
 void add_tasks(CLI::App& app);
+void add_approve(CLI::App& app);
 void add_backfill(CLI::App& app);
 void add_pools(CLI::App& app);
 void add_wait_ready(CLI::App& app);

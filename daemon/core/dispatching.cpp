@@ -37,7 +37,7 @@ void Scheduler::Impl::make_ready(Run& run, const TaskKey& key) {
 
 void Scheduler::Impl::queue_up(Run& run, const TaskKey& key, std::int32_t stamp) {
     ReadyTask task;
-    task.weight = run.task(key.task).effective_weight;
+    task.weight = run.plan->tasks[static_cast<std::size_t>(key.task)].weight;
     task.run_after = run.row.run_after;
     task.run = run.row.key;
     task.task = key.task;
@@ -154,7 +154,10 @@ void Scheduler::Impl::dispatch_ready() {
             if (instance.ready_since == Instant{}) instance.ready_since = ready_since(run, *key);
             family.queued = false;
         }
-        start_attempt(run, instance);
+        if (is_poked(instance.row.state))
+            start_poke(run, instance);
+        else
+            start_attempt(run, instance);
         queue_family(run, family);
     }
 }
@@ -189,7 +192,6 @@ void Scheduler::Impl::reserve(const Demand& demand) {
 
 void Scheduler::Impl::start_attempt(Run& run, Instance& instance) {
     auto& row = instance.row;
-    const Task& task = run.task(row.key.task);
     if (row.start_date) put_record(instance, TaskState::failed, false);
     if (row.starts > 0) turn_->xcoms_cleared.push_back(row.key);
     ++row.try_number;
@@ -206,6 +208,14 @@ void Scheduler::Impl::start_attempt(Run& run, Instance& instance) {
     instance.timed_out = false;
     change(run, instance, TaskState::running, {"dispatch"});
 
+    const auto& order = put_order(run, instance);
+    if (!order.deadline) return;
+    timers_.add({*order.deadline, Timer::Kind::deadline, 0, row.key, row.starts});
+}
+
+/// What the executor is told, of an attempt or of a later poke of it.
+AttemptOrder& Scheduler::Impl::put_order(Run& run, const Instance& instance) {
+    const auto& row = instance.row;
     auto& order = turn_->starts.emplace_back();
     order.key = {row.key, row.starts};
     order.dag = run.plan->dag;
@@ -214,9 +224,12 @@ void Scheduler::Impl::start_attempt(Run& run, Instance& instance) {
     order.try_number = row.try_number;
     order.max_tries = row.max_tries;
     order.start_date = now_;
-    if (!task.execution_timeout) return;
-    order.deadline = now_ + *task.execution_timeout;
-    timers_.add({*order.deadline, Timer::Kind::deadline, 0, row.key, row.starts});
+    if (const auto& timeout = run.task(row.key.task).execution_timeout)
+        order.deadline = now_ + *timeout;
+    if (waits_.empty()) return order;
+    if (const auto at = waits_.find(row.key); at != waits_.end())
+        order.poke = PokeInfo{at->second.row.first_at, at->second.pokes, at->second.row.resume};
+    return order;
 }
 
 void Scheduler::Impl::occupy(Run& run, const Instance& instance) {

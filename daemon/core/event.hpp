@@ -3,6 +3,7 @@
 // nobody.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -119,6 +120,24 @@ struct RemovePool {
     std::string name;
 };
 
+/// What somebody says to a task that awaits input.
+struct AnswerInput {
+    RequestId request;
+    Actor actor;
+    TaskKey task;
+    std::string answer;  // JSON object
+};
+
+/// How long tasks of a DAG have taken on average, from the database.
+struct PacesKnown {
+    std::string dag_id;
+    struct Known {
+        double seconds{};
+        int attempts{};
+    };
+    std::map<std::string, Known> tasks;  // by task id
+};
+
 /// An attempt ended; delivered at least once, the second time ignored.
 struct AttemptEnded {
     AttemptResult result;
@@ -153,6 +172,8 @@ using Event = std::variant<
     RemovePool,
     AttemptEnded,
     Expanded,
+    AnswerInput,
+    PacesKnown,
     Tick>;
 
 }  // namespace sluice::core

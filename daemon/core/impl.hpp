@@ -15,6 +15,7 @@
 #include "core/scheduler.hpp"
 #include "core/timers.hpp"
 #include "core/unsettled.hpp"
+#include "core/waits.hpp"
 
 namespace sluice::core {
 
@@ -94,6 +95,7 @@ private:
     [[nodiscard]] bool is_reserved(const Demand& demand) const;
     void reserve(const Demand& demand);
     void start_attempt(Run& run, Instance& instance);
+    AttemptOrder& put_order(Run& run, const Instance& instance);
     void occupy(Run& run, const Instance& instance);
     void vacate(Run& run, const Instance& instance);
 
@@ -134,6 +136,25 @@ private:
     void put_record(const Instance& instance, TaskState as, bool lost);
     void retry_due(const Timer& timer);
     void deadline_passed(const Timer& timer);
+
+    // waits.cpp: tasks that have poked
+    void begin_wait(Run& run, Instance& instance, const AttemptResult& result);
+    Taken end_poke(Run& run, Instance& instance, const AttemptResult& result);
+    void sleep(Run& run, Instance& instance, Wait& wait);
+    void rouse(Run& run, const TaskKey& key, Wait& wait);
+    void poke_due(const Timer& timer);
+    void start_poke(Run& run, Instance& instance);
+    void leave_wait(Run& run, Instance& instance, TaskState to);
+    void fire(const std::string& event);
+    void wake(const TaskKey& key);
+    void note_end(Run& run);
+    void resume_wait(Run& run, Instance& instance);
+    void adopt_pokes(const std::set<AttemptKey>& living);
+    [[nodiscard]] bool is_poking(const AttemptKey& attempt) const;
+
+    // pace.cpp: the weight rule critical_path
+    static void note_pace(Run& run, const TaskInstance& row);
+    static void weigh(Plan& plan, const DagEntry& dag);
 
     // runs.cpp: the life of a run
     Plan& plan_of(const DagPtr& dag, DagEntry& entry);
@@ -215,6 +236,8 @@ private:
     Taken on(const RemovePool& event);
     Taken on(const AttemptEnded& event);
     Taken on(const Expanded& event);
+    Taken on(const AnswerInput& event);
+    Taken on(const PacesKnown& event);
     Taken on(const Tick& event);
 
     Settings settings_;
@@ -226,6 +249,9 @@ private:
     std::unordered_map<const Plan*, std::unique_ptr<Plan>> plans_;
     std::unordered_map<RunKey, std::unique_ptr<Run>> runs_;
     std::map<BackfillId, BackfillEntry> backfills_;
+    std::unordered_map<TaskKey, Wait> waits_;
+    std::unordered_map<std::string, std::set<TaskKey>> sleepers_;  // by event
+    std::map<TaskKey, WaitRow> wait_rows_;                         // to be written
     Seq last_seq_;
     RunKey last_run_;
     BackfillId last_backfill_;

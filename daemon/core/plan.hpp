@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/pace.hpp"
 #include "core/ready_queue.hpp"
 #include "model/dag.hpp"
 #include "model/timetable.hpp"
@@ -18,6 +19,7 @@ using DagNo = std::int32_t;
 
 struct TaskPlan {
     LaneNo lane{};
+    std::int64_t weight{};     // by the task's weight_rule
     std::int32_t rank{};       // place in an order in which every task stands after its upstreams
     Gate* dag_gate{nullptr};   // max_active_tis_per_dag
     bool per_run_gate{false};  // max_active_tis_per_dagrun
@@ -29,6 +31,8 @@ struct Plan {
     DagNo dag_no{};
     std::vector<TaskPlan> tasks;
     int open_runs{0};
+    bool critical{false};         // a task of it has the weight rule critical_path
+    std::uint64_t paces_seen{0};  // DagEntry::paces_known when its weights were made
 };
 
 /// A DAG, over all its versions; its address never changes.
@@ -47,6 +51,11 @@ struct DagEntry {
 
     std::unordered_map<std::string, RunKey> open_run_ids;
     std::multimap<Instant, RunKey> open_dates;  // open runs by logical date
+
+    Paces paces;                   // only where a version is `critical`
+    std::uint64_t paces_known{1};  // rises with every change of `paces`
+
+    Seq ended;  // when a run or a task of it ended last; for those who wait for that
 
     std::optional<Instant> timer_at;  // the earliest of its timers
     bool dirty{false};      // runs may start or become due: looked at when the turn is sealed

@@ -40,7 +40,7 @@ Pools::Pools(std::int64_t cpu, std::int64_t memory_mb) {
 
 PoolNo Pools::number(const std::string& name) {
     const auto [at, added] = numbers_.try_emplace(name, static_cast<PoolNo>(entries_.size()));
-    if (added) entries_.push_back({make_pool(name, 0, ""), false, 0, 0});
+    if (added) entries_.push_back({make_pool(name, 0, ""), false, 0, 0, 0});
     return at->second;
 }
 
@@ -83,7 +83,8 @@ bool Pools::fits(const Demand& demand) const {
     for (std::size_t i = 0; i < static_cast<std::size_t>(demand.size); ++i) {
         const auto& [no, amount] = demand.parts[i];
         const auto& entry = entries_[static_cast<std::size_t>(no)];
-        if (entry.pool.slots != -1 && entry.used + amount > entry.pool.slots) return false;
+        const auto used = entry.used + (entry.pool.include_deferred ? entry.deferred : 0);
+        if (entry.pool.slots != -1 && used + amount > entry.pool.slots) return false;
     }
     return true;
 }
@@ -94,6 +95,13 @@ void Pools::take(const Demand& demand) {
         entry.used += demand.parts[i].amount;
         ++entry.running;
     }
+}
+
+void Pools::defer(const Demand& demand, int count) {
+    const auto& own = demand.parts[0];  // demand_of puts it first
+    auto& entry = entries_[static_cast<std::size_t>(own.pool)];
+    entry.deferred += own.amount * count;
+    SLUICE_CHECK(entry.deferred >= 0);
 }
 
 void Pools::give(const Demand& demand) {

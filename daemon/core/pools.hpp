@@ -51,12 +51,15 @@ public:
     [[nodiscard]] bool fits(const Demand& demand) const;
     void take(const Demand& demand);
     void give(const Demand& demand);
+    /// A deferred task holds (`count` 1) or no longer holds (-1) the slots of its own pool there.
+    void defer(const Demand& demand, int count);
 
     struct Entry {
         Pool pool;
         bool exists{false};
-        std::int64_t used{};     // slots
-        std::int64_t running{};  // attempts
+        std::int64_t used{};      // slots
+        std::int64_t running{};   // attempts
+        std::int64_t deferred{};  // slots of deferred tasks; taken if `include_deferred`
     };
     [[nodiscard]] const std::vector<Entry>& all() const { return entries_; }
 

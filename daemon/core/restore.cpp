@@ -40,6 +40,9 @@ Scheduler::Impl::Impl(const Settings& settings, const Snapshot& snapshot)
         if (Run* run = find_run(range.run)) restore_range(*run, range);
     for (const auto& row : snapshot.instances)
         if (Run* run = find_run(row.key.run)) restore_instance(*run, row);
+    for (const auto& wait : snapshot.waits)
+        if (const Run* run = find_run(wait.key.run); run != nullptr && run->has(wait.key))
+            waits_[wait.key] = {.row = wait, .pokes = 1};
     for (const auto& row : snapshot.open_runs) {
         Run* run = find_run(row.key);
         if (run == nullptr) continue;
@@ -64,6 +67,7 @@ Scheduler::Impl::~Impl() = default;
 void Scheduler::Impl::recover(const std::vector<AttemptKey>& alive, Instant now, Turn& turn) {
     begin_turn(now, turn);
     const std::set<AttemptKey> living(alive.begin(), alive.end());
+    adopt_pokes(living);
     std::vector<RunKey> keys;
     for (const auto& [key, run] : runs_) keys.push_back(key);
     std::ranges::sort(keys);  // the same decisions whatever the order of the map
@@ -96,8 +100,9 @@ void Scheduler::Impl::recover(const std::vector<AttemptKey>& alive, Instant now,
         Run* run = find_run(attempt.task.run);
         const Instance* instance =
             run != nullptr && run->has(attempt.task) ? &run->at(attempt.task) : nullptr;
-        const bool known = instance != nullptr && instance->row.starts == attempt.start &&
-                           holds_slots(instance->row.state);
+        const bool known = is_poking(attempt) || (instance != nullptr && attempt.poke == 0 &&
+                                                  instance->row.starts == attempt.start &&
+                                                  holds_slots(instance->row.state));
         if (!known) turn_->cancels.push_back({attempt, CancelReason::user});
     }
     for (auto& [id, backfill] : backfills_)

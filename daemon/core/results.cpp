@@ -12,7 +12,9 @@ Taken Scheduler::Impl::on(const AttemptEnded& event) {
     // A report that comes twice, or after a clear, a mark or a loss: history, no longer news.
     if (result.key.start != instance.row.starts) return Taken::yes;
     const TaskState state = instance.row.state;
+    if (is_poked(state)) return end_poke(*run, instance, result);
     if (state != TaskState::running && state != TaskState::restarting) return Taken::yes;
+    if (result.key.poke != 0) return Taken::yes;
     if (instance.touched == turn_no_) return Taken::next_turn;
     if (state == TaskState::restarting)
         end_restarting(*run, instance, {"result"});
@@ -26,15 +28,18 @@ void Scheduler::Impl::take_result(Run& run, Instance& instance, const AttemptRes
     const auto& outcome = result.outcome;
     if (outcome.kind == OutcomeKind::lost && !instance.timed_out)
         return lose_attempt(run, instance, outcome.message);
+    if (outcome.kind == OutcomeKind::waiting) return begin_wait(run, instance, result);
     row.end_date = std::clamp(result.end_date, *row.start_date, now_);
     row.lost_in_a_row = 0;
-    if (!result.rendered.empty()) turn_->rendered.push_back({result.key, result.rendered});
+    if (!result.rendered.empty() && result.key.poke == 0)
+        turn_->rendered.push_back({result.key, result.rendered});
     if (outcome.kind == OutcomeKind::failed || outcome.kind == OutcomeKind::lost)
         return fail_attempt(run, instance, result);
     for (const auto& xcom : result.xcoms) turn_->xcoms.push_back({row.key, xcom, now_});
     for (const auto& output : result.outputs) turn_->outputs.push_back({result.key, output});
     if (!result.map_name.empty()) turn_->map_names.push_back({row.key, result.map_name});
     const bool skipped = outcome.kind == OutcomeKind::skipped;
+    if (!skipped) note_pace(run, row);
     row.note = outcome.unchanged ? "unchanged" : outcome.message;
     change(run, instance, skipped ? TaskState::skipped : TaskState::success, {"result"});
 }
@@ -51,7 +56,7 @@ void Scheduler::Impl::fail_attempt(Run& run, Instance& instance, const AttemptRe
             row.error =
                 "execution_timeout of " + format_duration(*task.execution_timeout) + " has passed";
     }
-    if (!is_retryable(row.error_class) || row.try_number > row.max_tries)
+    if (!is_retried(task, row.error_class) || row.try_number > row.max_tries)
         return change(run, instance, TaskState::failed, {"result"});
     const RetrySeed seed{run.row.dag_id, task.id, run.date(), row.try_number};
     row.next_try_at = *row.end_date + retry_delay(task, row.attempts_since_clear, seed, outcome);

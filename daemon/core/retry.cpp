@@ -40,11 +40,28 @@ bool is_retryable(ErrorClass error_class) {
     unreachable();
 }
 
+namespace {
+
+const RetryRule* rule_for(const Task& task, ErrorClass error_class) {
+    const auto found =
+        std::ranges::find(task.retry_policy, name(error_class), &RetryRule::error_class);
+    return found == task.retry_policy.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+bool is_retried(const Task& task, ErrorClass error_class) {
+    const RetryRule* rule = rule_for(task, error_class);
+    return rule != nullptr ? rule->retry : is_retryable(error_class);
+}
+
 Duration retry_delay(
     const Task& task, int attempts, const RetrySeed& seed, const Outcome& outcome
 ) {
     if (outcome.retry_after)
         return std::clamp<Duration>(*outcome.retry_after, Duration::zero(), longest);
+    if (const auto* rule = rule_for(task, outcome.error_class); rule != nullptr && rule->delay)
+        return std::min<Duration>(*rule->delay, longest);
     Duration delay = task.retry_delay;
     if (task.retry_multiplier > 1) {
         const double factor = std::pow(task.retry_multiplier, std::max(attempts, 1) - 1);

@@ -12,6 +12,9 @@ namespace sluice::core {
 /// transient, rate_limited and resource are worth another try; so is a plain failure (none).
 bool is_retryable(ErrorClass error_class);
 
+/// Whether this failure is tried again by the task's `retry_policy`, else by its class.
+bool is_retried(const Task& task, ErrorClass error_class);
+
 /// Who failed, for a jitter that is the same whenever it is computed again.
 struct RetrySeed {
     std::string_view dag_id;

@@ -168,5 +168,44 @@ TEST_CASE("a run over its dagrun_timeout fails and what is left is skipped", "[c
     REQUIRE(world.cancels.back().reason == CancelReason::run_timeout);
 }
 
+TEST_CASE("the first rule of the error's class decides", "[core][retry]") {
+    World world;
+    auto dag = one_task(3, 300s);
+    dag.tasks[0].retry_policy = {
+        {"permanent", true, 7s}, {"transient", false, {}}, {"permanent", false, {}}
+    };
+    world.load(dag);
+    world.trigger("dag");
+    world.fail("a", ErrorClass::permanent);
+    REQUIRE(world.state("a") == "up_for_retry");
+    REQUIRE(world.scheduler.next_wakeup() == world.now + 7s);
+    world.wait(7s);
+    world.fail("a", ErrorClass::resource);  // no rule: as always
+    REQUIRE(world.scheduler.next_wakeup() == world.now + 300s);
+    world.wait(300s);
+    world.fail("a", ErrorClass::transient);
+    REQUIRE(world.state("a") == "failed");
+}
+
+TEST_CASE(
+    "a policy grants no more than the retries, and a server's wish goes before its delay",
+    "[core][retry]"
+) {
+    World world;
+    auto dag = one_task(1, 300s);
+    dag.tasks[0].retry_policy = {{"rate_limited", true, 7s}};
+    world.load(dag);
+    world.trigger("dag");
+    Outcome limited;
+    limited.kind = OutcomeKind::failed;
+    limited.error_class = ErrorClass::rate_limited;
+    limited.retry_after = 42s;
+    world.end("a", limited);
+    REQUIRE(world.scheduler.next_wakeup() == world.now + 42s);
+    world.wait(42s);
+    world.fail("a", ErrorClass::rate_limited);
+    REQUIRE(world.state("a") == "failed");
+}
+
 }  // namespace
 }  // namespace sluice::core

@@ -16,9 +16,11 @@ Plan& Scheduler::Impl::plan_of(const DagPtr& dag, DagEntry& entry) {
     plans_.emplace(&plan, std::move(made));
     plan.dag = dag;
     plan.dag_no = entry.no;
+    plan.critical = has_critical_path(*dag);
     for (const auto& task : dag->tasks) {
         auto& planned = plan.tasks.emplace_back();
         planned.lane = queue_.lane_for(pools_.demand_of(task));
+        planned.weight = task.effective_weight;
         planned.per_run_gate = task.max_active_tis_per_dagrun.has_value();
         if (!task.max_active_tis_per_dag) continue;
         planned.dag_gate = &entry.task_gates[task.id];
@@ -27,6 +29,7 @@ Plan& Scheduler::Impl::plan_of(const DagPtr& dag, DagEntry& entry) {
     std::int32_t rank = 0;
     for (const TaskNo task : topological_order(*dag))
         plan.tasks[static_cast<std::size_t>(task)].rank = rank++;
+    weigh(plan, entry);
     return plan;
 }
 
@@ -148,6 +151,7 @@ void Scheduler::Impl::start_run(Run& run) {
     run.row.end_date.reset();
     run.row.reason.clear();
     change_run(run, RunState::running, {"started"});
+    weigh(*run.plan, *run.dag);
     if (run.tasks.empty()) make_instances(run);
     if (const auto& timeout = run.plan->dag->dagrun_timeout)
         timers_.add({now_ + *timeout, Timer::Kind::run_timeout, 0, {run.row.key}, 0});
@@ -166,6 +170,8 @@ void Scheduler::Impl::resume_instances(Run& run) {
             unsettled_.push(run, row.key);
         else if (row.state == TaskState::scheduled)
             make_ready(run, row.key);
+        else if (is_poked(row.state))
+            resume_wait(run, instance);
         else if (row.state == TaskState::up_for_retry)
             timers_.add({row.next_try_at.value_or(now_), Timer::Kind::retry, 0, row.key, row.starts}
             );

@@ -100,6 +100,7 @@ Scheduler::Counts Scheduler::Impl::counts() const {
     counts.open_runs = runs_.size();
     counts.running_tasks = static_cast<std::size_t>(running_);
     counts.ready_tasks = ready_;
+    counts.waits = waits_.size();
     return counts;
 }
 

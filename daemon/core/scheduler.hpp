@@ -78,6 +78,7 @@ public:
         std::size_t open_runs{};
         std::size_t running_tasks{};
         std::size_t ready_tasks{};
+        std::size_t waits{};  // tasks that have poked
     };
     [[nodiscard]] Counts counts() const;
 

@@ -203,6 +203,8 @@ public:
             if (!row.completed_at) result.backfills.push_back(row);
         }
         for (const auto& [id, row] : pools) result.pools.push_back(row);
+        for (const auto& [key, row] : waits)
+            if (!row.over && !is_finished(runs.at(key.run).state)) result.waits.push_back(row);
         return result;
     }
     /// kill -9 and a new start; `alive` attempts go on (a reload rather than a restart).
@@ -255,6 +257,8 @@ public:
         for (const auto& row : turn.backfill_dates) backfill_dates.push_back(row);
         for (const auto& row : turn.pools) pools[row.name] = row;
         for (const auto& name : turn.pools_removed) pools.erase(name);
+        for (const auto& row : turn.waits) waits[row.key] = row;
+        written += turn.has_rows() ? 1 : 0;
         for (const auto& row : turn.attempts) attempts.push_back(row);
         for (const auto& row : turn.audits) audits.push_back(row);
         ++turns;
@@ -281,6 +285,8 @@ public:
     std::map<std::pair<RunKey, MapNo>, MapLength> map_lengths;
     std::vector<MapRange> map_ranges;
     std::vector<ExpandOrder> expands;
+    std::map<TaskKey, WaitRow> waits;
+    int written{0};  // turns that had something to commit
     std::vector<AttemptRecord> attempts;
     std::vector<AuditEntry> audits;
     std::vector<Transition> transitions;

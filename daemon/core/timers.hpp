@@ -12,12 +12,12 @@
 namespace sluice::core {
 
 struct Timer {
-    enum class Kind { dag, run_timeout, retry, deadline };
+    enum class Kind { dag, run_timeout, retry, deadline, poke };
     Instant at;
     Kind kind{Kind::dag};
     std::int32_t dag{};    // dag: its number
     TaskKey key;           // else: the run, and of retry and deadline the instance
-    std::int32_t start{};  // deadline: of which attempt; retry: after which
+    std::int32_t start{};  // deadline, poke: of which attempt; retry: after which
 };
 
 class Timers {

@@ -44,6 +44,9 @@ void Scheduler::Impl::fire_timers() {
             case Timer::Kind::deadline:
                 deadline_passed(*timer);
                 break;
+            case Timer::Kind::poke:
+                poke_due(*timer);
+                break;
         }
     }
 }
@@ -66,6 +69,7 @@ void Scheduler::Impl::seal() {
         if (is_finished(run->row.state)) forget_run(run->row.key);
     }
     touched_runs_.clear();
+    for (auto& [key, wait] : std::exchange(wait_rows_, {})) turn_->waits.push_back(std::move(wait));
     for (DagEntry* dag : std::exchange(dag_rows_, {})) {
         dag->row_dirty = false;
         turn_->dags.push_back(dag->state);
@@ -134,6 +138,7 @@ void Scheduler::Impl::change_run(Run& run, RunState to, const Cause& cause) {
     touch_row(run);
     check_later(run);
     mark_dirty(*run.dag);
+    if (is_finished(to)) note_end(run);
 }
 
 void Scheduler::Impl::change(Run& run, Instance& instance, TaskState to, const Cause& cause) {
@@ -142,6 +147,7 @@ void Scheduler::Impl::change(Run& run, Instance& instance, TaskState to, const C
     SLUICE_CHECK(instance.touched != turn_no_);
     SLUICE_CHECK(legal(from, to));
     auto& family = run.family(key.task);
+    if (!waits_.empty()) leave_wait(run, instance, to);
     unready(run, key);
     instance.touched = turn_no_;
     instance.row.state = to;
@@ -153,6 +159,7 @@ void Scheduler::Impl::change(Run& run, Instance& instance, TaskState to, const C
     auto& log = turn_->transitions.back();
     log.map_lo = log.map_hi = key.map_index;
     log.try_number = instance.row.try_number;
+    if (is_finished(to)) note_end(run);
     auto& row = turn_->tasks.emplace_back();
     row.row = instance.has_row ? RowIs::existing : RowIs::fresh;
     row.from = from;

@@ -20,6 +20,44 @@ using Json = nlohmann::json;
     throw Error(ErrorCode::unavailable, "this daemon has no " + what);
 }
 
+RunQuestion question_of(const Json& request) {
+    RunQuestion question;
+    request.at("dag_id").get_to(question.dag_id);
+    question.run_id = request.value("run_id", "");
+    if (const auto date = request.find("logical_date_us"); date != request.end())
+        question.logical_date = from_micros(date->get<std::int64_t>());
+    return question;
+}
+
+Json to_json(const RunFacts& facts) {
+    Json out{{"seen", facts.seen.value}, {"dag_known", facts.dag_known}};
+    if (!facts.run) return out;
+    Json tasks = Json::object();
+    for (const auto& [id, states] : facts.run->tasks) {
+        Json& names = tasks[id] = Json::array();
+        for (const TaskState state : states) names.push_back(name(state));
+    }
+    out["run"] = {
+        {"run_id", facts.run->run_id},
+        {"state", name(facts.run->state)},
+        {"triggering_user", facts.run->triggering_user},
+        {"tasks", std::move(tasks)}
+    };
+    return out;
+}
+
+RunWish wish_of(const Json& request) {
+    RunWish wish;
+    request.at("dag_id").get_to(wish.dag_id);
+    request.at("run_id").get_to(wish.run_id);
+    if (const auto date = request.find("logical_date_us"); date != request.end())
+        wish.logical_date = from_micros(date->get<std::int64_t>());
+    wish.conf = request.value("conf", Json::object()).dump();
+    wish.reset = request.value("reset", false);
+    request.at("by").get_to(wish.by);
+    return wish;
+}
+
 }  // namespace
 
 task::Connection require_connection(
@@ -94,6 +132,14 @@ Json AttemptChannel::call(const Json& request) {
         if (!services_.save_checkpoint) nothing("checkpoints");
         services_.save_checkpoint(order_, request.at("state").dump());
         return Json::object();
+    }
+    if (type == "run_facts") {
+        if (!services_.run_facts) nothing("other DAGs");
+        return to_json(services_.run_facts(question_of(request)));
+    }
+    if (type == "trigger_run") {
+        if (!services_.trigger_run) nothing("other DAGs");
+        return {{"run_id", services_.trigger_run(order_, wish_of(request))}};
     }
     throw Error(ErrorCode::invalid, "a task asked for \"" + type + "\", which nobody answers");
 }

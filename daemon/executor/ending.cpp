@@ -52,11 +52,15 @@ std::vector<XcomValue> kept_xcoms(const AttemptOrder& order, std::vector<XcomVal
     return xcoms;
 }
 
-Outcome cancelled_outcome(CancelReason reason, const AttemptOrder& order) {
+Outcome cancelled_outcome(
+    CancelReason reason, const AttemptOrder& order, const std::optional<Outcome>& own
+) {
     Outcome outcome = task::fail(
         reason == CancelReason::timeout ? ErrorClass::transient : ErrorClass::permanent,
         cancel_text(reason, order)
     );
+    if (reason == CancelReason::timeout && own && own->skip_on_timeout)
+        outcome.kind = OutcomeKind::skipped;
     if (reason == CancelReason::shutdown) {
         outcome.kind = OutcomeKind::lost;
         outcome.error_class = ErrorClass::none;
@@ -77,6 +81,8 @@ void note_end(const Outcome& outcome, TaskLog& log) {
                 outcome.message + " [" + std::string(name(outcome.error_class)) + ']',
                 "sluice"
             );
+            break;
+        case OutcomeKind::waiting:
             break;
         case OutcomeKind::lost:
             log.append(task::Level::warning, "lost: " + outcome.message, "sluice");

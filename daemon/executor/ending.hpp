@@ -20,7 +20,10 @@ struct Ending {
 };
 
 /// The outcome of an attempt that was cancelled before its work was done.
-Outcome cancelled_outcome(CancelReason reason, const AttemptOrder& order);
+/// `own` is what the operator said when it was told to end.
+Outcome cancelled_outcome(
+    CancelReason reason, const AttemptOrder& order, const std::optional<Outcome>& own
+);
 /// What the task says of its XComs: do_xcom_push and multiple_outputs.
 std::vector<XcomValue> kept_xcoms(const AttemptOrder& order, std::vector<XcomValue> xcoms);
 /// Writes how it ended into the log, and closes it.

@@ -168,9 +168,10 @@ void LocalExecutor::Impl::finish(const AttemptPtr& attempt, Ending ending, TaskL
     {
         const std::lock_guard lock(attempt->mutex);
         // Work that was done before the cancel arrived counts.
-        const bool completed = ending.outcome && ending.outcome->kind != OutcomeKind::failed;
+        const bool completed = ending.outcome && ending.outcome->kind != OutcomeKind::failed &&
+                               ending.outcome->kind != OutcomeKind::waiting;
         if (attempt->cancelled && !completed)
-            ending.outcome = cancelled_outcome(*attempt->cancelled, order);
+            ending.outcome = cancelled_outcome(*attempt->cancelled, order, ending.outcome);
     }
     SLUICE_CHECK(ending.outcome.has_value());
     result.outcome = std::move(*ending.outcome);

@@ -222,6 +222,8 @@ Prepared prepare(
     job.lake = order.dag->lake;
     job.policy = order.dag->policy;
     job.params = task.with;
+    job.execution_timeout = task.execution_timeout;
+    job.poke = order.poke;
     if (op.traits.instant) return out;
     job.files =
         std::shared_ptr<const std::map<std::string, std::string>>(order.dag, &order.dag->files);

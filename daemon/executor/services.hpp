@@ -15,6 +15,7 @@
 #include "base/secret.hpp"
 #include "model/attempt.hpp"
 #include "model/dag.hpp"
+#include "model/run_facts.hpp"
 #include "task/context.hpp"
 
 namespace sluice::executor {
@@ -43,6 +44,10 @@ struct Services {
     /// JSON text; "null" = none.
     std::function<std::string(const AttemptOrder&)> load_checkpoint;
     std::function<void(const AttemptOrder&, const std::string& state)> save_checkpoint;
+    /// How a run of some DAG stands; from then on core can be asked to wake the task when it ends.
+    std::function<RunFacts(const RunQuestion&)> run_facts;
+    /// Makes the run, or finds that this task has made it already. Returns its id. Throws Error.
+    std::function<std::string(const AttemptOrder&, const RunWish&)> trigger_run;
     /// The schema to write instead of the one in the DAG file; empty = itself.
     std::function<std::string(const AttemptOrder&, const std::string& schema)> physical_schema;
     /// The DAG's data sets with derived columns; empty = those of the file.

@@ -11,6 +11,7 @@
 #include "base/instant.hpp"
 #include "model/dag.hpp"
 #include "model/run.hpp"
+#include "model/wait.hpp"
 
 namespace sluice {
 
@@ -22,7 +23,8 @@ struct AttemptOrder {
     int try_number{1};
     int max_tries{0};
     Instant start_date;
-    std::optional<Instant> deadline;  // start_date + execution_timeout
+    std::optional<Instant> deadline;  // of this poke: its start + execution_timeout
+    std::optional<PokeInfo> poke;     // the task has waited before
 };
 
 /// An order to find out how many instances a mapping has: its templates are rendered, the items
@@ -43,7 +45,7 @@ enum class CancelReason : std::uint8_t {
 };
 std::string_view name(CancelReason reason);
 
-enum class OutcomeKind : std::uint8_t { success, skipped, failed, lost };
+enum class OutcomeKind : std::uint8_t { success, skipped, failed, lost, waiting };
 
 /// Which way a run goes on below a task that succeeded: what is not chosen is skipped.
 struct Branch {
@@ -61,6 +63,8 @@ struct Outcome {
     std::optional<Duration> retry_after;  // rate_limited: the server's wish
     bool unchanged{false};                // `reuse`: nothing was written
     std::optional<Branch> branch{};       // of a success; none = all downstreams go on
+    bool skip_on_timeout{false};          // its execution_timeout makes it skipped, not failed
+    std::optional<WaitOrder> wait;        // waiting: for what
 };
 
 struct XcomValue {

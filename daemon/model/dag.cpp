@@ -117,6 +117,7 @@ std::vector<TaskNo> link_tasks(Dag& dag) {
     for (std::size_t i = 0; i < dag.tasks.size(); ++i) {
         auto& task = dag.tasks[i];
         switch (task.weight_rule) {
+            case WeightRule::critical_path:  // core knows how long things take
             case WeightRule::absolute:
                 task.effective_weight = task.priority_weight;
                 break;

@@ -32,7 +32,7 @@ enum class TriggerRule {
 std::string_view name(TriggerRule rule);
 std::optional<TriggerRule> trigger_rule_of(std::string_view name);
 
-enum class WeightRule { downstream, upstream, absolute };
+enum class WeightRule { downstream, upstream, absolute, critical_path };
 enum class Isolation { inline_, process };
 enum class OnLost { retry, fail };
 enum class OnUnpause { latest, none, all };
@@ -75,6 +75,13 @@ struct Mapping {
     std::vector<TaskNo> tasks;
 };
 
+/// What becomes of an attempt that failed with this class of error (a `name(ErrorClass)`).
+struct RetryRule {
+    std::string error_class;
+    bool retry{true};
+    std::optional<Duration> delay;  // none = the task's own
+};
+
 struct Task {
     std::string id;     // full id: "group.task"
     std::string group;  // "" or the full id of the group
@@ -91,6 +98,7 @@ struct Task {
     Duration retry_delay{std::chrono::seconds{300}};
     double retry_multiplier{0};  // retry_exponential_backoff: 0 = off, true = 2
     std::optional<Duration> max_retry_delay;
+    std::vector<RetryRule> retry_policy;  // the first that knows the class of an error decides
     std::optional<Duration> execution_timeout;
 
     std::string pool{"default_pool"};

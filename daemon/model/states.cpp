@@ -66,6 +66,12 @@ constexpr std::pair<T, T> task_transitions[] = {
     {T::awaiting_input, T::skipped},
     {T::deferred, T::failed},
     {T::up_for_reschedule, T::failed},
+    // the last poke of a task that waits: it never was more than a moment on a thread
+    {T::up_for_reschedule, T::success},
+    {T::up_for_reschedule, T::up_for_retry},
+    {T::deferred, T::success},
+    {T::deferred, T::up_for_retry},
+    {T::awaiting_input, T::up_for_retry},
     // decided without running
     {T::none, T::skipped},
     {T::none, T::upstream_failed},
@@ -94,6 +100,7 @@ constexpr std::pair<T, T> task_transitions[] = {
     {T::up_for_retry, T::none},
     {T::up_for_reschedule, T::none},
     {T::deferred, T::none},
+    {T::awaiting_input, T::none},
     {T::success, T::failed},
     {T::success, T::skipped},
     {T::failed, T::success},

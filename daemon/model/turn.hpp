@@ -14,6 +14,7 @@
 #include "model/attempt.hpp"
 #include "model/run.hpp"
 #include "model/states.hpp"
+#include "model/wait.hpp"
 
 namespace sluice {
 
@@ -189,6 +190,7 @@ struct Turn {
     std::vector<MapLength> map_lengths;
     std::vector<MapRange> map_ranges;
     std::vector<MapName> map_names;
+    std::vector<WaitRow> waits;  // upsert, or their end
     // carried out after the commit
     std::vector<AttemptOrder> starts;
     std::vector<CancelOrder> cancels;
@@ -202,7 +204,8 @@ struct Turn {
             xcoms_cleared.empty() && xcoms.empty() && rendered.empty() && outputs.empty() &&
             backfills.empty() && backfill_dates.empty() && dags.empty() && pools.empty() &&
             pools_removed.empty() && audits.empty() && branches.empty() && endings.empty() &&
-            failures.empty() && map_lengths.empty() && map_ranges.empty() && map_names.empty()
+            failures.empty() && map_lengths.empty() && map_ranges.empty() && map_names.empty() &&
+            waits.empty()
         );
     }
     void clear() { *this = Turn{}; }
@@ -248,6 +251,7 @@ struct Snapshot {
     std::vector<BranchChoice> branches;  // of the open runs
     std::vector<RunEnding> endings;
     std::vector<DagFailures> failures;
+    std::vector<WaitRow> waits;  // not over, of the open runs
 };
 
 }  // namespace sluice

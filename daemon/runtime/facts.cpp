@@ -2,6 +2,7 @@
 #include <type_traits>
 
 #include "base/check.hpp"
+#include "base/error.hpp"
 #include "runtime/impl.hpp"
 
 namespace sluice::runtime {
@@ -17,6 +18,8 @@ void Runtime::Impl::add_facts(core::Event& event) {
                 if (value.logical_date)
                     value.logical_date_taken =
                         journal_.has_logical_date(value.dag_id, *value.logical_date);
+            } else if constexpr (std::is_same_v<Value, core::PacesKnown>) {
+                add_paces(value);
             } else if constexpr (std::is_same_v<Value, core::SetTaskState>) {
                 if (!value.tasks.empty()) add_stored(value.tasks.front().run, value.stored);
             } else if constexpr (requires { value.stored; }) {
@@ -45,6 +48,65 @@ DagPtr Runtime::Impl::version(VersionId id) {
     auto dag = read_version_(stored.front());
     registry_.put_version(dag);
     return dag;
+}
+
+void Runtime::Impl::add_paces(core::PacesKnown& event) {
+    for (const auto& pace : journal_.task_paces(event.dag_id)) {
+        const DagPtr dag = version(pace.version);
+        if (static_cast<std::size_t>(pace.task) >= dag->tasks.size()) continue;
+        auto& known = event.tasks[dag->tasks[static_cast<std::size_t>(pace.task)].id];
+        const int attempts = known.attempts + pace.attempts;
+        known.seconds = (known.seconds * known.attempts + pace.seconds * pace.attempts) / attempts;
+        known.attempts = attempts;
+    }
+}
+
+/// Between two turns: the log, memory and the database are at one place.
+RunFacts Runtime::Impl::look_up(const RunQuestion& question) {
+    RunFacts facts;
+    facts.seen = Seq{seq_};
+    const DagState* dag = scheduler_->find_dag(question.dag_id);
+    facts.dag_known = dag != nullptr && !dag->is_stale;
+    std::optional<RunKey> key;
+    if (!question.run_id.empty()) {
+        key = journal_.find_run_key(question.dag_id, question.run_id);
+    } else if (const auto& date = question.logical_date) {
+        const auto runs = journal_.runs_between(question.dag_id, *date, *date);
+        if (!runs.empty()) key = runs.back().run.key;
+    }
+    if (!key) return facts;
+    const auto stored = journal_.find_run(*key);
+    if (!stored) return facts;
+    auto& found = facts.run.emplace();
+    found.key = *key;
+    found.run_id = stored->run.run_id;
+    found.state = stored->run.state;
+    found.triggering_user = stored->run.triggering_user;
+    const DagPtr version_of_run = version(stored->run.version);
+    for (const auto& task : version_of_run->tasks) found.tasks[task.id];
+    for (const auto& row : stored->instances)
+        if (static_cast<std::size_t>(row.key.task) < version_of_run->tasks.size())
+            found.tasks[version_of_run->tasks[static_cast<std::size_t>(row.key.task)].id].push_back(
+                row.state
+            );
+    for (auto& [id, states] : found.tasks)
+        if (states.empty()) states.push_back(TaskState::none);
+    return facts;
+}
+
+/// After the turn: a database that is away costs nothing but these answers.
+void Runtime::Impl::reply(std::vector<Inquiry>& inquiries) {
+    for (std::size_t i = 0; i < inquiries.size(); ++i) {
+        try {
+            inquiries[i].answered.set_value(look_up(inquiries[i].question));
+        } catch (const store::Away&) {
+            const auto away = std::make_exception_ptr(
+                Error(ErrorCode::unavailable, "the run-state database is away")
+            );
+            for (; i < inquiries.size(); ++i) inquiries[i].answered.set_exception(away);
+            throw;
+        }
+    }
 }
 
 }  // namespace sluice::runtime

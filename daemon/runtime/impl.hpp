@@ -36,11 +36,16 @@ struct Question {
     const std::function<void(const core::Scheduler&)>* ask;
     std::promise<void> answered;
 };
+/// What a task wants to know of a run.
+struct Inquiry {
+    RunQuestion question;
+    std::promise<RunFacts> answered;
+};
 /// An import error of a file changed; what the feed is told after the turn.
 struct Announcement {
     std::string dag_id;
 };
-using Item = std::variant<core::Event, Command, Definition, Question, Announcement>;
+using Item = std::variant<core::Event, Command, Definition, Question, Inquiry, Announcement>;
 
 /// One event of a turn and who waits for it.
 struct Pending {
@@ -71,6 +76,8 @@ public:
     DagPtr define(const Dag& dag, std::vector<Problem> warnings);
     void announce(const std::string& dag_id);
     void query(const std::function<void(const core::Scheduler&)>& ask);
+
+    RunFacts run_facts(const RunQuestion& question);
 
     DagRegistry registry_;
     Feed feed_;
@@ -112,6 +119,10 @@ private:
     void add_facts(core::Event& event);
     void add_stored(RunKey run, std::optional<StoredRun>& stored);
     DagPtr version(VersionId id);
+    /// Who weighs its tasks by how long they take has to be told.
+    void add_paces(core::PacesKnown& event);
+    RunFacts look_up(const RunQuestion& question);
+    void reply(std::vector<Inquiry>& inquiries);
 
     // recovery.cpp: from the database to memory, at the start and after it was away
     /// Throws away what is in memory and begins anew from the database.

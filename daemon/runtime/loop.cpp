@@ -3,6 +3,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "core/pace.hpp"
 #include "runtime/impl.hpp"
 
 namespace sluice::runtime {
@@ -61,6 +62,7 @@ void Runtime::Impl::refuse_rest(std::vector<Item>& items) {
         if (auto* definition = std::get_if<Definition>(&item))
             definition->listed.set_exception(gone);
         if (auto* question = std::get_if<Question>(&item)) question->answered.set_exception(gone);
+        if (auto* inquiry = std::get_if<Inquiry>(&item)) inquiry->answered.set_exception(gone);
     }
     items.clear();
 }
@@ -92,6 +94,7 @@ void Runtime::Impl::renew_if_due() {
 
 void Runtime::Impl::handle(std::vector<Item>& items) {
     std::vector<Pending> pending = std::exchange(later_, {});
+    std::vector<Inquiry> inquiries;
     for (auto& item : items) {
         if (auto* event = std::get_if<core::Event>(&item)) {
             pending.push_back({std::move(*event), std::nullopt});
@@ -103,12 +106,15 @@ void Runtime::Impl::handle(std::vector<Item>& items) {
             question->answered.set_value();
         } else if (auto* definition = std::get_if<Definition>(&item)) {
             store_definition(*definition, pending);
+        } else if (auto* inquiry = std::get_if<Inquiry>(&item)) {
+            inquiries.push_back(std::move(*inquiry));
         } else if (auto* announcement = std::get_if<Announcement>(&item)) {
             announced_.push_back(std::move(announcement->dag_id));
         }
     }
     items.clear();
     turn(std::move(pending));
+    reply(inquiries);
 }
 
 void Runtime::Impl::store_definition(Definition& definition, std::vector<Pending>& pending) {
@@ -126,6 +132,8 @@ void Runtime::Impl::store_definition(Definition& definition, std::vector<Pending
              },
              std::nullopt}
         );
+        if (core::has_critical_path(*loaded))
+            pending.push_back({core::PacesKnown{loaded->dag_id, {}}, std::nullopt});
         defined_.emplace_back(std::move(definition.listed), loaded);
     } catch (const store::Away&) {
         definition.listed.set_exception(

@@ -4,6 +4,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "core/pace.hpp"
 #include "runtime/impl.hpp"
 
 namespace sluice::runtime {
@@ -22,6 +23,12 @@ void Runtime::Impl::load() {
     Turn turn;
     turn.now = now();
     scheduler_->recover(executor_.alive(), turn.now, turn);
+    for (const auto& version : snapshot.versions) {
+        if (!core::has_critical_path(*version)) continue;
+        core::Event paces{core::PacesKnown{version->dag_id, {}}};
+        add_facts(paces);
+        (void)scheduler_->step(paces, turn.now, turn);
+    }
     scheduler_->dispatch(turn.now, turn);
     commit(turn);
     std::vector<Pending> none;

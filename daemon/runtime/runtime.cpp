@@ -71,6 +71,14 @@ DagPtr Runtime::Impl::define(const Dag& dag, std::vector<Problem> warnings) {
 
 void Runtime::Impl::announce(const std::string& dag_id) { queue_.push(Item{Announcement{dag_id}}); }
 
+RunFacts Runtime::Impl::run_facts(const RunQuestion& question) {
+    std::promise<RunFacts> promise;
+    auto future = promise.get_future();
+    if (!queue_.push(Item{std::in_place_type<Inquiry>, question, std::move(promise)}))
+        throw Error(ErrorCode::unavailable, "the daemon is stopping");
+    return future.get();
+}
+
 void Runtime::Impl::query(const std::function<void(const core::Scheduler&)>& ask) {
     std::promise<void> promise;
     auto future = promise.get_future();
@@ -103,6 +111,7 @@ DagPtr Runtime::define(const Dag& dag, std::vector<Problem> warnings) {
 }
 void Runtime::forget(const std::string& dag_id) { impl_->post(core::DagGone{dag_id}); }
 void Runtime::announce_import_errors(const std::string& dag_id) { impl_->announce(dag_id); }
+RunFacts Runtime::run_facts(const RunQuestion& question) { return impl_->run_facts(question); }
 void Runtime::query(const std::function<void(const core::Scheduler&)>& ask) { impl_->query(ask); }
 DagRegistry& Runtime::registry() { return impl_->registry_; }
 Feed& Runtime::feed() { return impl_->feed_; }

@@ -14,6 +14,7 @@
 #include "core/event.hpp"
 #include "core/scheduler.hpp"
 #include "executor/executor.hpp"
+#include "model/run_facts.hpp"
 #include "model/turn.hpp"
 #include "runtime/dag_registry.hpp"
 #include "runtime/feed.hpp"
@@ -80,6 +81,9 @@ public:
 
     /// Runs `ask` on the loop's thread between two turns, on committed state, and waits for it.
     void query(const std::function<void(const core::Scheduler&)>& ask);
+
+    /// How a run of a DAG stands, open or ended, and where the log is. Throws Error(unavailable).
+    RunFacts run_facts(const RunQuestion& question);
 
     [[nodiscard]] DagRegistry& registry();
     [[nodiscard]] Feed& feed();

@@ -99,8 +99,8 @@ constexpr const char* tasks = R"json(
       "retry_delay": {"$ref": "#/definitions/duration", "default": "300s", "description": "How long after the failure."},
       "retry_exponential_backoff": {"type": ["boolean", "number"], "minimum": 0, "maximum": 100, "default": false, "description": "The delay grows by this factor; true = 2, 0 and 1 = off."},
       "max_retry_delay": {"$ref": "#/definitions/duration", "description": "It grows no further."},
-      "retry_policy": {"type": "array", "x-not-yet": true, "items": {"type": "object", "required": ["error_class", "action"], "additionalProperties": false, "properties": {
-        "error_class": {"enum": ["transient", "rate_limited", "auth", "schema", "data_quality", "resource", "permanent"]}, "action": {"enum": ["retry", "fail"]}, "delay": {"$ref": "#/definitions/duration"}}}, "description": "What to do by class of error."},
+      "retry_policy": {"type": "array", "items": {"type": "object", "required": ["error_class", "action"], "additionalProperties": false, "properties": {
+        "error_class": {"enum": ["transient", "rate_limited", "auth", "schema", "data_quality", "resource", "permanent"], "description": "The class that operators give their errors."}, "action": {"enum": ["retry", "fail"], "description": "Try again while retries last, or fail at once."}, "delay": {"$ref": "#/definitions/duration", "description": "Instead of retry_delay; what a server asks for goes before."}}}, "description": "What to do by class of error, in order; the first rule of the class decides. Without one, transient, rate_limited and resource are retried."},
       "execution_timeout": {"$ref": "#/definitions/duration", "description": "An attempt that takes longer fails."},
       "deadlines": {"$ref": "#/definitions/deadlines", "x-not-yet": true, "description": "As for the DAG."},
       "params": {"$ref": "#/definitions/params", "description": "Over the DAG's params."},
@@ -110,7 +110,7 @@ constexpr const char* tasks = R"json(
       "pool": {"type": "string", "minLength": 1, "default": "default_pool", "description": "The pool whose slots it takes."},
       "pool_slots": {"type": "integer", "minimum": 1, "maximum": 1000000, "default": 1, "description": "How many."},
       "priority_weight": {"type": "integer", "minimum": -2147483648, "maximum": 2147483647, "default": 1, "description": "The bigger, the sooner."},
-      "weight_rule": {"enum": ["downstream", "upstream", "absolute", "critical_path"], "x-not-yet": ["critical_path"], "default": "downstream", "description": "Whose weights are added to its own."},
+      "weight_rule": {"enum": ["downstream", "upstream", "absolute", "critical_path"], "default": "downstream", "description": "Whose weights are added to its own; critical_path: the seconds that the longest way from here to the end has taken on average."},
       "depends_on_past": {"type": "boolean", "default": false, "x-not-yet": true, "description": "Waits for itself in the previous run."},
       "wait_for_downstream": {"type": "boolean", "default": false, "x-not-yet": true, "description": "And for its downstreams there."},
       "depends_on_previous_tasks": {"$ref": "#/definitions/names", "x-not-yet": true, "description": "Waits for these tasks in the previous run."},

@@ -49,6 +49,7 @@ double multiplier_of(const json* backoff) {
 WeightRule weight_rule_of(const std::string& name) {
     if (name == "upstream") return WeightRule::upstream;
     if (name == "absolute") return WeightRule::absolute;
+    if (name == "critical_path") return WeightRule::critical_path;
     return WeightRule::downstream;
 }
 
@@ -71,11 +72,33 @@ void read_resources(
         problems.error("E-VALUE", child_pointer(pointer, "memory"), "a task needs at least 64MiB");
 }
 
+std::vector<RetryRule> read_retry_policy(Fields& fields, Problems& problems) {
+    std::vector<RetryRule> rules;
+    const json* list = fields.any("retry_policy");
+    if (list == nullptr || !list->is_array()) return rules;
+    for (std::size_t i = 0; i < list->size(); ++i) {
+        Fields rule((*list)[i], child_pointer(fields.pointer("retry_policy"), i), problems);
+        RetryRule made;
+        made.error_class = rule.string("error_class").value_or("");
+        made.retry = rule.string("action") != "fail";
+        made.delay = rule.duration("delay");
+        if (made.delay && (!made.retry || *made.delay < Duration::zero()))
+            problems.error(
+                "E-VALUE",
+                rule.pointer("delay"),
+                made.retry ? "the delay must not be negative" : "what fails has no delay"
+            );
+        rules.push_back(std::move(made));
+    }
+    return rules;
+}
+
 void read_timing(Fields& fields, Task& task, Problems& problems) {
     task.retries = small_int(fields, "retries").value_or(0);
     task.retry_delay = fields.duration("retry_delay").value_or(std::chrono::seconds{300});
     task.retry_multiplier = multiplier_of(fields.any("retry_exponential_backoff"));
     task.max_retry_delay = fields.duration("max_retry_delay");
+    task.retry_policy = read_retry_policy(fields, problems);
     task.execution_timeout = fields.duration("execution_timeout");
     if (task.retry_delay < Duration::zero())
         problems.error("E-VALUE", fields.pointer("retry_delay"), "the delay must not be negative");

@@ -74,6 +74,16 @@ public:
     /// The versions that the DAG's runs with an earlier logical date are on.
     virtual std::vector<VersionId> versions_before(const std::string& dag_id, Instant before) = 0;
 
+    /// How long the tasks of a DAG have taken in its last runs: seconds on average, and of how many
+    /// attempts. By version and number of the task.
+    struct TaskPace {
+        VersionId version;
+        TaskNo task{no_task};
+        double seconds{};
+        int attempts{};
+    };
+    virtual std::vector<TaskPace> task_paces(const std::string& dag_id) = 0;
+
     /// A stored definition: what spec needs to make the Dag again.
     struct StoredVersion {
         VersionId id;

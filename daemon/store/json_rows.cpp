@@ -313,13 +313,30 @@ bool has_past(const Turn& turn) {
     return !(turn.branches.empty() && turn.endings.empty() && turn.failures.empty());
 }
 
+void write_waits(const std::vector<WaitRow>& waits, Writer& w) {
+    if (waits.empty()) return;
+    w.begin_list("x_waits");
+    for (const WaitRow& wait : waits) {
+        w.begin_object();
+        w.task(wait.key);
+        w.field("kind", static_cast<int>(wait.kind));
+        w.field("first_at", wait.first_at);
+        w.field("until", wait.until);
+        w.field("event", wait.event);
+        w.json("resume", wait.resume);
+        w.field("over", wait.over);
+        w.end_object();
+    }
+    w.end_list();
+}
+
 }  // namespace
 
 std::string extra_rows(const Turn& turn) {
     const bool rare =
         !(turn.outputs.empty() && turn.backfills.empty() && turn.backfill_dates.empty() &&
           turn.dags.empty() && turn.pools.empty() && turn.pools_removed.empty() &&
-          turn.audits.empty() && !has_past(turn));
+          turn.audits.empty() && turn.waits.empty() && !has_past(turn));
     if (!rare && turn.attempts.empty() && turn.xcoms.empty() && turn.rendered.empty()) return {};
 
     Writer w;
@@ -334,6 +351,7 @@ std::string extra_rows(const Turn& turn) {
         write_pools(turn, w);
         write_audits(turn.audits, w);
         if (has_past(turn)) write_past(turn, w);
+        write_waits(turn.waits, w);
         w.end_object();
     }
     w.end_object();

@@ -110,6 +110,12 @@ void MemoryJournal::apply(const Turn& turn) {
     for (const DagState& dag : turn.dags) dags_[dag.dag_id] = dag;
     for (const Pool& pool : turn.pools) pools_[pool.name] = pool;
     for (const std::string& name : turn.pools_removed) pools_.erase(name);
+    for (const WaitRow& wait : turn.waits) {
+        if (wait.over && wait.kind != WaitKind::input)
+            waits_.erase(wait.key);
+        else
+            waits_[wait.key] = wait;
+    }
     audits_.insert(audits_.end(), turn.audits.begin(), turn.audits.end());
     for (const BranchChoice& row : turn.branches) {
         branches_.erase(row.key);
@@ -164,6 +170,11 @@ Snapshot MemoryJournal::load() {
     for (const auto& [name, pool] : pools_) snapshot.pools.push_back(pool);
     for (const auto& [key, ending] : endings_) snapshot.endings.push_back(ending);
     for (const auto& [id, failures] : failures_) snapshot.failures.push_back(failures);
+    for (const auto& [key, wait] : waits_) {
+        const auto run = runs_.find(key.run);
+        if (!wait.over && run != runs_.end() && !is_finished(run->second.state))
+            snapshot.waits.push_back(wait);
+    }
     return snapshot;
 }
 
@@ -252,6 +263,26 @@ std::vector<StoredRun> MemoryJournal::runs_between(
     std::vector<StoredRun> found;
     for (const auto& [date, run] : latest) found.push_back(stored(*run));
     return found;
+}
+
+std::vector<Journal::TaskPace> MemoryJournal::task_paces(const std::string& dag_id) {
+    std::map<std::pair<VersionId, TaskNo>, TaskPace> sums;
+    for (const auto& [key, row] : instances_) {
+        const auto& run = runs_.at(key.run);
+        if (run.dag_id != dag_id || row.state != TaskState::success) continue;
+        if (!row.start_date || !row.end_date) continue;
+        auto& sum = sums[{run.version, key.task}];
+        sum.version = run.version;
+        sum.task = key.task;
+        sum.seconds += to_seconds(*row.end_date - *row.start_date);
+        ++sum.attempts;
+    }
+    std::vector<TaskPace> paces;
+    for (auto& [key, sum] : sums) {
+        sum.seconds /= sum.attempts;
+        paces.push_back(sum);
+    }
+    return paces;
 }
 
 std::vector<Journal::StoredVersion> MemoryJournal::versions(const std::vector<VersionId>& ids) {

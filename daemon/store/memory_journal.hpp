@@ -36,6 +36,7 @@ public:
         const std::string& dag_id, Instant before, bool scheduled_only
     ) override;
     std::vector<VersionId> versions_before(const std::string& dag_id, Instant before) override;
+    std::vector<TaskPace> task_paces(const std::string& dag_id) override;
     std::vector<StoredVersion> versions(const std::vector<VersionId>& ids) override;
     StoredVersion put_version(const Dag& dag) override;
 
@@ -53,6 +54,7 @@ public:
     [[nodiscard]] const std::vector<Transition>& transitions() const { return transitions_; }
     [[nodiscard]] const std::vector<AttemptRecord>& attempts() const { return attempts_; }
     [[nodiscard]] const std::vector<AuditEntry>& audits() const { return audits_; }
+    [[nodiscard]] const std::map<TaskKey, WaitRow>& waits() const { return waits_; }
     [[nodiscard]] const std::vector<BackfillDate>& backfill_dates() const { return dates_; }
     /// JSON text; none if it was never pushed.
     [[nodiscard]] std::optional<std::string> xcom(const TaskKey& task, const std::string& key)
@@ -97,6 +99,7 @@ private:
     std::map<TaskKey, BranchChoice> branches_;
     std::map<RunKey, RunEnding> endings_;
     std::map<std::string, DagFailures> failures_;
+    std::map<TaskKey, WaitRow> waits_;
     std::vector<StoredVersion> versions_;
     std::int64_t last_version_{0};
 };

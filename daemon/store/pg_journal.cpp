@@ -199,6 +199,10 @@ constexpr Query open_backfills_sql{
     "open_backfills",
     "select " SLUICE_BACKFILL_COLUMNS " from backfill b where b.completed_at is null order by b.id"
 };
+constexpr Query open_waits_sql{"open_waits", "select " SLUICE_WAIT_COLUMNS R"(
+    from task_wait w join dag_run r on r.run_key = w.run_key
+    where not w.over and r.state < 2
+    order by w.run_key, w.task_no, w.map_index)"};
 constexpr Query pools_sql{
     "pools", "select name, slots, description, include_deferred from pool order by name"
 };
@@ -214,6 +218,8 @@ void PgJournal::State::read_state(Snapshot& snapshot) {
         const Result tasks = connection->run(open_tasks_sql, oldest);
         for (int i = 0; i < tasks.rows(); ++i) snapshot.instances.push_back(read_task(tasks, i));
     }
+    const Result waits = connection->run(open_waits_sql);
+    for (int i = 0; i < waits.rows(); ++i) snapshot.waits.push_back(read_wait(waits, i));
     const Result backfills = connection->run(open_backfills_sql);
     for (int i = 0; i < backfills.rows(); ++i) {
         snapshot.backfills.push_back(read_backfill(backfills, i));
@@ -321,6 +327,33 @@ std::optional<RunKey> PgJournal::find_run_key(
         const Result found = state_->connected().run(find_run_key_sql, params);
         if (found.rows() == 0) return std::nullopt;
         return RunKey{found.int8(0, 0)};
+    });
+}
+
+constexpr Query task_paces_sql{"task_paces", R"(
+    with recent as materialized (
+        select run_key, version from dag_run
+        where dag_id = $1 and state in (2, 3) order by run_key desc limit 20)
+    select r.version, t.task_no, avg(extract(epoch from t.end_date - t.start_date))::text,
+        count(*)::int4
+    from recent r join task_instance t on t.run_key = r.run_key
+    where t.state = 4 and t.start_date is not null and t.end_date is not null
+    group by r.version, t.task_no order by r.version, t.task_no)"};
+
+std::vector<Journal::TaskPace> PgJournal::task_paces(const std::string& dag_id) {
+    return state_->guarded([&] {
+        Params params;
+        params.add(dag_id);
+        const Result found = state_->connected().run(task_paces_sql, params);
+        std::vector<TaskPace> paces;
+        for (int i = 0; i < found.rows(); ++i)
+            paces.push_back({
+                .version = VersionId{found.int8(i, 0)},
+                .task = found.int4(i, 1),
+                .seconds = std::stod(found.text(i, 2)),
+                .attempts = found.int4(i, 3),
+            });
+        return paces;
     });
 }
 

@@ -233,6 +233,12 @@ public:
     /// JSON object of the rendered parameters; of the latest attempt if `start` is none.
     std::optional<std::string> rendered(const TaskKey& key, std::optional<int> start = {});
 
+    // Questions to people
+    std::optional<WaitRow> wait(const TaskKey& key);
+    std::vector<WaitRow> questions_of(RunKey run);
+    /// That nobody has answered, oldest first; of all DAGs if `dag_id` is "".
+    std::vector<WaitRow> open_questions(const std::string& dag_id, int limit);
+
     // The log
     /// Rows with a greater seq, in order, at most `limit`.
     std::vector<TransitionRow> transitions_since(Seq seq, int limit);

@@ -86,6 +86,18 @@ DagState read_dag_state(const Result& result, int row) {
     return state;
 }
 
+WaitRow read_wait(const Result& result, int row, int c) {
+    WaitRow wait;
+    wait.key = {RunKey{result.int8(row, c)}, result.int4(row, c + 1), result.int4(row, c + 2)};
+    wait.kind = static_cast<WaitKind>(result.int2(row, c + 3));
+    wait.first_at = result.time(row, c + 4);
+    wait.until = result.maybe_time(row, c + 5);
+    wait.event = result.text(row, c + 6);
+    wait.resume = result.text(row, c + 7);
+    wait.over = result.boolean(row, c + 8);
+    return wait;
+}
+
 sluice::Pool read_pool(const Result& result, int row) {
     sluice::Pool pool;
     pool.name = result.text(row, 0);

@@ -35,6 +35,10 @@ inline constexpr int backfill_columns = 13;
     "d.last_automated_end, d.next_run_after, d.next_interval_start, d.next_interval_end, "        \
     "d.next_logical_date"
 
+#define SLUICE_WAIT_COLUMNS \
+    "w.run_key, w.task_no, w.map_index, w.kind, w.first_at, w.until, w.event, w.resume, w.over"
+WaitRow read_wait(const Result& result, int row, int column = 0);
+
 DagRun read_run(const Result& result, int row, int column = 0);
 TaskInstance read_task(const Result& result, int row, int column = 0);
 Backfill read_backfill(const Result& result, int row, int column = 0);

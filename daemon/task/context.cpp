@@ -217,6 +217,9 @@ void TaskContext::commit_output(OutputCommit output) {
     state_->channel.send(notice);
 }
 
+const std::optional<PokeInfo>& TaskContext::poke() const { return state_->job.poke; }
+Json TaskContext::ask(const Json& request) { return state_->channel.call(request); }
+
 void TaskContext::checkpoint(const Json& state) {
     state_->channel.call({{"type", "checkpoint"}, {"state", state}});
 }

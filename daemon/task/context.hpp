@@ -165,6 +165,12 @@ public:
 
     /// Whether the run is the newest that its schedule has due; a manual run always is.
     [[nodiscard]] bool is_latest_run();
+    /// What the pokes before this one left, those of earlier tries included; none at the first of
+    /// all.
+    [[nodiscard]] const std::optional<PokeInfo>& poke() const;
+    /// Asks the daemon for something that is no part of every task's life: a JSON object {"type":
+    /// ...}. Throws Error.
+    [[nodiscard]] nlohmann::json ask(const nlohmann::json& request);
 
     /// Durable; given to the next attempt of the instance as `previous_checkpoint`.
     void checkpoint(const nlohmann::json& state);

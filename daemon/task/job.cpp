@@ -20,8 +20,9 @@ constexpr NameTable<Level, 4> levels{
      {Level::warning, "warning"},
      {Level::error, "error"}}
 };
-constexpr NameTable<OutcomeKind, 4> kinds{
+constexpr NameTable<OutcomeKind, 5> kinds{
     {{OutcomeKind::success, "success"},
+     {OutcomeKind::waiting, "waiting"},
      {OutcomeKind::skipped, "skipped"},
      {OutcomeKind::failed, "failed"},
      {OutcomeKind::lost, "lost"}}
@@ -205,6 +206,32 @@ Connection connection_of(const Json& json) {
     return connection;
 }
 
+namespace {
+
+Json to_json(const WaitOrder& wait) {
+    Json out{
+        {"kind", static_cast<int>(wait.kind)},
+        {"event", wait.event},
+        {"seen", wait.seen.value},
+        {"resume", wait.resume}
+    };
+    if (wait.until) out["until_us"] = to_micros(*wait.until);
+    return out;
+}
+
+WaitOrder wait_of(const Json& json) {
+    WaitOrder wait;
+    wait.kind = static_cast<WaitKind>(std::clamp(json.at("kind").get<int>(), 0, 2));
+    json.at("event").get_to(wait.event);
+    wait.seen = {json.at("seen").get<std::int64_t>()};
+    json.at("resume").get_to(wait.resume);
+    if (const auto until = json.find("until_us"); until != json.end())
+        wait.until = from_micros(until->get<std::int64_t>());
+    return wait;
+}
+
+}  // namespace
+
 Json to_json(const Outcome& outcome) {
     Json out{
         {"kind", name(outcome.kind)},
@@ -217,6 +244,8 @@ Json to_json(const Outcome& outcome) {
         out["branch"] = {
             {"chosen", outcome.branch->chosen}, {"skip_all_below", outcome.branch->skip_all_below}
         };
+    if (outcome.skip_on_timeout) out["skip_on_timeout"] = true;
+    if (outcome.wait) out["wait"] = to_json(*outcome.wait);
     return out;
 }
 
@@ -236,6 +265,8 @@ Outcome outcome_of(const Json& json) {
         branch->at("chosen").get_to(way.chosen);
         branch->at("skip_all_below").get_to(way.skip_all_below);
     }
+    outcome.skip_on_timeout = json.value("skip_on_timeout", false);
+    if (const auto wait = json.find("wait"); wait != json.end()) outcome.wait = wait_of(*wait);
     return outcome;
 }
 
@@ -310,6 +341,26 @@ InputQuery query_of(const Json& json) {
     return query;
 }
 
+namespace {
+
+Json to_json(const std::optional<PokeInfo>& poke) {
+    if (!poke) return {};
+    return {
+        {"first_at_us", to_micros(poke->first_at)}, {"pokes", poke->pokes}, {"resume", poke->resume}
+    };
+}
+
+std::optional<PokeInfo> poke_of(const Json& json) {
+    if (json.is_null()) return std::nullopt;
+    return PokeInfo{
+        from_micros(json.at("first_at_us").get<std::int64_t>()),
+        json.at("pokes").get<int>(),
+        json.at("resume").get<std::string>()
+    };
+}
+
+}  // namespace
+
 Json to_json(const Job& job) {
     Json datasets = Json::array();
     if (job.datasets)
@@ -341,7 +392,10 @@ Json to_json(const Job& job) {
         {"inlets", job.inlets},
         {"outlets", job.outlets},
         {"dag_params", Json::parse(job.dag_params)},
-        {"checkpoint", Json::parse(job.checkpoint)}
+        {"checkpoint", Json::parse(job.checkpoint)},
+        {"execution_timeout_us",
+         job.execution_timeout ? Json(job.execution_timeout->count()) : Json()},
+        {"poke", to_json(job.poke)}
     };
 }
 
@@ -377,6 +431,9 @@ Job job_of(const Json& frame) {
         frame.at("outlets").get_to(job.outlets);
         job.dag_params = frame.at("dag_params").dump();
         job.checkpoint = frame.at("checkpoint").dump();
+        if (const auto& timeout = frame.at("execution_timeout_us"); !timeout.is_null())
+            job.execution_timeout = Duration{timeout.get<std::int64_t>()};
+        job.poke = poke_of(frame.at("poke"));
         return job;
     } catch (const Json::exception& error) {
         throw Error(ErrorCode::invalid, std::string("start frame: ") + error.what());

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,8 @@ struct Job {
     std::vector<std::string> outlets;
     std::string dag_params{"{}"};    // the run's params: JSON object
     std::string checkpoint{"null"};  // of the attempt before
+    std::optional<Duration> execution_timeout;
+    std::optional<PokeInfo> poke;  // it has waited before
 };
 
 nlohmann::json to_json(const Job& job);

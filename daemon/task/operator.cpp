@@ -45,4 +45,11 @@ Outcome rate_limited(std::string message, std::optional<Duration> retry_after) {
     return outcome;
 }
 
+Outcome wait(WaitOrder order) {
+    Outcome outcome;
+    outcome.kind = OutcomeKind::waiting;
+    outcome.wait = std::move(order);
+    return outcome;
+}
+
 }  // namespace sluice::task

@@ -60,5 +60,7 @@ Outcome skip_all_below();
 Outcome skip(std::string reason);
 Outcome fail(ErrorClass error_class, std::string message);
 Outcome rate_limited(std::string message, std::optional<Duration> retry_after);
+/// Not yet: `run` is called again when the wait is over (`ctx.poke()` tells it). No thread is held.
+Outcome wait(WaitOrder order);
 
 }  // namespace sluice::task

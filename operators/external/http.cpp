@@ -11,6 +11,7 @@
 #include "operators/external/external.hpp"
 #include "operators/external/http_client.hpp"
 #include "operators/external/json_path.hpp"
+#include "operators/external/look.hpp"
 #include "task/job.hpp"
 
 namespace sluice::ops {
@@ -172,13 +173,15 @@ std::string unmet(const Json& expected, const Json& body) {
     return "";
 }
 
-Outcome run(task::TaskContext& ctx, const Json& params) {
+}  // namespace
+
+HttpLook look_http(task::TaskContext& ctx, const Json& params) {
     const HttpRequest request = request_of(ctx, params);
     const std::string what = request.method + ' ' + request.url.substr(0, request.url.find('?'));
     const auto begin = std::chrono::steady_clock::now();
     const HttpAnswer answer = send_http(ctx, request);
     if (!answer.reply)
-        return task::fail(answer.failure.error_class, what + ": " + answer.failure.message);
+        return {task::fail(answer.failure.error_class, what + ": " + answer.failure.message), 0};
     const HttpReply& reply = *answer.reply;
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
         std::chrono::steady_clock::now() - begin
@@ -189,10 +192,11 @@ Outcome run(task::TaskContext& ctx, const Json& params) {
     );
     const Json expect = params.value("expect", Json::object());
     if (!status_fits(expect.value("status", Json::array({"200-299"})), reply.status))
-        return refused(reply, what);
+        return {refused(reply, what), reply.status};
     const Json body = task::json_or_text(reply.body);
     const std::string wrong = unmet(expect.value("json", Json::object()), body);
-    if (!wrong.empty()) return task::fail(ErrorClass::data_quality, what + ": " + wrong);
+    if (!wrong.empty())
+        return {task::fail(ErrorClass::data_quality, what + ": " + wrong), reply.status};
     if (reply.body.size() > limits::inline_value_bytes) {
         ctx.warn(
             "the reply is no XCom: it has more than inline_value_bytes (" +
@@ -201,10 +205,8 @@ Outcome run(task::TaskContext& ctx, const Json& params) {
     } else if (!reply.body.empty()) {
         ctx.xcom("return_value", body);
     }
-    return task::success();
+    return {task::success(), reply.status};
 }
-
-}  // namespace
 
 task::Operator http_operator() {
     return {
@@ -213,7 +215,8 @@ task::Operator http_operator() {
         .schema = http_schema,
         .traits = {},
         .check = {},
-        .run = run,
+        .run = [](task::TaskContext& ctx,
+                  const Json& params) { return look_http(ctx, params).outcome; },
     };
 }
 

@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "base/limits.hpp"
 #include "operators/external/external.hpp"
+#include "operators/external/look.hpp"
 #include "operators/external/pg_session.hpp"
 #include "operators/external/sql_text.hpp"
 
@@ -125,6 +126,22 @@ Outcome run(task::TaskContext& ctx, const Json& params) {
 }
 
 }  // namespace
+
+Json look_sql(task::TaskContext& ctx, const Json& params) {
+    const auto connection = ctx.connection(params.at("conn_id"));
+    if (connection.type != "postgres" && connection.type != "postgresql")
+        throw Error(
+            ErrorCode::invalid,
+            "connection \"" + connection.id + "\" is of type \"" + connection.type +
+                "\", not postgres"
+        );
+    const auto statements = statements_of(ctx, params);
+    if (statements.empty()) throw Error(ErrorCode::invalid, "there is no statement");
+    PgSession session(ctx, connection);
+    SqlAnswer last;
+    for (const auto& statement : statements) last = session.run(statement);
+    return Json::parse(last.first_value);
+}
 
 task::Operator sql_operator() {
     return {

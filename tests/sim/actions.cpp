@@ -119,7 +119,21 @@ core::Event World::pool_action() {
     auto put = command<core::PutPool>();
     put.pool.name = random_.pick(std::vector<std::string>{"p1", "p2", "default_pool", "cpu"});
     put.pool.slots = random_.between(-1, 4);
+    put.pool.include_deferred = random_.chance(50);
     return put;
+}
+
+/// Somebody answers the first question that nobody has answered.
+std::optional<core::Event> World::answer_action() {
+    for (const auto& [key, wait] : journal_.waits()) {
+        if (wait.over || wait.kind != WaitKind::input) continue;
+        if (states_[key] != TaskState::awaiting_input || wait.resume.starts_with("{")) continue;
+        auto say = command<core::AnswerInput>();
+        say.task = key;
+        say.answer = "{}";
+        return say;
+    }
+    return std::nullopt;
 }
 
 void World::user_action(std::vector<core::Event>& events) {
@@ -151,6 +165,7 @@ void World::user_action(std::vector<core::Event>& events) {
             return;
         case 7:
             events.emplace_back(pool_action());
+            if (auto said = answer_action()) events.push_back(std::move(*said));
             return;
         case 8:
             if (random_.chance(30))

@@ -39,7 +39,10 @@ Task make_task(Random& random, int number) {
     task.pool = random.pick(std::vector<std::string>{"default_pool", "default_pool", "p1", "p2"});
     task.pool_slots = random.between(1, 2);
     task.priority_weight = random.between(1, 5);
-    task.weight_rule = random.chance(50) ? WeightRule::downstream : WeightRule::absolute;
+    task.weight_rule = random.pick(std::vector<WeightRule>{
+        WeightRule::downstream, WeightRule::absolute, WeightRule::critical_path
+    });
+    if (random.chance(15)) task.retry_policy = {{"permanent", true, 5s}, {"transient", false, {}}};
     if (random.chance(15)) task.max_active_tis_per_dag = random.between(1, 2);
     if (random.chance(15)) task.max_active_tis_per_dagrun = 1;
     if (random.chance(30)) task.isolation = Isolation::process;

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "core/waits.hpp"
 #include "tests/sim/broken.hpp"
 #include "tests/sim/oracle.hpp"
 #include "tests/sim/world.hpp"
@@ -30,6 +31,23 @@ bool same(const TaskInstance& a, const TaskInstance& b) {
 }
 
 }  // namespace
+
+/// What is taken by the rows, and by pokes, of which no row speaks.
+Usage World::in_use() const {
+    Usage usage = count_usage(journal_, versions_, settings_, at_work_);
+    for (const auto& poke : pokes_) {
+        const auto& run = journal_.runs().at(poke.task.run);
+        const auto& task =
+            versions_.at(run.version)->tasks[static_cast<std::size_t>(poke.task.task)];
+        ++usage.attempts;
+        ++usage.by_run[run.key];
+        ++usage.by_dag[run.dag_id];
+        ++usage.by_run_task[{run.key, task.id}];
+        ++usage.by_dag_task[{run.dag_id, task.id}];
+        for (const auto& [pool, amount] : demand(task, settings_)) usage.pools[pool] += amount;
+    }
+    return usage;
+}
 
 /// Follows the transition log: it alone must give the states that are stored.
 void World::check_turn(const Turn& turn) {
@@ -79,8 +97,14 @@ void World::check_turn(const Turn& turn) {
             run_states_[change.run.key] == static_cast<int>(change.run.state),
             "log and row of a run differ"
         );
+    for (const auto& cancel : turn.cancels) pokes_.erase(cancel.key);
     for (const auto& order : turn.starts) {
-        must(states_[order.key.task] == TaskState::running, "started, but not running");
+        const auto state = states_[order.key.task];
+        must(
+            order.key.poke == 0 ? state == TaskState::running : core::is_poked(state),
+            "started, but not running"
+        );
+        if (order.key.poke != 0) pokes_.insert(order.key);
         for (const auto& [key, attempt] : live_)
             must(
                 key.task != order.key.task || attempt.cancelled || attempt.reported,
@@ -95,7 +119,7 @@ void World::check_limits(const Turn& turn) {
     for (const auto& pool : turn.pools) pools_[pool.name] = pool;
     for (const auto& name : turn.pools_removed) pools_.erase(name);
     if (turn.starts.empty()) return;
-    const Usage usage = count_usage(journal_, versions_, settings_, at_work_);
+    const Usage usage = in_use();
     must(usage.attempts <= settings_.parallelism, "more attempts than parallelism");
     for (const auto& order : turn.starts) {
         const Task& task = order.dag->tasks[static_cast<std::size_t>(order.key.task.task)];
@@ -166,11 +190,18 @@ void World::check_memory() {
         }
     }
     must(scheduler_->counts().open_runs == open, "memory holds runs that are not open");
+    const auto waits = std::ranges::count_if(journal_.waits(), [](const auto& entry) {
+        return !entry.second.over;
+    });
+    must(
+        static_cast<std::size_t>(waits) == scheduler_->counts().waits,
+        "memory and journal differ about who waits"
+    );
 }
 
 /// When nothing is due, nothing that could go on may be waiting.
 void World::check_nothing_waits() {
-    const Usage usage = count_usage(journal_, versions_, settings_, at_work_);
+    const Usage usage = in_use();
     for (const auto& [key, run] : journal_.runs()) {
         if (is_finished(run.state)) continue;
         const auto& dag = *versions_.at(run.version);
@@ -207,6 +238,7 @@ void World::check_nothing_waits() {
                 }
             }
             if (row.next_try_at && *row.next_try_at > now_) continue;
+            if (core::is_poked(row.state)) continue;  // for a time that only core knows
             must(
                 is_held_back(usage, run, dag, row.key.task),
                 "ready, fits, and does not start: " + text(row.key)
@@ -219,13 +251,27 @@ void World::check_nothing_waits() {
     }
 }
 
+/// At most so many slots of the pool are those of deferred tasks.
+std::int64_t World::deferred_in(const std::string& pool) const {
+    const auto found = pools_.find(pool);
+    if (found == pools_.end() || !found->second.include_deferred) return 0;
+    std::int64_t slots = 0;
+    for (const auto& [key, state] : states_) {
+        if (state != TaskState::deferred) continue;
+        const auto& dag = *versions_.at(journal_.runs().at(key.run).version);
+        const auto& task = dag.tasks[static_cast<std::size_t>(key.task)];
+        if (task.pool == pool) slots += task.pool_slots;
+    }
+    return slots;
+}
+
 bool World::is_held_back(const Usage& usage, const DagRun& run, const Dag& dag, TaskNo no) const {
     const Task& task = dag.tasks[static_cast<std::size_t>(no)];
     if (settings_.reserve_after < std::chrono::hours{1}) return true;
     if (usage.attempts >= settings_.parallelism) return true;
     for (const auto& [pool, amount] : demand(task, settings_)) {
         const auto slots = slots_of(pool, pools_, settings_);
-        if (slots >= 0 && usage.used(pool) + amount > slots) return true;
+        if (slots >= 0 && usage.used(pool) + deferred_in(pool) + amount > slots) return true;
     }
     const auto full = [](int used, std::optional<int> most) { return most && used >= *most; };
     const auto& current = *current_.at(run.dag_id);

@@ -85,7 +85,9 @@ Word rule(TriggerRule rule, const Upstreams& up) {
     unreachable();
 }
 
-bool worth_another_try(ErrorClass error_class) {
+bool worth_another_try(const Task& task, ErrorClass error_class) {
+    for (const auto& rule : task.retry_policy)
+        if (rule.error_class == name(error_class)) return rule.retry;
     return error_class == ErrorClass::none || error_class == ErrorClass::transient ||
            error_class == ErrorClass::rate_limited || error_class == ErrorClass::resource;
 }
@@ -175,7 +177,8 @@ void Reference::ended(const std::vector<Key>& attempts) {
         if (outcome.kind == OutcomeKind::skipped) instance.state = TaskState::skipped;
         if (outcome.kind != OutcomeKind::failed) continue;
         const bool more = instance.tries <= task(key.first).retries;
-        if (!more || !worth_another_try(outcome.error_class)) instance.state = TaskState::failed;
+        if (!more || !worth_another_try(task(key.first), outcome.error_class))
+            instance.state = TaskState::failed;
     }
     settle();
 }

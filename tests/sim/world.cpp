@@ -36,6 +36,8 @@ std::string event_name(const core::Event& event) {
         "RemovePool",
         "AttemptEnded",
         "Expanded",
+        "AnswerInput",
+        "PacesKnown",
         "Tick"
     };
     return names[event.index()];
@@ -81,6 +83,7 @@ void World::restart(bool process_dies) {
     tell(process_dies ? "-- kill -9, new start" : "-- reload");
     if (process_dies) {
         live_.clear();
+        pokes_.clear();
         put_off_.clear();
         asked_.clear();
     }
@@ -248,6 +251,9 @@ bool World::commit_or_crash(const Turn& turn, std::vector<core::Event>& taken) {
         throw Broken(std::string{"the journal refused a turn: "} + refused.what());
     }
     for (const auto& event : taken)
+        if (const auto* ended = std::get_if<core::AttemptEnded>(&event))
+            pokes_.erase(ended->result.key);
+    for (const auto& event : taken)
         if (const auto* loaded = std::get_if<core::DagLoaded>(&event))
             current_[loaded->dag->dag_id] = loaded->dag;
     if (kind == 2) {  // killed after the commit: its attempts never started
@@ -258,12 +264,36 @@ bool World::commit_or_crash(const Turn& turn, std::vector<core::Event>& taken) {
     return true;
 }
 
+/// A sensor's "not yet", for a time, for another run, or for what somebody says.
+Outcome World::not_yet(Instant ends) {
+    Outcome outcome;
+    outcome.kind = OutcomeKind::waiting;
+    auto& wait = outcome.wait.emplace();
+    wait.kind = static_cast<WaitKind>(random_.between(0, 2));
+    wait.resume = std::to_string(random_.between(0, 9));
+    if (random_.chance(70)) wait.until = ends + std::chrono::seconds{random_.between(0, 200)};
+    if (random_.chance(40) && !journal_.runs().empty()) {
+        const auto& run = std::prev(journal_.runs().end())->second;
+        wait.event = run.logical_date && random_.chance(50)
+                         ? date_event(run.dag_id, *run.logical_date)
+                         : run_event(run.dag_id, run.run_id);
+        wait.seen = journal_.transitions().back().seq;
+        // What is looked for may have ended before, and nothing wakes it then but its timeout.
+        if (!wait.until) wait.until = ends + 1h;
+    }
+    return outcome;
+}
+
 AttemptResult World::make_result(const AttemptOrder& order, Instant ends) {
     AttemptResult result;
     result.key = order.key;
     result.end_date = ends;
     auto& outcome = result.outcome;
     const int dice = draining_ ? 0 : random_.between(1, 100);
+    if (dice <= 12 && !draining_) {
+        outcome = not_yet(ends);
+        return result;
+    }
     if (dice <= 70) return result;
     if (dice <= 77) {
         outcome.kind = OutcomeKind::skipped;
@@ -346,10 +376,12 @@ void World::drain() {
         for (const auto& [key, attempt] : live_)
             if (!next || attempt.ends < *next) next = attempt.ends;
         if (!asked_.empty()) next = now_;
-        if (scheduler_->counts().open_runs > 0)
+        const bool asked = scheduler_->counts().open_runs > 0 && answer_action().has_value();
+        if (scheduler_->counts().open_runs > 0 && !asked)
             must(next.has_value(), "open runs wait for nothing");
         if (next) now_ = std::max(now_, *next);
         std::vector<core::Event> results;
+        if (auto said = answer_action()) results.push_back(std::move(*said));
         collect_results(results);
         turn(std::move(results));
     }

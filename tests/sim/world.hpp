@@ -58,6 +58,9 @@ private:
     void tell(std::string line);
     [[nodiscard]] Snapshot load();
     AttemptResult make_result(const AttemptOrder& order, Instant ends);
+    Outcome not_yet(Instant ends);
+    [[nodiscard]] Usage in_use() const;
+    [[nodiscard]] std::int64_t deferred_in(const std::string& pool) const;
 
     // actions.cpp
     void load_dag(const std::string& dag_id, std::vector<core::Event>& events);
@@ -65,6 +68,7 @@ private:
     std::optional<core::Event> run_action();
     core::Event backfill_action();
     core::Event pool_action();
+    std::optional<core::Event> answer_action();
     [[nodiscard]] std::optional<RunKey> some_run();
     std::vector<TaskKey> some_tasks(RunKey run);
     template <class Command>
@@ -95,6 +99,7 @@ private:
     std::vector<ExpandOrder> asked_;  // how many instances; not answered yet
     std::vector<AttemptResult> old_results_;
     std::vector<core::Event> put_off_;
+    std::set<AttemptKey> pokes_;  // on a thread; they hold slots though no row says so
     std::map<std::string, Pool> pools_;
     std::map<TaskKey, TaskState> states_;  // replayed from the transitions
     std::map<RunKey, int> run_states_;
