@@ -22,7 +22,10 @@ begin
             run_key bigint, task_no int, map_index int, kind smallint, over boolean)
         where d.over and d.kind <> 2 and w.run_key = d.run_key and w.task_no = d.task_no
             and w.map_index = d.map_index;
-    insert into task_wait as w select * from json_to_recordset(rows) as d(
+    insert into task_wait as w
+        select run_key, task_no, map_index, kind, first_at, until, event,
+            coalesce(resume, 'null'), over  -- a null in a record set is no JSON null
+        from json_to_recordset(rows) as d(
             run_key bigint, task_no int, map_index int, kind smallint, first_at timestamptz,
             until timestamptz, event text, resume json, over boolean)
         where not (d.over and d.kind <> 2)

@@ -78,7 +78,8 @@ std::vector<InputSlice> FakeLedger::live(const std::string& dataset) const {
 /// The daemon's end of the channel.
 class FakeContext::Recorder final : public Channel {
 public:
-    Recorder(FakeLedger& ledger, const Job& job) : ledger_(ledger), job_(job) {}
+    Recorder(FakeLedger& ledger, const FakeContext& test)
+        : ledger_(ledger), job_(test.job), test_(test) {}
 
     Json call(const Json& request) override {
         const std::string type = request.at("type");
@@ -91,6 +92,7 @@ public:
             checkpoint = request.at("state");
             return Json::object();
         }
+        if (test_.answers) return test_.answers(request);
         throw Error(ErrorCode::not_found, "the test defines nothing for " + request.dump());
     }
 
@@ -157,10 +159,11 @@ private:
 
     FakeLedger& ledger_;
     const Job& job_;
+    const FakeContext& test_;
 };
 
 FakeContext::FakeContext(FakeLedger& ledger)
-    : recorder_(std::make_unique<Recorder>(ledger, job)),
+    : recorder_(std::make_unique<Recorder>(ledger, *this)),
       spawner_(std::make_unique<Spawner>(Spawner::allowed_environment(""))) {
     job.info.dag_id = "test_dag";
     job.info.run_id = "manual__2026-01-05";

@@ -2,6 +2,7 @@
 // over a folder as the lake, and a record of what the task said. Not for product code.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -47,6 +48,8 @@ public:
     FakeContext& operator=(const FakeContext&) = delete;
 
     Job job;
+    /// What the daemon says to questions of no other kind; the last one counts.
+    std::function<nlohmann::json(const nlohmann::json& request)> answers;
     bool latest{true};  // the run is the newest of its schedule
 
     void interval(Instant start, Instant end);

@@ -28,6 +28,11 @@ CHECKS = [
 
 # name: (file of daemon/core, what stands there, the bug). The text must occur exactly once.
 MUTATIONS = {
+    "a poke of before counts": (
+        "waits.cpp",
+        "if (wait.poke != result.key.poke) return Taken::yes;",
+        "",
+    ),
     "a rule forgets failed upstreams": (
         "trigger_rules.cpp",
         "if (up.success > 0 || any_failed) return skip;",
