@@ -37,13 +37,15 @@ void Scheduler::Impl::make_ready(Run& run, const TaskKey& key) {
 
 void Scheduler::Impl::queue_up(Run& run, const TaskKey& key, std::int32_t stamp) {
     ReadyTask task;
-    task.weight = run.plan->tasks[static_cast<std::size_t>(key.task)].weight;
+    const auto& plan = run.plan->tasks[static_cast<std::size_t>(key.task)];
+    task.weight = plan.weight;
+    task.dag = run.dag->no;
     task.run_after = run.row.run_after;
     task.run = run.row.key;
     task.task = key.task;
     task.map_index = key.map_index;
     task.stamp = stamp;
-    task.lane = run.plan->tasks[static_cast<std::size_t>(key.task)].lane;
+    task.lane = run.row.type == RunType::backfill ? plan.backfill_lane : plan.lane;
     task.since = now_;
     queue_.push(task);
 }
@@ -148,7 +150,7 @@ void Scheduler::Impl::dispatch_ready() {
             queue_.close_lane(best->lane);
             continue;
         }
-        (void)queue_.pop_best();
+        (void)queue_.pop_best(FairHeap::Popped::started);
         auto& instance = run.at(*key);
         if (key->map_index != unmapped) {
             if (instance.ready_since == Instant{}) instance.ready_since = ready_since(run, *key);

@@ -19,6 +19,7 @@ using DagNo = std::int32_t;
 
 struct TaskPlan {
     LaneNo lane{};
+    LaneNo backfill_lane{};    // the same for runs of a backfill
     std::int64_t weight{};     // by the task's weight_rule
     std::int32_t rank{};       // place in an order in which every task stands after its upstreams
     Gate* dag_gate{nullptr};   // max_active_tis_per_dag

@@ -30,9 +30,50 @@ ReadyTask ReadyHeap::pop() {
     return task;
 }
 
-LaneNo ReadyQueue::lane_for(const Demand& demand) {
-    const auto [at, added] = numbers_.try_emplace(demand, static_cast<LaneNo>(lanes_.size()));
-    if (added) lanes_.push_back({demand, {}, false});
+bool FairHeap::Place::operator<(const Place& other) const {
+    if (weight != other.weight) return weight > other.weight;
+    if (starts != other.starts) return starts < other.starts;
+    if (top.before(other.top)) return true;
+    if (other.top.before(top)) return false;
+    return top.dag < other.top.dag;
+}
+
+void FairHeap::place(Flow& flow) {
+    const auto& top = flow.heap.top();
+    order_.insert({top.weight, flow.starts, top, &flow});
+}
+
+void FairHeap::push(const ReadyTask& task) {
+    Flow& flow = flows_[task.dag];
+    if (flow.heap.empty()) {
+        flow.starts = std::max(flow.starts, served_);
+    } else {
+        if (!task.before(flow.heap.top())) return flow.heap.push(task);
+        const auto& top = flow.heap.top();
+        order_.erase({top.weight, flow.starts, top, &flow});
+    }
+    flow.heap.push(task);
+    place(flow);
+}
+
+ReadyTask FairHeap::pop(Popped how) {
+    const auto first = order_.begin();
+    Flow& flow = *first->flow;
+    order_.erase(first);
+    const ReadyTask task = flow.heap.pop();
+    if (how == Popped::started) served_ = flow.starts++;
+    if (!flow.heap.empty()) place(flow);
+    return task;
+}
+
+LaneNo ReadyQueue::lane_for(const Demand& demand, Share share) {
+    const auto [at, added] =
+        numbers_.try_emplace({demand, share}, static_cast<LaneNo>(lanes_.size()));
+    if (added) {
+        auto& lane = lanes_.emplace_back();
+        lane.demand = at->first.first;  // `demand` may lie in the list that has just grown
+        lane.share = share;
+    }
     return at->second;
 }
 
@@ -41,20 +82,43 @@ void ReadyQueue::push(const ReadyTask& task) {
     ++size_;
 }
 
-const ReadyTask* ReadyQueue::best() const {
-    const ReadyTask* best = nullptr;
-    for (const auto& lane : lanes_) {
+std::array<LaneNo, 2> ReadyQueue::best_lanes() const {
+    std::array<LaneNo, 2> best{-1, -1};
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+        const auto& lane = lanes_[i];
         if (lane.closed || lane.heap.empty()) continue;
-        if (best == nullptr || lane.heap.top().before(*best)) best = &lane.heap.top();
+        auto& found = best[static_cast<std::size_t>(lane.share)];
+        if (found < 0 || lane.heap.top().before(lanes_[static_cast<std::size_t>(found)].heap.top()))
+            found = static_cast<LaneNo>(i);
     }
     return best;
 }
 
-ReadyTask ReadyQueue::pop_best() {
-    const auto* task = best();
-    SLUICE_CHECK(task != nullptr);
+LaneNo ReadyQueue::best_lane() const {
+    const auto [regular, backfill] = best_lanes();
+    if (regular < 0) return backfill;
+    if (backfill < 0) return regular;
+    return turns_[1] < turns_[0] ? backfill : regular;
+}
+
+const ReadyTask* ReadyQueue::best() const {
+    const LaneNo lane = best_lane();
+    return lane < 0 ? nullptr : &lanes_[static_cast<std::size_t>(lane)].heap.top();
+}
+
+ReadyTask ReadyQueue::pop_best(FairHeap::Popped how) {
+    const auto best = best_lanes();
+    const LaneNo chosen = best_lane();
+    SLUICE_CHECK(chosen >= 0);
     --size_;
-    return lanes_[static_cast<std::size_t>(task->lane)].heap.pop();
+    auto& lane = lanes_[static_cast<std::size_t>(chosen)];
+    if (how == FairHeap::Popped::started) {
+        const auto own = static_cast<std::size_t>(lane.share);
+        turns_[own] += share_of_starts[1 - own];
+        // Who does not wait saves nothing up.
+        if (best[1 - own] < 0) turns_[1 - own] = std::max(turns_[1 - own], turns_[own]);
+    }
+    return lane.heap.pop(how);
 }
 
 void ReadyQueue::open_lanes() {
