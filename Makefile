@@ -58,9 +58,13 @@ format-check:
 lint:
 	@python3 tests/lint/lint.py
 
+tidy: ## clang-tidy over what has changed since its last run
+	@cmake --preset dev >/dev/null
+	@tests/lint/tidy -j $(JOBS)
+
 check: deps format-check lint ## format, lint, warnings as errors, clang-tidy
 	@cmake --preset dev >/dev/null && ninja -C build/dev -j $(JOBS)
-	@git ls-files 'daemon/*.cpp' 'operators/*.cpp' | grep -v _test | xargs -P $(JOBS) -n 4 clang-tidy-19 -p build/dev --quiet --extra-arg=-Wno-unknown-warning-option
+	@tests/lint/tidy -j $(JOBS)
 
 bench: build ## the benchmarks; results in bench/results
 	@bench/run
@@ -68,4 +72,4 @@ bench: build ## the benchmarks; results in bench/results
 clean: ## remove all build products
 	@rm -rf build web/dist
 
-.PHONY: help deps build run dev test test-servers quick generate-data flights-data flights-full validate format format-check lint check bench clean soak mutations
+.PHONY: help deps build run dev test test-servers quick generate-data flights-data flights-full validate format format-check lint tidy check bench clean soak mutations

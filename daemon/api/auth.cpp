@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::string_view api_audience = "apache-airflow";
 constexpr std::string_view session_audience = "sluice-session";
-constexpr std::int64_t day = 24 * 3600;
+constexpr std::int64_t day = 86'400;  // seconds
 constexpr int failures_allowed = 10;
 constexpr std::int64_t failure_window = 60;  // seconds
 

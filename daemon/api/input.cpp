@@ -324,6 +324,10 @@ std::optional<Instant> Body::time(std::string_view key, Zone zone) {
     return at->at;
 }
 
+store::TimeRange Body::range(const std::string& name) {
+    return {time(name + "_gte"), time(name + "_gt"), time(name + "_lte"), time(name + "_lt")};
+}
+
 std::optional<Json> Body::object(std::string_view key) {
     const Json* json = find(key);
     if (json == nullptr) return std::nullopt;

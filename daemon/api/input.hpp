@@ -78,6 +78,8 @@ public:
     /// `aware`: a time without an offset is an error (else it is read as UTC).
     enum class Zone { required, optional };
     std::optional<Instant> time(std::string_view key, Zone zone = Zone::optional);
+    /// The keys name_gte, name_gt, name_lte and name_lt.
+    store::TimeRange range(const std::string& name);
     std::optional<Json> object(std::string_view key);
     std::optional<Json> list(std::string_view key);
     std::optional<std::vector<std::string>> texts(std::string_view key);

@@ -30,9 +30,12 @@ Login read_login(const Request& request) {
     if (request.header("content-type").starts_with("application/x-www-form-urlencoded")) {
         login.form = true;
         for (auto& [key, value] : http::parse_query(request.body)) {
-            if (key == "username") login.username = value;
-            if (key == "password") login.password = Secret(std::move(value));
-            if (key == "next") login.next = safe_next(value);
+            if (key == "username")
+                login.username = value;
+            else if (key == "password")
+                login.password = Secret(std::move(value));
+            else if (key == "next")
+                login.next = safe_next(value);
         }
         return login;
     }

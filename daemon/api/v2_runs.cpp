@@ -126,21 +126,6 @@ Reply get_dag_runs(Services& services, const Request& request, const Caller&) {
     return reply(200, json);
 }
 
-void read_batch_ranges(Body& body, store::RunFilter& filter) {
-    const auto range = [&](const std::string& name) {
-        return store::TimeRange{
-            body.time(name + "_gte"),
-            body.time(name + "_gt"),
-            body.time(name + "_lte"),
-            body.time(name + "_lt")
-        };
-    };
-    filter.run_after = range("run_after");
-    filter.logical_date = range("logical_date");
-    filter.start_date = range("start_date");
-    filter.end_date = range("end_date");
-}
-
 Reply list_dag_runs(Services& services, const Request& request, const Caller&) {
     if (request.param("dag_id") != "~")
         throw failure(400, "This endpoint is for all Dags: use ~ as the dag_id");
@@ -153,7 +138,10 @@ Reply list_dag_runs(Services& services, const Request& request, const Caller&) {
     );
     filter.dag_ids = body.texts("dag_ids").value_or(std::vector<std::string>{});
     const auto states = body.texts("states").value_or(std::vector<std::string>{});
-    read_batch_ranges(body, filter);
+    filter.run_after = body.range("run_after");
+    filter.logical_date = body.range("logical_date");
+    filter.start_date = body.range("start_date");
+    filter.end_date = body.range("end_date");
     body.done();
     filter.states = read_states(states);
     if (order) {

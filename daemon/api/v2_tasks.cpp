@@ -220,18 +220,10 @@ Reply list_task_instances(Services& services, const Request& request, const Call
     filter.run_ids = body.texts("dag_run_ids").value_or(std::vector<std::string>{});
     filter.task_ids = body.texts("task_ids").value_or(std::vector<std::string>{});
     const auto states = body.texts("state").value_or(std::vector<std::string>{});
-    const auto range = [&](const std::string& name) {
-        return store::TimeRange{
-            body.time(name + "_gte"),
-            body.time(name + "_gt"),
-            body.time(name + "_lte"),
-            body.time(name + "_lt")
-        };
-    };
-    filter.run_after = range("run_after");
-    filter.logical_date = range("logical_date");
-    filter.start_date = range("start_date");
-    filter.end_date = range("end_date");
+    filter.run_after = body.range("run_after");
+    filter.logical_date = body.range("logical_date");
+    filter.start_date = body.range("start_date");
+    filter.end_date = body.range("end_date");
     filter.page.offset = std::max<std::int64_t>(0, body.integer("page_offset").value_or(0));
     filter.page.limit = std::clamp<std::int64_t>(
         body.integer("page_limit").value_or(100), 0, static_cast<std::int64_t>(limits::page_rows)

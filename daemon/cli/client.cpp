@@ -138,7 +138,7 @@ std::string text_of(const Json& object, const char* key) {
 }
 
 std::optional<std::string> address_of(const std::string& home) {
-    const auto line = first_line(std::filesystem::path(home) / "sluice.url");
+    auto line = first_line(std::filesystem::path(home) / "sluice.url");
     if (line.empty()) return std::nullopt;
     return line;
 }

@@ -27,7 +27,7 @@ struct Demand {
         friend auto operator<=>(const Part&, const Part&) = default;
     };
     std::array<Part, 3> parts{};
-    std::int8_t size{};
+    std::uint8_t size{};
     friend auto operator<=>(const Demand&, const Demand&) = default;
 };
 

@@ -99,8 +99,8 @@ private:
         ::poll(fds.data(), fds.size(), static_cast<int>(memory_tick.count()));
         if ((fds[0].revents & POLLOUT) != 0) write_some();
         if ((fds[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0) read_socket();
-        if (fds[1].revents != 0) read_lines(stdout_, out_lines_);
-        if (fds[2].revents != 0) read_lines(stderr_, err_lines_);
+        if (fds[1].revents != 0) task::read_lines(stdout_, out_lines_);
+        if (fds[2].revents != 0) task::read_lines(stderr_, err_lines_);
         if (fds[3].revents != 0) {
             cancelled_at_ = Clock::now();
             out_ += encode_message({{"type", "cancel"}});
@@ -176,18 +176,6 @@ private:
         out_ += encode_message(reply);
     }
 
-    bool read_lines(task::Fd& fd, task::LineSplitter& lines) {
-        std::array<char, 64 * 1'024> buffer;
-        const ssize_t count = ::read(fd.get(), buffer.data(), buffer.size());
-        if (count > 0) {
-            lines.feed({buffer.data(), static_cast<std::size_t>(count)});
-            return true;
-        }
-        if (count < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-        fd.reset();
-        return false;
-    }
-
     void captured(std::string_view line, std::string_view source) {
         owner_.log_.append(task::Level::info, line, source);
         if (source == "stderr" && !line.empty()) last_error_ = line;
@@ -221,8 +209,8 @@ private:
         }
         while ((stdout_ || stderr_) && Clock::now() < deadline) {
             bool any = false;
-            if (stdout_) any = read_lines(stdout_, out_lines_) || any;
-            if (stderr_) any = read_lines(stderr_, err_lines_) || any;
+            if (stdout_) any = task::read_lines(stdout_, out_lines_) || any;
+            if (stderr_) any = task::read_lines(stderr_, err_lines_) || any;
             if (any || (!stdout_ && !stderr_)) continue;
             std::array<pollfd, 2> fds{{{stdout_.get(), POLLIN, 0}, {stderr_.get(), POLLIN, 0}}};
             ::poll(fds.data(), fds.size(), 20);

@@ -6,6 +6,7 @@
 #include <re2/re2.h>
 
 #include "model/json_schema.hpp"
+#include "model/pii_classes.hpp"
 #include "model/template_sql.hpp"
 #include "model/timetable.hpp"
 #include "spec/draft.hpp"
@@ -37,27 +38,6 @@ const std::vector<std::string>& simple_types() {
         "decimal"
     };
     return types;
-}
-
-const std::vector<std::string>& classes() {
-    static const std::vector<std::string> names{
-        "quasi",
-        "personal",
-        "sensitive",
-        "secret",
-        "email",
-        "phone",
-        "name",
-        "address",
-        "card",
-        "iban",
-        "national_id",
-        "ip",
-        "dob",
-        "geo",
-        "token"
-    };
-    return names;
 }
 
 std::vector<std::string> words_of(const std::string& text) {
@@ -136,9 +116,9 @@ void read_column_text(
     }
     if (i < words.size() && words[i].starts_with('@')) {
         column.pii_class = words[i++].substr(1);
-        if (std::ranges::find(classes(), column.pii_class) == classes().end()) {
-            auto hint = did_you_mean(column.pii_class, classes());
-            if (hint.empty()) hint = fmt::format("one of: {}", fmt::join(classes(), ", "));
+        if (std::ranges::find(pii_classes(), column.pii_class) == pii_classes().end()) {
+            auto hint = did_you_mean(column.pii_class, pii_classes());
+            if (hint.empty()) hint = fmt::format("one of: {}", fmt::join(pii_classes(), ", "));
             problems.error(
                 "E-COLUMN",
                 at,

@@ -4,35 +4,33 @@
 #include "base/error.hpp"
 #include "task/check.hpp"
 #include "task/job.hpp"
+#include "task/members.hpp"
 
 namespace sluice::task {
 namespace {
 
 using Json = nlohmann::json;
 
+/// All but the severity.
+constexpr Members problem_members{
+    Member{"code", &Problem::code},
+    Member{"file", &Problem::file},
+    Member{"pointer", &Problem::pointer},
+    Member{"line", &Problem::line},
+    Member{"column", &Problem::column},
+    Member{"message", &Problem::message},
+    Member{"suggestion", &Problem::suggestion}
+};
+
 Json problem_json(const Problem& problem) {
-    return {
-        {"code", problem.code},
-        {"warning", problem.severity == Severity::warning},
-        {"file", problem.file},
-        {"pointer", problem.pointer},
-        {"line", problem.line},
-        {"column", problem.column},
-        {"message", problem.message},
-        {"suggestion", problem.suggestion}
-    };
+    Json out = problem_members.json(problem);
+    out["warning"] = problem.severity == Severity::warning;
+    return out;
 }
 
 Problem problem_of(const Json& json) {
-    Problem problem;
-    json.at("code").get_to(problem.code);
+    Problem problem = problem_members.read(json);
     problem.severity = json.at("warning").get<bool>() ? Severity::warning : Severity::error;
-    json.at("file").get_to(problem.file);
-    json.at("pointer").get_to(problem.pointer);
-    json.at("line").get_to(problem.line);
-    json.at("column").get_to(problem.column);
-    json.at("message").get_to(problem.message);
-    json.at("suggestion").get_to(problem.suggestion);
     return problem;
 }
 
@@ -48,33 +46,31 @@ std::vector<DatasetSpec> datasets_of(const Json& json) {
     return out;
 }
 
-Json task_json(const Task& task) {
-    return {
-        {"id", task.id},
-        {"group", task.group},
-        {"operator", task.operator_name},
-        {"with", task.with},
-        {"upstream", task.upstream},
-        {"on_empty", task.on_empty},
-        {"reuse", task.reuse},
-        {"params", task.params},
-        {"attest", task.attest}
-    };
-}
+constexpr Members task_members{
+    Member{"id", &Task::id},
+    Member{"group", &Task::group},
+    Member{"operator", &Task::operator_name},
+    Member{"with", &Task::with},
+    Member{"upstream", &Task::upstream},
+    Member{"on_empty", &Task::on_empty},
+    Member{"reuse", &Task::reuse},
+    Member{"params", &Task::params},
+    Member{"attest", &Task::attest}
+};
 
-Task task_of(const Json& json) {
-    Task task;
-    json.at("id").get_to(task.id);
-    json.at("group").get_to(task.group);
-    json.at("operator").get_to(task.operator_name);
-    json.at("with").get_to(task.with);
-    json.at("upstream").get_to(task.upstream);
-    json.at("on_empty").get_to(task.on_empty);
-    json.at("reuse").get_to(task.reuse);
-    json.at("params").get_to(task.params);
-    json.at("attest").get_to(task.attest);
-    return task;
-}
+/// All but data sets and tasks.
+constexpr Members dag_members{
+    Member{"dag_id", &Dag::dag_id},
+    Member{"timezone", &Dag::timezone},
+    Member{"params", &Dag::params},
+    Member{"schemas", &Dag::schemas},
+    Member{"lake", &Dag::lake},
+    Member{"policy", &Dag::policy},
+    Member{"fileloc", &Dag::fileloc},
+    Member{"source", &Dag::source},
+    Member{"hash", &Dag::hash},
+    Member{"files", &Dag::files}
+};
 
 }  // namespace
 
@@ -115,39 +111,18 @@ CheckReport report_of(const Json& json) {
 }
 
 Json checkable_json(const Dag& dag) {
-    Json tasks = Json::array();
-    for (const Task& task : dag.tasks) tasks.push_back(task_json(task));
-    return {
-        {"dag_id", dag.dag_id},
-        {"timezone", dag.timezone},
-        {"params", dag.params},
-        {"schemas", dag.schemas},
-        {"lake", dag.lake},
-        {"policy", dag.policy},
-        {"datasets", datasets_json(dag.datasets)},
-        {"tasks", std::move(tasks)},
-        {"fileloc", dag.fileloc},
-        {"source", dag.source},
-        {"hash", dag.hash},
-        {"files", dag.files}
-    };
+    Json out = dag_members.json(dag);
+    out["datasets"] = datasets_json(dag.datasets);
+    Json& tasks = out["tasks"] = Json::array();
+    for (const Task& task : dag.tasks) tasks.push_back(task_members.json(task));
+    return out;
 }
 
 Dag checkable_of(const Json& json) {
     try {
-        Dag dag;
-        json.at("dag_id").get_to(dag.dag_id);
-        json.at("timezone").get_to(dag.timezone);
-        json.at("params").get_to(dag.params);
-        json.at("schemas").get_to(dag.schemas);
-        json.at("lake").get_to(dag.lake);
-        json.at("policy").get_to(dag.policy);
+        Dag dag = dag_members.read(json);
         dag.datasets = datasets_of(json.at("datasets"));
-        for (const Json& task : json.at("tasks")) dag.tasks.push_back(task_of(task));
-        json.at("fileloc").get_to(dag.fileloc);
-        json.at("source").get_to(dag.source);
-        json.at("hash").get_to(dag.hash);
-        json.at("files").get_to(dag.files);
+        for (const Json& task : json.at("tasks")) dag.tasks.push_back(task_members.read(task));
         link_tasks(dag);
         return dag;
     } catch (const Json::exception& error) {

@@ -95,27 +95,14 @@ private:
         // Without a pidfd the end is seen by looking.
         if (child.exit_fd() < 0) patience = std::min(patience, std::chrono::milliseconds{20});
         ::poll(fds.data(), fds.size(), static_cast<int>(patience.count()));
-        if (fds[0].revents != 0) read_some(out_, out_lines_);
-        if (fds[1].revents != 0) read_some(err_, err_lines_);
+        if (fds[0].revents != 0) read_lines(out_, out_lines_);
+        if (fds[1].revents != 0) read_lines(err_, err_lines_);
         if (fds[2].revents != 0) write_some();
         if (fds[3].revents != 0) {
             report_.cancelled = true;
             child.signal_group(SIGTERM);
             kill_at_ = Clock::now() + order_.grace;
         }
-    }
-
-    /// False when there was nothing to read now.
-    bool read_some(Fd& fd, LineSplitter& lines) {
-        std::array<char, 64 * 1'024> buffer;
-        const ssize_t count = ::read(fd.get(), buffer.data(), buffer.size());
-        if (count > 0) {
-            lines.feed({buffer.data(), static_cast<std::size_t>(count)});
-            return true;
-        }
-        if (count < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-        fd.reset();
-        return false;
     }
 
     void write_some() {
@@ -143,8 +130,8 @@ private:
         const auto deadline = Clock::now() + drain_patience;
         while ((out_ || err_) && Clock::now() < deadline) {
             bool any = false;
-            if (out_) any = read_some(out_, out_lines_) || any;
-            if (err_) any = read_some(err_, err_lines_) || any;
+            if (out_) any = read_lines(out_, out_lines_) || any;
+            if (err_) any = read_lines(err_, err_lines_) || any;
             if (any || (!out_ && !err_)) continue;
             std::array<pollfd, 2> fds{{{out_.get(), POLLIN, 0}, {err_.get(), POLLIN, 0}}};
             ::poll(fds.data(), fds.size(), 20);

@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/limits.hpp"
 #include "model/names.hpp"
+#include "task/members.hpp"
 
 namespace sluice::task {
 namespace {
@@ -40,20 +41,22 @@ std::optional<Instant> instant_of(const Json& json) {
     return from_micros(json.get<std::int64_t>());
 }
 
+constexpr Members info_members{
+    Member{"dag_id", &TaskInfo::dag_id},
+    Member{"run_id", &TaskInfo::run_id},
+    Member{"task_id", &TaskInfo::task_id},
+    Member{"map_index", &TaskInfo::map_index},
+    Member{"try_number", &TaskInfo::try_number},
+    Member{"max_tries", &TaskInfo::max_tries},
+    Member{"attempt_id", &TaskInfo::attempt_id},
+    Member{"run_type", &TaskInfo::run_type},
+    Member{"timezone", &TaskInfo::timezone},
+    Member{"test_mode", &TaskInfo::test_mode}
+};
+
 Json to_json(const TaskInfo& info) {
-    Json out{
-        {"dag_id", info.dag_id},
-        {"run_id", info.run_id},
-        {"task_id", info.task_id},
-        {"map_index", info.map_index},
-        {"try_number", info.try_number},
-        {"max_tries", info.max_tries},
-        {"attempt_id", info.attempt_id},
-        {"run_type", info.run_type},
-        {"logical_date", to_json(info.logical_date)},
-        {"timezone", info.timezone},
-        {"test_mode", info.test_mode}
-    };
+    Json out = info_members.json(info);
+    out["logical_date"] = to_json(info.logical_date);
     if (info.data_interval)
         out["data_interval"] = {
             to_micros(info.data_interval->start), to_micros(info.data_interval->end)
@@ -62,66 +65,75 @@ Json to_json(const TaskInfo& info) {
 }
 
 TaskInfo info_of(const Json& json) {
-    TaskInfo info;
-    json.at("dag_id").get_to(info.dag_id);
-    json.at("run_id").get_to(info.run_id);
-    json.at("task_id").get_to(info.task_id);
-    json.at("map_index").get_to(info.map_index);
-    json.at("try_number").get_to(info.try_number);
-    json.at("max_tries").get_to(info.max_tries);
-    json.at("attempt_id").get_to(info.attempt_id);
-    json.at("run_type").get_to(info.run_type);
-    json.at("timezone").get_to(info.timezone);
-    json.at("test_mode").get_to(info.test_mode);
+    TaskInfo info = info_members.read(json);
     info.logical_date = instant_of(json.at("logical_date"));
     if (const auto interval = json.find("data_interval"); interval != json.end())
         info.data_interval = Interval{*instant_of(interval->at(0)), *instant_of(interval->at(1))};
     return info;
 }
 
-Json to_json(const ColumnSpec& column) {
-    return {
-        {"name", column.name},
-        {"type", column.type},
-        {"not_null", column.not_null},
-        {"class", column.pii_class},
-        {"origins", column.origins},
-        {"parse", column.parse},
-        {"origins", column.origins},
-        {"description", column.description}
-    };
-}
+constexpr Members column_members{
+    Member{"name", &ColumnSpec::name},
+    Member{"type", &ColumnSpec::type},
+    Member{"not_null", &ColumnSpec::not_null},
+    Member{"class", &ColumnSpec::pii_class},
+    Member{"origins", &ColumnSpec::origins},
+    Member{"parse", &ColumnSpec::parse},
+    Member{"description", &ColumnSpec::description}
+};
 
-ColumnSpec column_of(const Json& json) {
-    ColumnSpec column;
-    json.at("name").get_to(column.name);
-    json.at("type").get_to(column.type);
-    json.at("not_null").get_to(column.not_null);
-    json.at("class").get_to(column.pii_class);
-    json.at("origins").get_to(column.origins);
-    json.at("parse").get_to(column.parse);
-    json.at("origins").get_to(column.origins);
-    json.at("description").get_to(column.description);
-    return column;
-}
+constexpr Members resource_members{
+    Member{"threads", &Resources::threads},
+    Member{"memory_bytes", &Resources::memory_bytes},
+    Member{"temp_bytes", &Resources::temp_bytes},
+    Member{"written", &Resources::written}
+};
 
-Json resources_json(const Resources& resources) {
-    return {
-        {"threads", resources.threads},
-        {"memory_bytes", resources.memory_bytes},
-        {"temp_bytes", resources.temp_bytes},
-        {"written", resources.written}
-    };
-}
+/// All but the columns.
+constexpr Members dataset_members{
+    Member{"name", &DatasetSpec::name},
+    Member{"declared", &DatasetSpec::declared},
+    Member{"key", &DatasetSpec::key},
+    Member{"partition", &DatasetSpec::partition},
+    Member{"partition_by", &DatasetSpec::partition_by},
+    Member{"indexes", &DatasetSpec::indexes},
+    Member{"description", &DatasetSpec::description},
+    Member{"writer", &DatasetSpec::writer},
+    Member{"readers", &DatasetSpec::readers}
+};
 
-Resources resources_of(const Json& json) {
-    Resources resources;
-    json.at("threads").get_to(resources.threads);
-    json.at("memory_bytes").get_to(resources.memory_bytes);
-    json.at("temp_bytes").get_to(resources.temp_bytes);
-    json.at("written").get_to(resources.written);
-    return resources;
-}
+/// All but the password.
+constexpr Members connection_members{
+    Member{"id", &Connection::id},
+    Member{"type", &Connection::type},
+    Member{"host", &Connection::host},
+    Member{"port", &Connection::port},
+    Member{"login", &Connection::login},
+    Member{"schema", &Connection::schema},
+    Member{"extra", &Connection::extra}
+};
+
+constexpr Members output_members{
+    Member{"dataset", &OutputCommit::dataset},
+    Member{"partition", &OutputCommit::partition},
+    Member{"slice", &OutputCommit::slice},
+    Member{"generation", &OutputCommit::generation},
+    Member{"rows", &OutputCommit::rows},
+    Member{"bytes", &OutputCommit::bytes},
+    Member{"content_hash", &OutputCommit::content_hash},
+    Member{"files", &OutputCommit::files},
+    Member{"input", &OutputCommit::input},
+    Member{"code_hash", &OutputCommit::code_hash}
+};
+
+constexpr Members slice_members{
+    Member{"dataset", &InputSlice::dataset},
+    Member{"partition", &InputSlice::partition},
+    Member{"slice", &InputSlice::slice},
+    Member{"generation", &InputSlice::generation},
+    Member{"files", &InputSlice::files},
+    Member{"rows", &InputSlice::rows}
+};
 
 }  // namespace
 
@@ -149,60 +161,28 @@ Json json_or_text(std::string_view text) {
 }
 
 Json to_json(const DatasetSpec& dataset) {
-    Json columns = Json::array();
-    for (const auto& column : dataset.columns) columns.push_back(to_json(column));
-    return {
-        {"name", dataset.name},
-        {"columns", std::move(columns)},
-        {"declared", dataset.declared},
-        {"key", dataset.key},
-        {"partition", dataset.partition},
-        {"partition_by", dataset.partition_by},
-        {"indexes", dataset.indexes},
-        {"description", dataset.description},
-        {"writer", dataset.writer},
-        {"readers", dataset.readers}
-    };
+    Json out = dataset_members.json(dataset);
+    Json& columns = out["columns"] = Json::array();
+    for (const auto& column : dataset.columns) columns.push_back(column_members.json(column));
+    return out;
 }
 
 DatasetSpec dataset_of(const Json& json) {
-    DatasetSpec dataset;
-    json.at("name").get_to(dataset.name);
-    for (const auto& column : json.at("columns")) dataset.columns.push_back(column_of(column));
-    json.at("declared").get_to(dataset.declared);
-    json.at("key").get_to(dataset.key);
-    json.at("partition").get_to(dataset.partition);
-    json.at("partition_by").get_to(dataset.partition_by);
-    json.at("indexes").get_to(dataset.indexes);
-    json.at("description").get_to(dataset.description);
-    json.at("writer").get_to(dataset.writer);
-    json.at("readers").get_to(dataset.readers);
+    DatasetSpec dataset = dataset_members.read(json);
+    for (const auto& column : json.at("columns"))
+        dataset.columns.push_back(column_members.read(column));
     return dataset;
 }
 
 Json to_json(const Connection& connection) {
-    return {
-        {"id", connection.id},
-        {"type", connection.type},
-        {"host", connection.host},
-        {"port", connection.port},
-        {"login", connection.login},
-        {"password", connection.password.reveal()},
-        {"schema", connection.schema},
-        {"extra", connection.extra}
-    };
+    Json out = connection_members.json(connection);
+    out["password"] = connection.password.reveal();
+    return out;
 }
 
 Connection connection_of(const Json& json) {
-    Connection connection;
-    json.at("id").get_to(connection.id);
-    json.at("type").get_to(connection.type);
-    json.at("host").get_to(connection.host);
-    json.at("port").get_to(connection.port);
-    json.at("login").get_to(connection.login);
+    Connection connection = connection_members.read(json);
     connection.password = Secret{json.at("password").get<std::string>()};
-    json.at("schema").get_to(connection.schema);
-    json.at("extra").get_to(connection.extra);
     return connection;
 }
 
@@ -270,57 +250,11 @@ Outcome outcome_of(const Json& json) {
     return outcome;
 }
 
-Json to_json(const OutputCommit& output) {
-    return {
-        {"dataset", output.dataset},
-        {"partition", output.partition},
-        {"slice", output.slice},
-        {"generation", output.generation},
-        {"rows", output.rows},
-        {"bytes", output.bytes},
-        {"content_hash", output.content_hash},
-        {"files", output.files},
-        {"input", output.input},
-        {"code_hash", output.code_hash}
-    };
-}
+Json to_json(const OutputCommit& output) { return output_members.json(output); }
+OutputCommit output_of(const Json& json) { return output_members.read(json); }
 
-OutputCommit output_of(const Json& json) {
-    OutputCommit output;
-    json.at("dataset").get_to(output.dataset);
-    json.at("partition").get_to(output.partition);
-    json.at("slice").get_to(output.slice);
-    json.at("generation").get_to(output.generation);
-    json.at("rows").get_to(output.rows);
-    json.at("bytes").get_to(output.bytes);
-    json.at("content_hash").get_to(output.content_hash);
-    json.at("files").get_to(output.files);
-    json.at("input").get_to(output.input);
-    json.at("code_hash").get_to(output.code_hash);
-    return output;
-}
-
-Json to_json(const InputSlice& slice) {
-    return {
-        {"dataset", slice.dataset},
-        {"partition", slice.partition},
-        {"slice", slice.slice},
-        {"generation", slice.generation},
-        {"files", slice.files},
-        {"rows", slice.rows}
-    };
-}
-
-InputSlice slice_of(const Json& json) {
-    InputSlice slice;
-    json.at("dataset").get_to(slice.dataset);
-    json.at("partition").get_to(slice.partition);
-    json.at("slice").get_to(slice.slice);
-    json.at("generation").get_to(slice.generation);
-    json.at("files").get_to(slice.files);
-    json.at("rows").get_to(slice.rows);
-    return slice;
-}
+Json to_json(const InputSlice& slice) { return slice_members.json(slice); }
+InputSlice slice_of(const Json& json) { return slice_members.read(json); }
 
 Json to_json(const InputQuery& query) {
     Json out{
@@ -376,7 +310,7 @@ Json to_json(const Job& job) {
         {"info", to_json(job.info)},
         {"operator", job.operator_name},
         {"params", Json::parse(job.params)},
-        {"resources", resources_json(job.resources)},
+        {"resources", resource_members.json(job.resources)},
         {"on_empty", job.on_empty},
         {"reuse", job.reuse},
         {"push_xcom", job.push_xcom},
@@ -405,7 +339,7 @@ Job job_of(const Json& frame) {
         job.info = info_of(frame.at("info"));
         frame.at("operator").get_to(job.operator_name);
         job.params = frame.at("params").dump();
-        job.resources = resources_of(frame.at("resources"));
+        job.resources = resource_members.read(frame.at("resources"));
         frame.at("on_empty").get_to(job.on_empty);
         frame.at("reuse").get_to(job.reuse);
         frame.at("push_xcom").get_to(job.push_xcom);

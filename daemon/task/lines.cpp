@@ -1,7 +1,13 @@
 #include "task/lines.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <utility>
+
+#include <unistd.h>
+
+#include "task/process.hpp"
 
 namespace sluice::task {
 
@@ -33,6 +39,18 @@ void LineSplitter::end_line() {
     on_line_(line_);
     line_.clear();
     cut_ = 0;
+}
+
+bool read_lines(Fd& fd, LineSplitter& lines) {
+    std::array<char, 64 * 1'024> buffer;
+    const ssize_t count = ::read(fd.get(), buffer.data(), buffer.size());
+    if (count > 0) {
+        lines.feed({buffer.data(), static_cast<std::size_t>(count)});
+        return true;
+    }
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+    fd.reset();
+    return false;
 }
 
 }  // namespace sluice::task

@@ -9,6 +9,8 @@
 
 namespace sluice::task {
 
+class Fd;
+
 /// "\n" and "\r\n" end a line. Of a line that is too long the first `limit` bytes are kept and what
 /// was cut is said at its end.
 class LineSplitter {
@@ -27,5 +29,9 @@ private:
     std::string line_;
     std::size_t cut_{0};  // bytes of the current line that were dropped
 };
+
+/// Reads once from a descriptor that does not block, and closes it at its end. False when there was
+/// nothing to read now.
+bool read_lines(Fd& fd, LineSplitter& lines);
 
 }  // namespace sluice::task

@@ -12,6 +12,7 @@
 #include "operators/extract/source.hpp"
 #include "operators/lake/slice.hpp"
 #include "operators/lake/summary.hpp"
+#include "task/problem.hpp"
 
 namespace sluice::ops {
 
@@ -306,23 +307,8 @@ Outcome run(task::TaskContext& context, const Json& params) {
     return lake::finish(context, summary);
 }
 
-void problem(
-    task::CheckResult& result,
-    std::string code,
-    std::string pointer,
-    std::string message,
-    std::string suggestion = {}
-) {
-    Problem found;
-    found.code = std::move(code);
-    found.pointer = std::move(pointer);
-    found.message = std::move(message);
-    found.suggestion = std::move(suggestion);
-    result.problems.push_back(std::move(found));
-}
-
 void not_yet(task::CheckResult& result, const std::string& pointer) {
-    problem(
+    task::problem(
         result,
         "E-NOT-YET",
         pointer,
@@ -336,7 +322,7 @@ void check_from(task::CheckResult& result, const Json& from) {
         kinds += from.contains(key) ? 1 : 0;
     }
     if (kinds != 1) {
-        problem(
+        task::problem(
             result,
             "E-EXTRACT-FROM",
             "/from",
@@ -349,7 +335,7 @@ void check_from(task::CheckResult& result, const Json& from) {
     const bool files = from.contains("path");
     for (const char* key : {"columns", "where"}) {
         if (files && from.contains(key)) {
-            problem(
+            task::problem(
                 result,
                 "E-EXTRACT-FROM",
                 std::string("/from/") + key,
@@ -370,7 +356,7 @@ void check_from(task::CheckResult& result, const Json& from) {
           "on_missing",
           "encoding"}) {
         if (!files && from.contains(key)) {
-            problem(
+            task::problem(
                 result,
                 "E-EXTRACT-FROM",
                 std::string("/from/") + key,
@@ -409,7 +395,7 @@ task::CheckResult check(const task::CheckInput& input) {
     const std::string to = params.at("to").get<std::string>();
     check_from(result, params.at("from"));
     if (to.substr(0, 4) != "raw.") {
-        problem(
+        task::problem(
             result,
             "E-EXTRACT-TO",
             "/to",
@@ -423,7 +409,7 @@ task::CheckResult check(const task::CheckInput& input) {
             if (incremental.contains(key)) not_yet(result, std::string("/incremental/") + key);
         }
         if (!incremental.contains("column") && result.problems.empty()) {
-            problem(result, "E-REQUIRED", "/incremental/column", "the column is missing");
+            task::problem(result, "E-REQUIRED", "/incremental/column", "the column is missing");
         }
     }
     DatasetSpec dataset;

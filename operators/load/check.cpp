@@ -6,6 +6,7 @@
 
 #include "operators/expression/expression.hpp"
 #include "operators/load/plan.hpp"
+#include "task/problem.hpp"
 
 namespace sluice::load {
 
@@ -69,21 +70,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-void problem(
-    task::CheckResult& result,
-    std::string code,
-    std::string pointer,
-    std::string message,
-    std::string suggestion = {}
-) {
-    Problem found;
-    found.code = std::move(code);
-    found.pointer = std::move(pointer);
-    found.message = std::move(message);
-    found.suggestion = std::move(suggestion);
-    result.problems.push_back(std::move(found));
-}
-
 bool has(const DatasetSpec& dataset, const std::string& name) {
     return std::any_of(dataset.columns.begin(), dataset.columns.end(), [&](const auto& column) {
         return column.name == name;
@@ -97,12 +83,12 @@ void check_column(
     const std::string& pointer
 ) {
     if (source.columns.empty() || has(source, name)) return;
-    problem(result, "E-COLUMN", pointer, source.name + " has no column \"" + name + "\"");
+    task::problem(result, "E-COLUMN", pointer, source.name + " has no column \"" + name + "\"");
 }
 
 void check_not_yet(task::CheckResult& result, const Json& params, const DatasetSpec* target) {
     const auto refuse = [&](const std::string& pointer, const std::string& what) {
-        problem(result, "E-NOT-YET", pointer, what + " is not supported yet");
+        task::problem(result, "E-NOT-YET", pointer, what + " is not supported yet");
     };
     if (params.value("history", "full") == "changes")
         refuse("/history", "\"history\": \"changes\"");
@@ -119,7 +105,7 @@ void check_modes(task::CheckResult& result, const Json& params, const Plan& plan
     const bool scd2 = plan.mode == Mode::scd2;
     for (const char* key : {"updated_at", "type1", "first_valid_from", "history"}) {
         if (!scd2 && params.contains(key)) {
-            problem(
+            task::problem(
                 result,
                 "E-LOAD-MODE",
                 std::string("/") + key,
@@ -128,10 +114,10 @@ void check_modes(task::CheckResult& result, const Json& params, const Plan& plan
         }
     }
     if ((scd2 || plan.mode == Mode::merge) && plan.key.empty()) {
-        problem(result, "E-LOAD-KEY", "/key", "this mode needs a key");
+        task::problem(result, "E-LOAD-KEY", "/key", "this mode needs a key");
     }
     if (!plan.observed() && params.contains("deletes") && params["deletes"] != "ignore") {
-        problem(
+        task::problem(
             result,
             "E-LOAD-MODE",
             "/deletes",
@@ -139,15 +125,15 @@ void check_modes(task::CheckResult& result, const Json& params, const Plan& plan
         );
     }
     if (params.contains("on_delete") && (plan.mode != Mode::merge || !plan.observed())) {
-        problem(result, "E-LOAD-MODE", "/on_delete", "\"on_delete\" is for merge");
+        task::problem(result, "E-LOAD-MODE", "/on_delete", "\"on_delete\" is for merge");
     }
     if (!plan.lookups.empty() && (scd2 || plan.mode == Mode::replace)) {
-        problem(
+        task::problem(
             result, "E-LOAD-MODE", "/dimensions", "\"dimensions\" is for facts: merge or append"
         );
     }
     if (plan.spine && plan.mode != Mode::replace) {
-        problem(result, "E-LOAD-MODE", "/mode", "a date spine is loaded with mode replace");
+        task::problem(result, "E-LOAD-MODE", "/mode", "a date spine is loaded with mode replace");
     }
 }
 
@@ -276,7 +262,7 @@ task::CheckResult check(const task::CheckInput& input) {
     for (const Lookup& lookup : plan.lookups) result.reads.push_back(lookup.dimension);
     const std::string schema_name = to.substr(0, to.find('.'));
     if (!input.dag.schemas.contains(schema_name)) {
-        problem(
+        task::problem(
             result,
             "E-SCHEMA",
             "/to",

@@ -9,6 +9,7 @@
 #include "base/json_text.hpp"
 #include "base/limits.hpp"
 #include "model/names.hpp"
+#include "model/pii_classes.hpp"
 
 namespace sluice::policy {
 
@@ -203,27 +204,6 @@ std::optional<Rule> read_rule(const json& value, const std::string& pointer, Pro
     return rule;
 }
 
-const std::vector<std::string>& classes() {
-    static const std::vector<std::string> names{
-        "quasi",
-        "personal",
-        "sensitive",
-        "secret",
-        "email",
-        "phone",
-        "name",
-        "address",
-        "card",
-        "iban",
-        "national_id",
-        "ip",
-        "dob",
-        "geo",
-        "token",
-    };
-    return names;
-}
-
 Parsed<Policy> read(std::string_view text, const std::string& file) {
     Parsed<Policy> out;
     TextDocument document = read_text(text, file, {limits::dag_file_bytes, limits::dag_file_depth});
@@ -251,12 +231,12 @@ Parsed<Policy> read(std::string_view text, const std::string& file) {
     read_rules(fields, "columns", policy.columns, problems);
     fields.done();
     const auto check_class = [&](const std::string& name, const std::string& pointer) {
-        if (std::ranges::find(classes(), name) == classes().end())
+        if (std::ranges::find(pii_classes(), name) == pii_classes().end())
             problems.error(
                 "E-CLASS",
                 pointer,
                 "there is no class \"" + name + "\"",
-                did_you_mean(name, classes())
+                did_you_mean(name, pii_classes())
             );
     };
     for (const auto& [name, rule] : policy.classes)

@@ -83,7 +83,4 @@ std::optional<Rule> read_rule(
     const nlohmann::json& value, const std::string& pointer, Problems& problems
 );
 
-/// The classes of the DAG language.
-const std::vector<std::string>& classes();
-
 }  // namespace sluice::policy
