@@ -15,7 +15,6 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COPY = ROOT / "build" / "mutations"
-FOLDERS = ["CMakeLists.txt", "CMakePresets.json", "cmake", "daemon", "operators", "migrations", "tests", "web"]
 
 # The same runs as the tests of tests/sim/CMakeLists.txt with fixed seeds.
 CHECKS = [
@@ -131,16 +130,21 @@ def find(name: str) -> str:
 
 def prepare() -> None:
     COPY.mkdir(parents=True, exist_ok=True)
-    for name in FOLDERS:
-        target = COPY / name
-        if target.is_dir():
-            shutil.rmtree(target)
-        source = ROOT / name
-        if source.is_dir():
-            # Times are kept, so that only what changed is built again.
-            shutil.copytree(source, target, symlinks=True)
-        else:
-            shutil.copy2(source, target)
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = listed.stdout.rstrip("\0").split("\0")
+    for gone in [path for top in ("daemon", "operators", "tests") for path in (COPY / top).rglob("*.?pp")
+                 if str(path.relative_to(COPY)) not in names]:
+        gone.unlink()
+    for name in names:
+        source, target = ROOT / name, COPY / name
+        # What did not change keeps its time, so that only what changed is built again.
+        if not source.is_file() or (target.is_file() and target.read_bytes() == source.read_bytes()):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)
+    modules = COPY / "web" / "node_modules"
+    if not modules.exists() and (ROOT / "web" / "node_modules").exists():
+        modules.symlink_to(ROOT / "web" / "node_modules")
     if run(["cmake", "--preset", "dev"]).returncode != 0:
         raise SystemExit("cmake failed in the copy")
     build()
