@@ -133,14 +133,14 @@ bool Scheduler::Impl::clear_into_backfill(
 
 void Scheduler::Impl::start_backfill_runs(BackfillEntry& backfill, DagEntry& dag) {
     if (backfill.row.is_paused || dag.state.is_paused) return;
-    while (!backfill.queued.empty() && backfill.running < backfill.row.max_active_runs) {
+    while (!backfill.queued.empty() && has_room(backfill)) {
         Run& run = *find_run(backfill.queued.begin()->second);
         if (run.cleared == turn_no_) {
             dirty_next_turn_.push_back(&dag);
             again_ = true;
             return;
         }
-        if (run.row.run_after > now_) {
+        if (!is_due(run)) {
             wake_dag(dag, run.row.run_after);
             return;
         }

@@ -101,22 +101,23 @@ void Scheduler::Impl::pass_on(const ReadyTask& task) {
     }
 }
 
-Gate* Scheduler::Impl::full_gate(Run& run, TaskNo task) {
+/// The limits that an attempt of the task counts in; null = it has no such limit.
+std::array<Gate*, 4> Scheduler::Impl::gates_of(Run& run, TaskNo task) {
     const auto& plan = run.plan->tasks[static_cast<std::size_t>(task)];
-    if (plan.per_run_gate) {
-        auto& gate = run.task_gates.at(task);
-        if (gate.is_full()) return &gate;
-    }
-    if (plan.dag_gate != nullptr && plan.dag_gate->is_full()) return plan.dag_gate;
-    if (run.gate.is_full()) return &run.gate;
-    if (run.dag->tasks_gate.is_full()) return &run.dag->tasks_gate;
+    Gate* per_run = plan.per_run_gate ? &run.task_gates.at(task) : nullptr;
+    return {per_run, plan.dag_gate, &run.gate, &run.dag->tasks_gate};
+}
+
+Gate* Scheduler::Impl::full_gate(Run& run, TaskNo task) {
+    for (Gate* gate : gates_of(run, task))
+        if (gate != nullptr && gate->is_full()) return gate;
     return nullptr;
 }
 
 void Scheduler::Impl::dispatch_ready() {
     queue_.open_lanes();
     reserved_.clear();
-    while (running_ < settings_.parallelism) {
+    while (has_room()) {
         const ReadyTask* best = queue_.best();
         if (best == nullptr) return;
         const auto key = find_ready(*best);

@@ -36,7 +36,6 @@ void Family::expand(std::int32_t length) {
 
 void Family::fold() {
     SLUICE_CHECK(is_expanded() && ready_count_ == 0);
-    SLUICE_CHECK(count(TaskState::none) == length_);
     length_ = -1;
     seen.reset();
 }

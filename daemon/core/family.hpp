@@ -45,7 +45,7 @@ public:
     /// 1 while it is not expanded.
     [[nodiscard]] std::int32_t size() const { return length_ > 0 ? length_ : 1; }
     void expand(std::int32_t length);
-    /// Back to `one`; all instances must be in `none`. Rows they have are remembered.
+    /// Back to `one`. Rows that instances have are remembered; none of them is ready.
     void fold();
     /// Map indexes beyond the length that still have rows, of a longer mapping before.
     [[nodiscard]] MapIndex end_of_rows() const { return static_cast<MapIndex>(bytes_.size()); }

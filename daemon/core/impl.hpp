@@ -2,6 +2,7 @@
 // Each group of functions stands in the .cpp file that its heading names.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <string_view>
 #include <unordered_map>
@@ -16,6 +17,7 @@
 #include "core/timers.hpp"
 #include "core/unsettled.hpp"
 #include "core/waits.hpp"
+#include "core/why.hpp"
 
 namespace sluice::core {
 
@@ -50,6 +52,9 @@ public:
     [[nodiscard]] std::vector<TaskInstance> instances(RunKey run) const;
     [[nodiscard]] std::vector<PoolUse> pool_use() const;
     [[nodiscard]] Counts counts() const;
+    [[nodiscard]] std::optional<Reasons> why(const std::string& dag_id) const;
+    [[nodiscard]] std::optional<Reasons> why(RunKey run) const;
+    std::optional<Reasons> why(const TaskKey& task);
 
 private:
     // turn.cpp: the turn and what it records
@@ -88,7 +93,9 @@ private:
     void queue_up(Run& run, const TaskKey& key, std::int32_t stamp);
     void queue_family(Run& run, Family& family);
     void dispatch_ready();
-    Gate* full_gate(Run& run, TaskNo task);
+    [[nodiscard]] bool has_room() const { return running_ < settings_.parallelism; }
+    static std::array<Gate*, 4> gates_of(Run& run, TaskNo task);
+    static Gate* full_gate(Run& run, TaskNo task);
     std::optional<TaskKey> find_ready(const ReadyTask& task);
     [[nodiscard]] Instant ready_since(const Run& run, const TaskKey& key) const;
     void pass_on(const ReadyTask& task);
@@ -174,11 +181,30 @@ private:
     Run* find_or_load(RunKey key, const std::optional<StoredRun>& stored);
     BackfillEntry* backfill_of(const Run& run);
 
+    [[nodiscard]] bool is_due(const Run& run) const { return run.row.run_after <= now_; }
+    [[nodiscard]] static bool has_room(const DagEntry& dag);
+    [[nodiscard]] static bool has_room(const BackfillEntry& backfill) {
+        return backfill.running < backfill.row.max_active_runs;
+    }
+
+    // why.cpp: what is in the way
+    [[nodiscard]] std::string holders(const std::function<bool(const Run&, TaskNo)>& counts) const;
+    [[nodiscard]] Reasons why_dag(const DagEntry& dag) const;
+    [[nodiscard]] Reasons why_run(const Run& run) const;
+    Reasons why_task(Run& run, const TaskKey& key);
+    Reasons why_ready(Run& run, const TaskKey& key);
+    void why_wait(const Run& run, const TaskKey& key, Reasons& reasons) const;
+    void why_upstreams(Run& run, const TaskKey& key, Reasons& reasons) const;
+
     // schedules.cpp: DAGs and their automated runs
     DagEntry& dag_entry(const std::string& dag_id);
     void set_current(DagEntry& dag, const DagPtr& version);
     void note_old_delay(DagEntry& dag, const Dag& next);
     void advance(DagEntry& dag);
+    [[nodiscard]] static int most_automated(const DagEntry& dag);
+    [[nodiscard]] static bool has_room_for_automated(const DagEntry& dag) {
+        return dag.open_automated < most_automated(dag);
+    }
     bool create_next(DagEntry& dag, Timetable::Missed missed);
     void wake_dag(DagEntry& dag, Instant at);
     void show_next(DagEntry& dag, const std::optional<RunTimes>& next);

@@ -195,6 +195,7 @@ void Scheduler::Impl::forget_length(Run& run, MapNo map) {
             for (MapIndex i = family.next_ready(0); i != unmapped; i = family.next_ready(i + 1))
                 unready(run, run.key(task, i));
             count_instances(run, task, 1 - family.length());
+            SLUICE_CHECK(family.count(TaskState::none) == family.length());
             family.fold();
         }
         unsettled_.push(run, run.key(task));

@@ -80,13 +80,14 @@ Demand Pools::demand_of(const Task& task) {
 }
 
 bool Pools::fits(const Demand& demand) const {
-    for (std::size_t i = 0; i < static_cast<std::size_t>(demand.size); ++i) {
-        const auto& [no, amount] = demand.parts[i];
-        const auto& entry = entries_[static_cast<std::size_t>(no)];
-        const auto used = entry.used + (entry.pool.include_deferred ? entry.deferred : 0);
-        if (entry.pool.slots != -1 && used + amount > entry.pool.slots) return false;
-    }
+    for (std::size_t i = 0; i < static_cast<std::size_t>(demand.size); ++i)
+        if (!fits(demand.parts[i])) return false;
     return true;
+}
+
+bool Pools::fits(const Demand::Part& part) const {
+    const auto& entry = entries_[static_cast<std::size_t>(part.pool)];
+    return entry.pool.slots == -1 || entry.in_use() + part.amount <= entry.pool.slots;
 }
 
 void Pools::take(const Demand& demand) {

@@ -49,6 +49,7 @@ public:
     Demand demand_of(const Task& task);
 
     [[nodiscard]] bool fits(const Demand& demand) const;
+    [[nodiscard]] bool fits(const Demand::Part& part) const;
     void take(const Demand& demand);
     void give(const Demand& demand);
     /// A deferred task holds (`count` 1) or no longer holds (-1) the slots of its own pool there.
@@ -60,6 +61,9 @@ public:
         std::int64_t used{};      // slots
         std::int64_t running{};   // attempts
         std::int64_t deferred{};  // slots of deferred tasks; taken if `include_deferred`
+        [[nodiscard]] std::int64_t in_use() const {
+            return used + (pool.include_deferred ? deferred : 0);
+        }
     };
     [[nodiscard]] const std::vector<Entry>& all() const { return entries_; }
 

@@ -124,15 +124,18 @@ Run* Scheduler::Impl::find_or_load(RunKey key, const std::optional<StoredRun>& s
     return &run;
 }
 
+bool Scheduler::Impl::has_room(const DagEntry& dag) {
+    return dag.running_runs < dag.current->dag->max_active_runs;
+}
+
 void Scheduler::Impl::start_runs(DagEntry& dag) {
     if (dag.state.is_paused || dag.current == nullptr) return;
-    const int most = dag.current->dag->max_active_runs;
-    for (auto at = dag.queued.begin(); at != dag.queued.end() && dag.running_runs < most;) {
-        if (at->first > now_) {
-            wake_dag(dag, at->first);
+    for (auto at = dag.queued.begin(); at != dag.queued.end() && has_room(dag);) {
+        Run& run = *find_run((at++)->second);
+        if (!is_due(run)) {
+            wake_dag(dag, run.row.run_after);
             break;
         }
-        Run& run = *find_run((at++)->second);
         if (run.cleared == turn_no_) {
             dirty_next_turn_.push_back(&dag);
             again_ = true;

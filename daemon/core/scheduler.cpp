@@ -25,6 +25,11 @@ const DagRun* Scheduler::find_open_run(RunKey run) const { return impl_->find_op
 std::vector<TaskInstance> Scheduler::instances(RunKey run) const { return impl_->instances(run); }
 std::vector<Scheduler::PoolUse> Scheduler::pool_use() const { return impl_->pool_use(); }
 Scheduler::Counts Scheduler::counts() const { return impl_->counts(); }
+std::optional<Reasons> Scheduler::why(const std::string& dag_id) const {
+    return impl_->why(dag_id);
+}
+std::optional<Reasons> Scheduler::why(RunKey run) const { return impl_->why(run); }
+std::optional<Reasons> Scheduler::why(const TaskKey& task) const { return impl_->why(task); }
 
 Taken Scheduler::Impl::step(const Event& event, Instant now, Turn& turn) {
     begin_turn(now, turn);

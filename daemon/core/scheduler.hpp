@@ -22,6 +22,7 @@
 
 #include "base/instant.hpp"
 #include "core/event.hpp"
+#include "core/why.hpp"
 #include "model/turn.hpp"
 
 namespace sluice::core {
@@ -81,6 +82,12 @@ public:
         std::size_t waits{};  // tasks that have poked
     };
     [[nodiscard]] Counts counts() const;
+
+    // Why something does not run: all conditions that are not met; empty = none is in the way, none
+    // = it is not known here (a run that has finished, an instance that does not exist).
+    [[nodiscard]] std::optional<Reasons> why(const std::string& dag_id) const;
+    [[nodiscard]] std::optional<Reasons> why(RunKey run) const;
+    [[nodiscard]] std::optional<Reasons> why(const TaskKey& task) const;
 
 private:
     class Impl;

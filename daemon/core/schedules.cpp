@@ -167,16 +167,19 @@ bool Scheduler::Impl::create_next(DagEntry& dag, Timetable::Missed missed_runs) 
     return true;
 }
 
+int Scheduler::Impl::most_automated(const DagEntry& dag) {
+    const bool one = dag.timetable->kind() == ScheduleKind::continuous;
+    return one ? 1 : dag.current->dag->max_active_runs;
+}
+
 /// Runs that are due are created up to max_active_runs open ones: a long catch-up or a slow DAG
 /// does not fill the queue; each end of a run makes room for the next.
 void Scheduler::Impl::advance(DagEntry& dag) {
     if (dag.current == nullptr) return;
     const Dag& version = *dag.current->dag;
     const bool active = !dag.state.is_paused && !dag.state.is_stale;
-    const int most =
-        dag.timetable->kind() == ScheduleKind::continuous ? 1 : version.max_active_runs;
     if (active) {
-        while (dag.open_automated < most && create_next(dag, missed(version))) {
+        while (has_room_for_automated(dag) && create_next(dag, missed(version))) {
         }
     }
     std::optional<RunTimes> next;
@@ -184,7 +187,7 @@ void Scheduler::Impl::advance(DagEntry& dag) {
         next = dag.timetable->next_run(dag.state.last_automated, missed(version), now_);
     show_next(dag, next);
     // Without room for another one, the end of a run asks again.
-    if (next && active && dag.open_automated < most) wake_dag(dag, next->run_after);
+    if (next && active && has_room_for_automated(dag)) wake_dag(dag, next->run_after);
 }
 
 void Scheduler::Impl::wake_dag(DagEntry& dag, Instant at) {

@@ -182,6 +182,8 @@ void Scheduler::Impl::count_change(
     for (const TaskNo down : run.task(key.task).downstream) {
         const bool mapped = run.family(down).mapping != no_map;
         if (mapped && is_by_index(run, key.task, down)) {
+            // One that ends before it has instances counts for all of its downstream's.
+            if (key.map_index == unmapped) run.family(down).seen.reset();
             unsettled_.push(run, run.key(down, key.map_index));
             continue;
         }

@@ -209,6 +209,8 @@ void World::check_nothing_waits() {
             const auto* state = scheduler_->find_dag(run.dag_id);
             if (run.run_after > now_ || state->is_paused) continue;
             if (run.backfill && at_work_.contains(*run.backfill)) continue;
+            const auto why = scheduler_->why(key);
+            must(why && !why->empty(), "nobody can say why a run is queued");
             must(
                 usage.running_runs(run.dag_id) >= current_.at(run.dag_id)->max_active_runs,
                 fmt::format(
@@ -223,7 +225,13 @@ void World::check_nothing_waits() {
         }
         const auto rows = scheduler_->instances(key);
         for (const auto& row : rows) {
-            if (holds(row.state) || is_finished(row.state)) continue;
+            if (is_finished(row.state) || row.state == TaskState::running) continue;
+            const auto why = scheduler_->why(row.key);
+            must(
+                why && !why->empty(),
+                fmt::format("nobody can say why it waits: {}, {}", text(row.key), name(row.state))
+            );
+            if (holds(row.state)) continue;
             const auto verdict = judge_slowly(dag, rows, row.key);
             if (row.state == TaskState::none) {
                 must(verdict != Fate::mark, "not marked: " + text(row.key));

@@ -65,8 +65,8 @@ MUTATIONS = {
     ),
     "a pool lets one slot too many go": (
         "pools.cpp",
-        "entry.used + amount > entry.pool.slots) return false;",
-        "entry.used + amount > entry.pool.slots + 1) return false;",
+        "entry.in_use() + part.amount <= entry.pool.slots;",
+        "entry.in_use() + part.amount <= entry.pool.slots + 1;",
     ),
     "slots are not given back": ("dispatching.cpp", "    pools_.give(queue_.demand(plan.lane));\n", "\n"),
     "a restart forgets who holds slots": (
@@ -76,8 +76,8 @@ MUTATIONS = {
     ),
     "one run too many is active": (
         "runs.cpp",
-        "dag.running_runs < most;",
-        "dag.running_runs <= most;",
+        "return dag.running_runs < dag.current->dag->max_active_runs;",
+        "return dag.running_runs <= dag.current->dag->max_active_runs;",
     ),
     "the end of a run makes no room": (
         "runs.cpp",
