@@ -21,6 +21,7 @@ struct Config {
     bool dags_are_paused_at_creation{true};
     /// How long a new owner waits for the file of a DAG that it knows before the DAG is stale.
     Duration dag_stale_after{std::chrono::minutes{5}};
+    Duration retention_runs{};  // run state older than this goes; 0 = it is kept for ever
     Duration lease{std::chrono::seconds{10}};
     std::string log_level{"info"};
 };

@@ -4,7 +4,9 @@
 #include <ctime>
 #include <filesystem>
 #include <iostream>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 
 #include <CLI/CLI.hpp>
@@ -27,6 +29,7 @@
 #include "model/timetable.hpp"
 #include "operators/operators.hpp"
 #include "runtime/runtime.hpp"
+#include "store/checkpoints.hpp"
 #include "store/cluster.hpp"
 #include "store/connection_pool.hpp"
 #include "store/memory_journal.hpp"
@@ -180,6 +183,7 @@ public:
         : dag_(load(options.file)),
           connections_(options.home, folder_.path() / "lake"),
           secrets_(secrets_of(options.home)),
+          artefacts_(folder_.path() / "artefacts"),
           journal_(ledger_),
           executor_(
               {.threads = 16,
@@ -249,6 +253,19 @@ private:
                     runtime_.query([&](const core::Scheduler&) { values = journal_.xcoms(key); });
                     return values;
                 },
+            .artefacts = artefacts_,
+            .load_checkpoint =
+                [this](const TaskKey& task) {
+                    const std::lock_guard lock(checkpoints_mutex_);
+                    const auto found = checkpoints_.find(task);
+                    return found == checkpoints_.end() ? std::string("null") : found->second;
+                },
+            .save_checkpoint =
+                [this](const AttemptKey& attempt, const std::string& state) {
+                    store::check_checkpoint_size(state);
+                    const std::lock_guard lock(checkpoints_mutex_);
+                    checkpoints_[attempt.task] = state;
+                },
             .schema_suffix = TestSchemas::suffix(),
         });
     }
@@ -285,6 +302,9 @@ private:
     std::map<std::string, Secret> secrets_;
     SystemClock clock_;
     store::MemoryLedger ledger_;
+    Artefacts artefacts_;
+    std::mutex checkpoints_mutex_;  // guards checkpoints_
+    std::map<TaskKey, std::string> checkpoints_;
     store::MemoryJournal journal_;
     executor::LocalExecutor executor_;
     runtime::Runtime runtime_;

@@ -12,6 +12,7 @@
 #include "base/error.hpp"
 #include "connections.hpp"
 #include "dag_loading.hpp"
+#include "executor/callback_runner.hpp"
 #include "executor/local_executor.hpp"
 #include "git_version.hpp"
 #include "home.hpp"
@@ -19,11 +20,15 @@
 #include "operators/operators.hpp"
 #include "run_requests.hpp"
 #include "runtime/dag_folder.hpp"
+#include "runtime/deliveries.hpp"
 #include "runtime/runtime.hpp"
+#include "runtime/upkeep.hpp"
 #include "store/admin.hpp"
+#include "store/checkpoints.hpp"
 #include "store/cluster.hpp"
 #include "store/connection_pool.hpp"
 #include "store/ledger.hpp"
+#include "store/outbox.hpp"
 #include "store/pg_journal.hpp"
 #include "store/queries.hpp"
 #include "task_services.hpp"
@@ -70,12 +75,15 @@ public:
         : config_(with_absolute_home(config)),
           dags_(dag_folder(config_)),
           home_(config_.home),
+          artefacts_(config_.home / "artefacts"),
           cluster_(start_cluster(config_)),
           url_(cluster_ ? cluster_->url("sluice") : config_.database_url),
           pool_(url_, 8),
           admin_(pool_),
           queries_(pool_),
           ledger_(pool_),
+          checkpoints_(pool_),
+          outbox_(pool_),
           connections_(admin_),
           journal_({.url = url_, .holder = home_.instance_id(), .lease = config_.lease}),
           executor_(
@@ -87,6 +95,10 @@ public:
           runtime_(runtime_settings(), clock_, journal_, executor_, DagLoading::load_stored),
           checks_(ops::all_operators(), program()),
           loading_(dags_, checks_),
+          versions_(runtime_.registry(), queries_, DagLoading::load_stored),
+          callbacks_(executor_settings(), services(), ops::all_operators()),
+          deliveries_(delivery_world()),
+          upkeep_(upkeep_world()),
           folder_(
               dags_,
               [this](const std::string& text, const std::string& file) {
@@ -96,6 +108,8 @@ public:
               config_.dag_stale_after
           ) {
         runtime_.start();
+        deliveries_.start();
+        upkeep_.start();
         put_connections();
         api::App::ensure_user(admin_, clock_, "admin", "admin", home_.admin_password());
         app_.emplace(runtime_, queries_, admin_, clock_, api_instance(), DagLoading::load_stored);
@@ -114,6 +128,8 @@ public:
         if (app_) app_->stop();
         server_.reset();
         folder_.stop();
+        upkeep_.stop();
+        deliveries_.stop();
         // No new decision may start an attempt that is about to be ended.
         runtime_.stop();
         executor_.stop();
@@ -137,17 +153,42 @@ private:
         };
     }
 
-    [[nodiscard]] runtime::Settings runtime_settings() const {
+    [[nodiscard]] runtime::Settings runtime_settings() {
         return {
             .core =
                 {.parallelism = config_.parallelism,
                  .cpu = machine_cores(),
                  .memory_mb = machine_memory_mb()},
             .dags_are_paused_at_creation = config_.dags_are_paused_at_creation,
+            .callbacks_due = [this] { deliveries_.wake(); },
         };
     }
 
-    [[nodiscard]] api::Instance api_instance() const {
+    [[nodiscard]] runtime::Deliveries::World delivery_world() {
+        return {
+            .outbox = outbox_,
+            .queries = queries_,
+            .runner = callbacks_,
+            .clock = clock_,
+            .version =
+                [this](const store::RunRow& row) {
+                    return versions_.dag(row.run.version, row.run.dag_id, row.version_number);
+                },
+            .is_owner = [this] { return runtime_.figures().owner.load(); },
+        };
+    }
+
+    [[nodiscard]] runtime::Upkeep::World upkeep_world() {
+        return {
+            .database_url = url_,
+            .artefacts = artefacts_,
+            .logs = config_.home / "logs",
+            .keep_runs = config_.retention_runs,
+            .is_owner = [this] { return runtime_.figures().owner.load(); },
+        };
+    }
+
+    [[nodiscard]] api::Instance api_instance() {
         return {
             .name = "standalone",
             .version = SLUICE_VERSION,
@@ -158,6 +199,9 @@ private:
             .executor_slots = config_.parallelism,
             .started_at = clock_.now(),
             .folder_looked_at = [this] { return folder_.last_look(); },
+            .artefacts = &artefacts_,
+            .outbox = &outbox_,
+            .deliver_again = [this](std::int64_t id) { deliveries_.again(id); },
         };
     }
 
@@ -177,6 +221,11 @@ private:
                     for (auto& row : queries_.xcoms(key)) values[row.name] = std::move(row.value);
                     return values;
                 },
+            .artefacts = artefacts_,
+            .load_checkpoint = [this](const TaskKey& task) { return checkpoints_.load(task); },
+            .save_checkpoint = [this](
+                                   const AttemptKey& attempt, const std::string& state
+                               ) { checkpoints_.save(attempt, state); },
         });
         made.run_facts = [this](const RunQuestion& question) {
             return runtime_.run_facts(question);
@@ -203,18 +252,25 @@ private:
     fs::path dags_;
     SystemClock clock_;
     Home home_;
+    Artefacts artefacts_;
     std::unique_ptr<store::Cluster> cluster_;
     std::string url_;
     store::ConnectionPool pool_;
     store::Admin admin_;
     store::Queries queries_;
     store::PgLedger ledger_;
+    store::Checkpoints checkpoints_;
+    store::Outbox outbox_;
     Connections connections_;
     store::PgJournal journal_;
     executor::LocalExecutor executor_;
     runtime::Runtime runtime_;
     executor::DagChecks checks_;
     DagLoading loading_;
+    api::Versions versions_;
+    executor::CallbackRunner callbacks_;
+    runtime::Deliveries deliveries_;
+    runtime::Upkeep upkeep_;
     runtime::DagFolder folder_;
     std::optional<api::App> app_;
     std::optional<http::Server> server_;

@@ -79,6 +79,16 @@ void add_common(CLI::App& verb, Config& config) {
             "seconds until a DAG whose file is missing at the start is stale (default: 300)"
     )
         ->check(CLI::Range(0.0, 86'400.0));
+    verb.add_option_function<std::string>(
+        "--retention-runs",
+        [&config](const std::string& text) {
+            const auto keep = parse_duration(text);
+            if (!keep || *keep < std::chrono::hours{1})
+                throw CLI::ValidationError("--retention-runs", "a duration such as 400d");
+            config.retention_runs = *keep;
+        },
+        "run state whose runs ended longer ago is removed, a partition at a time (off by default)"
+    );
     verb.add_option("--log-level", config.log_level, "debug, info, warn or error")
         ->capture_default_str();
     verb.add_flag(

@@ -155,12 +155,23 @@ executor::Services task_services(ServiceSources sources) {
         if (found == all.end()) return std::nullopt;
         return std::move(found->second);
     };
-    services.xcoms = [xcoms =
-                          sources.xcoms](const AttemptOrder& order, const std::string& task_id) {
+    services.artefacts = &sources.artefacts;
+    services.xcoms = [xcoms = sources.xcoms, &artefacts = sources.artefacts](
+                         const AttemptOrder& order, const std::string& task_id
+                     ) {
+        std::map<std::string, std::string> values;
         const TaskNo task = find_task(*order.dag, task_id);
-        if (task == no_task) return std::map<std::string, std::string>{};
-        return xcoms({.run = order.key.task.run, .task = task, .map_index = unmapped});
+        if (task == no_task) return values;
+        values = xcoms({.run = order.key.task.run, .task = task, .map_index = unmapped});
+        for (auto& [key, value] : values) value = artefacts.resolve(std::move(value));
+        return values;
     };
+    services.load_checkpoint = [load = sources.load_checkpoint](const AttemptOrder& order) {
+        return load(order.key.task);
+    };
+    services.save_checkpoint = [save = sources.save_checkpoint](
+                                   const AttemptOrder& order, const std::string& state
+                               ) { save(order.key, state); };
     services.partition_key = partition_key_of;
     services.partition = partition_of;
     services.inputs = [&ledger = sources.ledger](const auto& order, const auto& query) {

@@ -27,7 +27,11 @@ struct ServiceSources {
     std::function<std::optional<task::Connection>(const std::string&)> connection;
     std::function<std::map<std::string, Secret>()> secrets;
     std::function<std::optional<std::string>(const std::string&)> variable;
+    /// As stored: artefacts are resolved here.
     std::function<std::map<std::string, std::string>(const TaskKey&)> xcoms;
+    Artefacts& artefacts;
+    std::function<std::string(const TaskKey&)> load_checkpoint;
+    std::function<void(const AttemptKey&, const std::string& state)> save_checkpoint;
     /// "" = the schema itself; `dags test` writes to a throw-away one.
     std::string schema_suffix;
 };

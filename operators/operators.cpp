@@ -17,6 +17,7 @@ namespace {
 
 std::vector<task::Operator> make_table() {
     std::vector<task::Operator> table{
+        email_operator(),
         empty_operator(),
         approval_operator(),
         hitl_branch_operator(),

@@ -73,6 +73,25 @@ bool folder_is_watched(const Instance& instance, Instant now) {
     return now - looked.value_or(instance.started_at) < longest_silence;
 }
 
+std::string resolved(const Instance& instance, std::string value) {
+    if (instance.artefacts == nullptr) return value;
+    return instance.artefacts->resolve(std::move(value));
+}
+
+std::string resolved_fields(const Instance& instance, const std::string& fields) {
+    if (instance.artefacts == nullptr || references_in(fields).empty()) return fields;
+    Json json = stored_json(fields);
+    for (auto& [name, value] : json.items())
+        if (const auto ref = reference_of(value.dump()))
+            value = stored_json(instance.artefacts->get(*ref));
+    return json.dump();
+}
+
+DagRun with_conf(const Instance& instance, DagRun run) {
+    run.conf = resolved(instance, std::move(run.conf));
+    return run;
+}
+
 http::Reply reply(int status, const Json& json) { return http::json_reply(status, dump(json)); }
 http::Reply no_content() { return {204, "", "", {}, nullptr}; }
 

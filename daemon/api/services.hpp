@@ -11,10 +11,12 @@
 
 #include "api/auth.hpp"
 #include "api/views.hpp"
+#include "base/artefacts.hpp"
 #include "base/clock.hpp"
 #include "http/router.hpp"
 #include "runtime/runtime.hpp"
 #include "store/admin.hpp"
+#include "store/outbox.hpp"
 #include "store/queries.hpp"
 
 namespace sluice::api {
@@ -54,7 +56,16 @@ struct Instance {
     Instant started_at;
     /// When the DAG folder was last looked at; none = not yet.
     std::function<std::optional<Instant>()> folder_looked_at;
+    /// Where values too large for a row are; null = there are none (tests).
+    Artefacts* artefacts{nullptr};
+    store::Outbox* outbox{nullptr};
+    std::function<void(std::int64_t id)> deliver_again{};
 };
+/// A stored value with its artefact in place; of a rendered field, those of its parts.
+std::string resolved(const Instance& instance, std::string value);
+std::string resolved_fields(const Instance& instance, const std::string& fields);
+/// A run whose conf is there whole.
+DagRun with_conf(const Instance& instance, DagRun run);
 /// The DAG folder is being looked at: its watch looks every 30 s, also when nothing changes.
 bool folder_is_watched(const Instance& instance, Instant now);
 

@@ -5,11 +5,12 @@
 
 namespace sluice::api {
 
-Rows ui_endpoints();       // all of /ui/v1 but the session
-Rows ui_dag_endpoints();   // DAGs, structure, grid, code
-Rows ui_run_endpoints();   // runs, gantt, task instances, backfills
-Rows ui_log_endpoints();   // logs
-Rows ui_home_endpoints();  // home, import errors, stream
+Rows ui_endpoints();         // all of /ui/v1 but the session
+Rows ui_dag_endpoints();     // DAGs, structure, grid, code
+Rows ui_run_endpoints();     // runs, gantt, task instances, backfills
+Rows ui_log_endpoints();     // logs
+Rows ui_home_endpoints();    // home, import errors, stream
+Rows ui_outbox_endpoints();  // callbacks on their way
 Rows status_endpoints();
 
 // Shared by them.

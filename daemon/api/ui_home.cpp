@@ -355,7 +355,11 @@ Rows ui_home_endpoints() {
 Rows ui_endpoints() {
     Rows rows;
     for (const auto& part :
-         {ui_dag_endpoints(), ui_run_endpoints(), ui_log_endpoints(), ui_home_endpoints()})
+         {ui_dag_endpoints(),
+          ui_run_endpoints(),
+          ui_log_endpoints(),
+          ui_home_endpoints(),
+          ui_outbox_endpoints()})
         rows.insert(rows.end(), part.begin(), part.end());
     return rows;
 }

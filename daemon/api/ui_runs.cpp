@@ -5,6 +5,7 @@
 #include "api/failure.hpp"
 #include "api/input.hpp"
 #include "api/ui.hpp"
+#include "base/artefacts.hpp"
 #include "base/limits.hpp"
 
 namespace sluice::api {
@@ -31,6 +32,22 @@ std::string cut(const std::string& text, std::size_t bytes) {
     if (text.size() <= bytes) return text;
     while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0U) == 0x80U) --bytes;
     return text.substr(0, bytes);
+}
+
+/// A stored value as a page shows it: of one in an artefact what it is, the API has it whole.
+Json shown_value(const std::string& value) {
+    const auto ref = reference_of(value);
+    if (!ref) return stored_json(value);
+    std::string text = ref->type;
+    if (ref->type == "list") text += " of " + std::to_string(ref->items) + " items";
+    return text + ", " + std::to_string(ref->bytes) + " bytes: too long to show, the API has it";
+}
+
+Json shown_fields(const std::string& fields) {
+    Json json = stored_json(fields);
+    if (references_in(fields).empty()) return json;
+    for (auto& [name, value] : json.items()) value = shown_value(value.dump());
+    return json;
 }
 
 Reply get_runs(Services& services, const Request& request, const Caller&) {
@@ -94,7 +111,7 @@ Reply get_run(Services& services, const Request& request, const Caller&) {
     json["user"] = run.triggering_user;
     json["reason"] = run.reason;
     json["note_text"] = run.note;
-    json["conf"] = stored_json(run.conf);
+    json["conf"] = shown_value(run.conf);
     json["clear"] = run.clear_number;
     json["prev"] = neighbour(services, run, true);
     json["nextrun"] = neighbour(services, run, false);
@@ -253,10 +270,10 @@ Reply get_instance(Services& services, const Request& request, const Caller&) {
     json["down"] = neighbours(*found.dag, found.task().downstream, all);
     json["why"] = why(services, found, all, listed && listed->state.is_paused);
     const auto rendered = services.queries.rendered(found.instance.key);
-    json["rendered"] = rendered ? stored_json(*rendered) : Json();
+    json["rendered"] = rendered ? shown_fields(*rendered) : Json();
     json["xcom"] = Json::array();
     for (const auto& xcom : services.queries.xcoms(found.instance.key))
-        json["xcom"].push_back({xcom.name, stored_json(xcom.value)});
+        json["xcom"].push_back({xcom.name, shown_value(xcom.value)});
     json["mapped"] = nullptr;
     return reply(200, json);
 }

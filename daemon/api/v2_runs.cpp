@@ -20,7 +20,9 @@ using http::Reply;
 using http::Request;
 
 Json run_json(Services& services, const DagRun& run) {
-    return run_view(run, services.versions.row(run.dag_id, run.version));
+    return run_view(
+        with_conf(services.instance, run), services.versions.row(run.dag_id, run.version)
+    );
 }
 
 std::vector<RunState> read_states(const std::vector<std::string>& names) {
@@ -197,8 +199,6 @@ core::TriggerRun read_trigger(const Request& request) {
         );
     if (event.note.size() > 1'000) throw failure(422, "The note is longer than 1000 characters");
     if (conf) event.conf = dump(*conf);
-    if (event.conf.size() > limits::inline_value_bytes)
-        throw failure(422, "conf is larger than the limit inline_value_bytes");
     return event;
 }
 
@@ -223,6 +223,10 @@ Reply trigger(Services& services, const Request& request, const Caller& caller) 
         throw failure(409, "Dag '" + dag_id + "' is still being checked, try again shortly");
     if (const auto wrong = conf_complaint(*listed->dag, event.conf); !wrong.empty())
         throw failure(400, wrong);
+    if (Artefacts* artefacts = services.instance.artefacts; artefacts != nullptr)
+        event.conf = artefacts->spill(std::move(event.conf));
+    else if (event.conf.size() > limits::inline_value_bytes)
+        throw failure(422, "conf is larger than the limit inline_value_bytes");
     event.actor = actor_of(request, caller);
     event.dag_id = dag_id;
     if (!event.run_id) {
@@ -334,7 +338,7 @@ Json results_of(Services& services, RunKey run, const std::vector<std::string>& 
     for (const auto& xcom : services.queries.xcoms_of(run)) {
         if (xcom.name != "return_value") continue;
         if (std::ranges::find(tasks, xcom.task_id) == tasks.end()) continue;
-        results[xcom.task_id] = stored_json(xcom.value);
+        results[xcom.task_id] = stored_json(resolved(services.instance, xcom.value));
     }
     return results;
 }

@@ -242,7 +242,8 @@ Reply list_task_instances(Services& services, const Request& request, const Call
 
 Reply get_task_instance(Services& services, const Request& request, const Caller&) {
     const Found found = find_from(services, request);
-    const auto rendered = services.queries.rendered(found.instance.key);
+    auto rendered = services.queries.rendered(found.instance.key);
+    if (rendered) rendered = resolved_fields(services.instance, *rendered);
     return reply(200, instance_view(found.instance, context_of(found, services), rendered));
 }
 

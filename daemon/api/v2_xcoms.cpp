@@ -52,8 +52,9 @@ Reply get_xcom(Services& services, const Request& request, const Caller&) {
     const DagPtr dag = dag_of(services, *run);
     const TaskNo no = find_task(*dag, request.param("task_id"));
     if (no == no_task) throw missing();
-    const auto xcom = services.queries.xcom({run->run.key, no, static_cast<MapIndex>(map)}, key);
+    auto xcom = services.queries.xcom({run->run.key, no, static_cast<MapIndex>(map)}, key);
     if (!xcom) throw missing();
+    xcom->value = resolved(services.instance, std::move(xcom->value));
     Json json = xcom_view(*xcom, *run, true);
     if (stringify) json["value"] = python_text(json["value"]);
     return reply(200, json);

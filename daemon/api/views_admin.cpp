@@ -3,6 +3,7 @@
 #include <cctype>
 
 #include "api/views.hpp"
+#include "base/artefacts.hpp"
 
 namespace sluice::api {
 
@@ -52,6 +53,10 @@ Json xcom_view(const store::XcomRow& xcom, const store::RunRow& run, bool with_v
     json["dag_display_name"] = run.run.dag_id;
     json["task_display_name"] = xcom.task_id;
     json["run_after"] = format_z(run.run.run_after);
+    // Ours, beside Airflow's: what a reader may want to know before asking for the value.
+    const auto ref = reference_of(xcom.value);
+    json["value_type"] = type_of_value(xcom.value);
+    json["value_bytes"] = ref ? ref->bytes : static_cast<std::int64_t>(xcom.value.size());
     if (with_value) json["value"] = stored_json(xcom.value);
     return json;
 }

@@ -15,6 +15,7 @@ inline constexpr std::size_t dag_id_bytes = 250;
 inline constexpr std::size_t log_line_bytes = 64U << 10;
 inline constexpr std::size_t error_text_bytes = 4U << 10;
 inline constexpr std::size_t inline_value_bytes = 64U << 10;  // XCom, conf, rendered field
+inline constexpr std::size_t artefact_bytes = 64U << 20;      // a value over the line above
 inline constexpr std::size_t frame_bytes = 1U << 20;          // worker protocol
 inline constexpr std::size_t message_bytes = 64U << 20;       // of several frames
 inline constexpr std::size_t request_body_bytes = 8U << 20;

@@ -5,6 +5,7 @@
 #include "base/limits.hpp"
 #include "cli/local_verbs.hpp"
 #include "cli/table.hpp"
+#include "runtime/deliveries.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -24,6 +25,7 @@ void list() {
         row("log_line_bytes", log_line_bytes, "one line of a task log"),
         row("error_text_bytes", error_text_bytes, "the error text of an attempt"),
         row("inline_value_bytes", inline_value_bytes, "an XCom, conf or rendered field"),
+        row("artefact_bytes", artefact_bytes, "an XCom, conf or rendered field over that: a file"),
         row("frame_bytes", frame_bytes, "a frame of the worker protocol"),
         row("request_body_bytes", request_body_bytes, "the body of an API request"),
         row("request_header_bytes", request_header_bytes, "the header of an API request"),
@@ -34,6 +36,17 @@ void list() {
         row("max_lost_attempts", max_lost_attempts, "lost attempts in a row before a task fails"),
         row("path_component_bytes", path_component_bytes, "a component of a log's path"),
     });
+    std::cout
+        << '\n'
+        << table({
+               {"setting", "default", "of"},
+               {"retention.runs",
+                "off",
+                "serve --retention-runs 400d: a partition of runs goes when all ended so long ago"},
+               {"callbacks.tries",
+                std::to_string(runtime::callback_tries),
+                "an undelivered callback is given up after so many"},
+           });
 }
 
 }  // namespace

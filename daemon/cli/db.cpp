@@ -1,13 +1,17 @@
+#include <filesystem>
 #include <iostream>
 #include <memory>
 
 #include <CLI/CLI.hpp>
 #include <pqxx/pqxx>
 
+#include "base/artefacts.hpp"
 #include "base/error.hpp"
 #include "cli/local_verbs.hpp"
 #include "cli/table.hpp"
+#include "runtime/upkeep.hpp"
 #include "store/cluster.hpp"
+#include "store/retention.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -61,6 +65,41 @@ void tables(const Options& options) {
     }
 }
 
+struct RetainOptions {
+    std::string home{".sluice"};
+    std::string keep{"400d"};
+    bool dry_run{false};
+};
+
+/// What the daemon does once an hour with --retention-runs.
+void retain(const RetainOptions& options) {
+    const auto keep = parse_duration(options.keep);
+    if (!keep || *keep < Duration::zero())
+        throw Error(ErrorCode::invalid, "--keep is a duration such as 400d");
+    store::Retention retention(store::Cluster::url_of(options.home, "sluice"));
+    std::vector<std::vector<std::string>> rows{{"partition", "run keys", "runs", "", "why"}};
+    for (const auto& part : retention.plan(*keep))
+        rows.push_back(
+            {std::to_string(part.number),
+             std::to_string(part.lo) + " to " + std::to_string(part.hi - 1),
+             std::to_string(part.runs),
+             part.may_go ? "goes" : "stays",
+             part.why}
+        );
+    std::cout << table(rows);
+    if (options.dry_run) return;
+    const std::filesystem::path home(options.home);
+    const auto runs =
+        retention.apply(*keep, [&](const std::string& dag_id, const std::string& run_id) {
+            runtime::remove_logs(home / "logs", dag_id, run_id);
+        });
+    Artefacts artefacts(home / "artefacts");
+    const auto swept = artefacts.sweep(runtime::artefact_grace, [&](const auto& hashes) {
+        return retention.counted(hashes);
+    });
+    std::cout << runs << " runs and " << swept << " artefacts are gone\n";
+}
+
 }  // namespace
 
 void add_db(CLI::App& app) {
@@ -76,6 +115,14 @@ void add_db(CLI::App& app) {
     };
     add_one("url", "a URL that psql takes", url);
     add_one("tables", "tables and views with their numbers of rows", tables);
+
+    const auto retention = std::make_shared<RetainOptions>();
+    auto* verb = db->add_subcommand("retain", "remove the state of old runs, now");
+    verb->add_option("--home", retention->home)->capture_default_str();
+    verb->add_option("--keep", retention->keep, "how long ago the runs must have ended")
+        ->capture_default_str();
+    verb->add_flag("--dry-run", retention->dry_run, "only say what would go, and why not");
+    verb->callback([retention] { retain(*retention); });
 }
 
 }  // namespace sluice::cli

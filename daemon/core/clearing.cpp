@@ -153,6 +153,7 @@ void Scheduler::Impl::clear_instance(Run& run, Instance& instance, const Cause& 
     if (row.state == TaskState::none || row.state == TaskState::restarting) return;
     row.max_tries = row.try_number + run.task(row.key.task).retries;
     row.attempts_since_clear = 0;
+    if (row.starts > 0) turn_->checkpoints_dropped.push_back(row.key);
     row.lost_in_a_row = 0;
     if (holds_slots(row.state)) {
         // Its attempt is ended first; the slot stays taken until it has.
@@ -185,6 +186,8 @@ void Scheduler::Impl::reopen(Run& run, const Cause& cause) {
     change_run(run, RunState::queued, cause);
     if (run.row.type == RunType::scheduled) ++run.dag->open_automated;
     enqueue(run);
+    run.deadlines_fired.clear();
+    watch_deadlines(run);
 }
 
 Taken Scheduler::Impl::on(const ClearTasks& event) {

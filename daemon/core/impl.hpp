@@ -163,6 +163,14 @@ private:
     static void note_pace(Run& run, const TaskInstance& row);
     static void weigh(Plan& plan, const DagEntry& dag);
 
+    // callbacks.cpp: what must be told, and deadlines
+    void put_callbacks(
+        const Run& run, const Instance& instance, TaskState from, const Cause& cause
+    );
+    void put_run_callbacks(const Run& run);
+    void watch_deadlines(const Run& run);
+    void late(const Timer& timer);
+
     // runs.cpp: the life of a run
     Plan& plan_of(const DagPtr& dag, DagEntry& entry);
     Run& add_run(DagRun row, Plan& plan, DagEntry& entry);

@@ -58,7 +58,11 @@ Scheduler::Impl::Impl(const Settings& settings, const Snapshot& snapshot)
             ++backfill->running;
         else
             ++run->dag->running_runs;
+        watch_deadlines(*run);
     }
+    for (const auto& fired : snapshot.deadlines_fired)
+        if (Run* run = find_run(fired.key.run))
+            run->deadlines_fired.emplace_back(fired.key.task, fired.deadline);
     for (auto& dag : dags_) mark_dirty(*dag);
 }
 

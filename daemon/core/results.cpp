@@ -36,6 +36,7 @@ void Scheduler::Impl::take_result(Run& run, Instance& instance, const AttemptRes
     if (outcome.kind == OutcomeKind::failed || outcome.kind == OutcomeKind::lost)
         return fail_attempt(run, instance, result);
     for (const auto& xcom : result.xcoms) turn_->xcoms.push_back({row.key, xcom, now_});
+    if (result.checkpointed) turn_->checkpoints_dropped.push_back(row.key);
     for (const auto& output : result.outputs) turn_->outputs.push_back({result.key, output});
     if (!result.map_name.empty()) turn_->map_names.push_back({row.key, result.map_name});
     const bool skipped = outcome.kind == OutcomeKind::skipped;

@@ -71,6 +71,7 @@ Run& Scheduler::Impl::create_run(DagRun row, DagEntry& entry) {
     turn_->transitions.back().actor = run.row.triggering_user;
     if (run.row.type == RunType::scheduled) ++entry.open_automated;
     enqueue(run);
+    watch_deadlines(run);
     return run;
 }
 

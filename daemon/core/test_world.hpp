@@ -205,6 +205,7 @@ public:
         for (const auto& [id, row] : pools) result.pools.push_back(row);
         for (const auto& [key, row] : waits)
             if (!row.over && !is_finished(runs.at(key.run).state)) result.waits.push_back(row);
+        result.deadlines_fired = fired;
         return result;
     }
     /// kill -9 and a new start; `alive` attempts go on (a reload rather than a restart).
@@ -248,6 +249,11 @@ public:
         }
         for (const auto& row : turn.map_lengths) map_lengths[{row.run, row.map}] = row;
         for (const auto& row : turn.map_ranges) map_ranges.push_back(row);
+        for (const auto& due : turn.callbacks) {
+            callbacks.push_back(due);
+            if (due.callback.deadline >= 0) fired.push_back({due.key, due.callback.deadline});
+        }
+        for (const auto& key : turn.checkpoints_dropped) checkpoints_dropped.push_back(key);
         for (const auto& order : turn.expands) expands.push_back(order);
         for (const auto& order : turn.starts) REQUIRE(live.emplace(order.key, order).second);
         for (const auto& order : turn.cancels) cancels.push_back(order);
@@ -277,6 +283,9 @@ public:
     std::map<TaskKey, TaskInstance> instances;
     std::map<AttemptKey, AttemptOrder> live;
     std::vector<CancelOrder> cancels;
+    std::vector<CallbackDue> callbacks;
+    std::vector<DeadlineFired> fired;
+    std::vector<TaskKey> checkpoints_dropped;
     std::map<RequestId, Answer> answers;
     std::map<std::string, DagState> dags;
     std::map<BackfillId, Backfill> backfills;

@@ -12,12 +12,13 @@
 namespace sluice::core {
 
 struct Timer {
-    enum class Kind { dag, run_timeout, retry, deadline, poke };
+    enum class Kind { dag, run_timeout, retry, deadline, poke, late };
     Instant at;
     Kind kind{Kind::dag};
-    std::int32_t dag{};    // dag: its number
-    TaskKey key;           // else: the run, and of retry and deadline the instance
-    std::int32_t start{};  // deadline, poke: of which attempt; retry: after which
+    std::int32_t dag{};  // dag: its number
+    TaskKey key;         // else: the run, and of retry and deadline the instance
+    // deadline, poke: of which attempt; retry: after which; late: which deadline
+    std::int32_t start{};
 };
 
 class Timers {

@@ -47,6 +47,9 @@ void Scheduler::Impl::fire_timers() {
             case Timer::Kind::poke:
                 poke_due(*timer);
                 break;
+            case Timer::Kind::late:
+                late(*timer);
+                break;
         }
     }
 }
@@ -139,6 +142,7 @@ void Scheduler::Impl::change_run(Run& run, RunState to, const Cause& cause) {
     check_later(run);
     mark_dirty(*run.dag);
     if (is_finished(to)) note_end(run);
+    if (is_finished(to) && !run.plan->dag->callbacks.empty()) put_run_callbacks(run);
 }
 
 void Scheduler::Impl::change(Run& run, Instance& instance, TaskState to, const Cause& cause) {
@@ -167,6 +171,7 @@ void Scheduler::Impl::change(Run& run, Instance& instance, TaskState to, const C
     instance.has_row = true;
     family.note_row(key.map_index);
     if (key.map_index != unmapped) live_.push_back(key);
+    if (!run.task(key.task).callbacks.empty()) put_callbacks(run, instance, from, cause);
 }
 
 /// What the run and the tasks downstream know of the instance.

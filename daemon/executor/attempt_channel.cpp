@@ -130,7 +130,9 @@ Json AttemptChannel::call(const Json& request) {
         return {{"latest", is_latest_run(*order_.dag, *order_.run, order_.start_date)}};
     if (type == "checkpoint") {
         if (!services_.save_checkpoint) nothing("checkpoints");
-        services_.save_checkpoint(order_, request.at("state").dump());
+        services_.save_checkpoint(order_, redactor_.redact(request.at("state").dump()));
+        const std::lock_guard lock(mutex_);
+        checkpointed_ = true;
         return Json::object();
     }
     if (type == "run_facts") {
@@ -158,12 +160,7 @@ void AttemptChannel::send(const Json& notice) {
             redactor_.redact(notice.at("value").dump(-1, ' ', false, Json::error_handler_t::replace)
             );
         const std::string key = notice.at("key");
-        if (value.size() > limits::inline_value_bytes)
-            throw Error(
-                ErrorCode::limit,
-                "XCom \"" + key + "\" has " + std::to_string(value.size()) +
-                    " bytes; inline_value_bytes is " + std::to_string(limits::inline_value_bytes)
-            );
+        value = stored(key, std::move(value));
         const std::lock_guard lock(mutex_);
         std::erase_if(xcoms_, [&](const XcomValue& xcom) { return xcom.key == key; });
         xcoms_.push_back({key, std::move(value)});
@@ -178,6 +175,32 @@ void AttemptChannel::send(const Json& notice) {
     }
 }
 
+AttemptChannel::~AttemptChannel() {
+    for (const std::string& hash : held_) services_.artefacts->let_go(hash);
+}
+
+std::string AttemptChannel::stored(const std::string& key, std::string value) {
+    if (services_.artefacts == nullptr) {
+        if (value.size() <= limits::inline_value_bytes) return value;
+        throw Error(
+            ErrorCode::limit,
+            "XCom \"" + key + "\" has " + std::to_string(value.size()) +
+                " bytes; inline_value_bytes is " + std::to_string(limits::inline_value_bytes)
+        );
+    }
+    try {
+        value = services_.artefacts->spill(std::move(value));
+    } catch (const Error& error) {
+        throw Error(error.code(), "XCom \"" + key + "\": " + error.what());
+    }
+    if (const auto ref = reference_of(value)) {
+        const std::lock_guard lock(mutex_);
+        services_.artefacts->hold(ref->hash);
+        held_.push_back(ref->hash);
+    }
+    return value;
+}
+
 std::vector<XcomValue> AttemptChannel::take_xcoms() {
     const std::lock_guard lock(mutex_);
     return std::move(xcoms_);
@@ -186,6 +209,11 @@ std::vector<XcomValue> AttemptChannel::take_xcoms() {
 std::vector<OutputCommit> AttemptChannel::take_outputs() {
     const std::lock_guard lock(mutex_);
     return std::move(outputs_);
+}
+
+bool AttemptChannel::checkpointed() const {
+    const std::lock_guard lock(mutex_);
+    return checkpointed_;
 }
 
 Progress AttemptChannel::progress() const {

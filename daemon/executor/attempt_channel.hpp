@@ -28,6 +28,9 @@ public:
         const AttemptOrder& order, const Services& services, Redactor& redactor, TaskLog& log
     );
 
+    /// Lets go of its artefacts: their commit follows soon, or they are garbage.
+    ~AttemptChannel() override;
+
     /// connection, secret, partition, inputs, claim, latest, checkpoint. Throws Error.
     nlohmann::json call(const nlohmann::json& request) override;
     /// log, progress, xcom, output. Throws Error(limit) for a value that is too large.
@@ -36,7 +39,13 @@ public:
     /// What was pushed, secrets taken out: the last value of each key.
     [[nodiscard]] std::vector<XcomValue> take_xcoms();
     [[nodiscard]] std::vector<OutputCommit> take_outputs();
+    /// A checkpoint was written.
+    [[nodiscard]] bool checkpointed() const;
     [[nodiscard]] Progress progress() const;
+
+    /// The value of an XCom as it goes into a row: itself, or a reference to the artefact it has
+    /// become. Throws Error(limit).
+    std::string stored(const std::string& key, std::string value);
 
 private:
     const AttemptOrder& order_;
@@ -47,6 +56,8 @@ private:
     std::vector<XcomValue> xcoms_;
     std::vector<OutputCommit> outputs_;
     Progress progress_;
+    bool checkpointed_{false};
+    std::vector<std::string> held_;  // hashes of artefacts
 };
 
 /// Looks a connection up and makes its password unprintable. Throws Error(not_found) that says how

@@ -38,17 +38,23 @@ std::string bounded(std::string text) {
     return text.substr(0, keep) + "...";
 }
 
-std::vector<XcomValue> kept_xcoms(const AttemptOrder& order, std::vector<XcomValue> xcoms) {
+std::vector<XcomValue> kept_xcoms(
+    const AttemptOrder& order, std::vector<XcomValue> xcoms, Artefacts* artefacts
+) {
     const Task& task = order.dag->tasks[static_cast<std::size_t>(order.key.task.task)];
     const auto is_return = [](const XcomValue& xcom) { return xcom.key == "return_value"; };
     if (!task.do_xcom_push) std::erase_if(xcoms, is_return);
     if (!task.multiple_outputs) return xcoms;
     const auto returned = std::ranges::find_if(xcoms, is_return);
     if (returned == xcoms.end()) return xcoms;
-    const Json value = Json::parse(returned->value);
+    const Json value =
+        Json::parse(artefacts == nullptr ? returned->value : artefacts->resolve(returned->value));
     if (!value.is_object()) return xcoms;
-    for (const auto& [key, part] : value.items())
-        if (key != "return_value") xcoms.push_back({key, part.dump()});
+    for (const auto& [key, part] : value.items()) {
+        if (key == "return_value") continue;
+        std::string text = part.dump();
+        xcoms.push_back({key, artefacts == nullptr ? text : artefacts->spill(std::move(text))});
+    }
     return xcoms;
 }
 

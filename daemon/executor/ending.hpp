@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/artefacts.hpp"
 #include "executor/executor.hpp"
 #include "executor/task_log.hpp"
 
@@ -17,6 +18,7 @@ struct Ending {
     std::vector<XcomValue> xcoms;
     std::vector<OutputCommit> outputs;
     std::string rendered;
+    bool checkpointed{false};
 };
 
 /// The outcome of an attempt that was cancelled before its work was done.
@@ -24,8 +26,11 @@ struct Ending {
 Outcome cancelled_outcome(
     CancelReason reason, const AttemptOrder& order, const std::optional<Outcome>& own
 );
-/// What the task says of its XComs: do_xcom_push and multiple_outputs.
-std::vector<XcomValue> kept_xcoms(const AttemptOrder& order, std::vector<XcomValue> xcoms);
+/// What the task says of its XComs: do_xcom_push and multiple_outputs. `artefacts` may be null.
+/// Throws Error when a part cannot be stored.
+std::vector<XcomValue> kept_xcoms(
+    const AttemptOrder& order, std::vector<XcomValue> xcoms, Artefacts* artefacts
+);
 /// Writes how it ended into the log, and closes it.
 void note_end(const Outcome& outcome, TaskLog& log);
 /// Cut to the limit of error texts, at a character.

@@ -27,6 +27,12 @@ LocalExecutor::Impl::Impl(
     const int ended = task::end_instance(settings_.instance, std::chrono::seconds{2});
     if (ended != 0) spdlog::warn("{} processes of an earlier daemon were ended", ended);
     remove_scratch();
+    std::string how;
+    memory_groups_ = task::MemoryGroups::detect(settings_.instance, how);
+    spawner_.limit_memory_by(memory_groups_.get());
+    spdlog::info(
+        "memory limits of tasks: {}{}", memory_groups_ ? "" : "watched every 50 ms, as ", how
+    );
 }
 
 void LocalExecutor::Impl::start(std::vector<AttemptOrder> orders) {

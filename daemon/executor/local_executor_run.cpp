@@ -128,17 +128,16 @@ void LocalExecutor::Impl::run_with(const AttemptPtr& attempt, const task::Operat
         Prepared prepared =
             prepare(attempt->order, *op, schemas_.at(op->name), settings_, services_, redactor);
         ending.rendered = std::move(prepared.rendered);
-        switch (op->traits.isolation) {
-            case Isolation::inline_:
-                return run_inline(attempt, *op, std::move(prepared.job), channel);
-            case Isolation::process:
-                return run_worker(attempt, prepared.job, channel, log);
-        }
-        unreachable();
+        ending.checkpointed = prepared.job.checkpoint != "null";
+        Outcome outcome = op->traits.isolation == Isolation::inline_
+                              ? run_inline(attempt, *op, std::move(prepared.job), channel)
+                              : run_worker(attempt, prepared.job, channel, log);
+        ending.xcoms = kept_xcoms(attempt->order, channel.take_xcoms(), services_.artefacts);
+        return outcome;
     });
     ending.outcome->message = bounded(redactor.redact(ending.outcome->message));
-    ending.xcoms = channel.take_xcoms();
     ending.outputs = channel.take_outputs();
+    ending.checkpointed = ending.checkpointed || channel.checkpointed();
     finish(attempt, std::move(ending), &log);
 }
 
@@ -165,6 +164,7 @@ void LocalExecutor::Impl::finish(const AttemptPtr& attempt, Ending ending, TaskL
     AttemptResult result;
     result.key = order.key;
     result.rendered = std::move(ending.rendered);
+    result.checkpointed = ending.checkpointed;
     {
         const std::lock_guard lock(attempt->mutex);
         // Work that was done before the cancel arrived counts.
@@ -178,7 +178,7 @@ void LocalExecutor::Impl::finish(const AttemptPtr& attempt, Ending ending, TaskL
     if (log != nullptr) note_end(result.outcome, *log);
     if (result.outcome.kind == OutcomeKind::success) {
         result.outputs = std::move(ending.outputs);
-        result.xcoms = kept_xcoms(order, std::move(ending.xcoms));
+        result.xcoms = std::move(ending.xcoms);
     }
     result.end_date = SystemClock().now();
     {

@@ -96,9 +96,11 @@ RenderContext render_context(
     } else if (info.data_interval) {
         context.partition_key = format_date(info.data_interval->start);
     }
-    context.params = param_values(*order.dag, &task, order.run->conf);
-    context.conf = order.run->conf;
+    context.conf = services.artefacts != nullptr ? services.artefacts->resolve(order.run->conf)
+                                                 : order.run->conf;
+    context.params = param_values(*order.dag, &task, context.conf);
     context.test_mode = info.test_mode;
+    context.exception = order.exception;
     return context;
 }
 
@@ -163,15 +165,24 @@ void add_secrets(task::Job& job, const Json& params, const Services& services, R
     }
 }
 
-/// As stored and shown: placeholders and secret values masked, long values cut.
-std::string rendered_fields(Json params, const Redactor& redactor) {
+/// A field that has no place in a row: in an artefact, or cut.
+Json put_aside(const std::string& text, Artefacts* artefacts) {
+    if (artefacts != nullptr && text.size() <= limits::artefact_bytes)
+        return Json::parse(artefacts->spill(text));
+    const auto limit = artefacts == nullptr ? limits::inline_value_bytes : limits::artefact_bytes;
+    return text.substr(0, 1'024) + " ... [" + std::to_string(text.size()) +
+           " bytes: " + (artefacts == nullptr ? "inline_value_bytes" : "artefact_bytes") + " is " +
+           std::to_string(limit) + ']';
+}
+
+/// As stored and shown: placeholders and secret values masked, long values put aside.
+std::string rendered_fields(Json params, const Redactor& redactor, Artefacts* artefacts) {
     mask_secrets(params);
     for (auto& [key, value] : params.items()) {
-        const std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-        if (text.size() > limits::inline_value_bytes)
-            value = text.substr(0, 1'024) + " ... [" + std::to_string(text.size()) +
-                    " bytes: inline_value_bytes is " + std::to_string(limits::inline_value_bytes) +
-                    ']';
+        const std::string text =
+            redactor.redact(value.dump(-1, ' ', false, Json::error_handler_t::replace));
+        if (text.size() > limits::inline_value_bytes || !references_in(text).empty())
+            value = put_aside(text, artefacts);
     }
     return redactor.redact(params.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
@@ -236,8 +247,10 @@ Prepared prepare(
     job.params = params.dump();
     add_secrets(job, params, services, redactor);
     add_connections(job, order, params, services, redactor);
-    if (services.load_checkpoint) job.checkpoint = services.load_checkpoint(order);
-    out.rendered = rendered_fields(params, redactor);
+    // A first attempt finds none; it need not ask.
+    if (services.load_checkpoint && order.key.start > 1)
+        job.checkpoint = services.load_checkpoint(order);
+    out.rendered = rendered_fields(params, redactor, services.artefacts);
     return out;
 }
 

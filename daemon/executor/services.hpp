@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/artefacts.hpp"
 #include "base/secret.hpp"
 #include "model/attempt.hpp"
 #include "model/dag.hpp"
@@ -31,7 +32,8 @@ struct Services {
     std::function<std::optional<task::Connection>(const std::string& conn_id)> connection;
     std::function<std::optional<Secret>(const std::string& name)> secret;
     std::function<std::optional<std::string>(const std::string& name)> variable;
-    /// All values a task of the same run has pushed (not mapped ones): key -> JSON text.
+    /// All values a task of the same run has pushed (not mapped ones): key -> JSON text, artefacts
+    /// resolved.
     std::function<
         std::map<std::string, std::string>(const AttemptOrder&, const std::string& task_id)>
         xcoms;
@@ -41,6 +43,8 @@ struct Services {
     std::function<std::vector<task::InputSlice>(const AttemptOrder&, const task::InputQuery&)>
         inputs;
     std::function<task::OutputClaim(const AttemptOrder&, const ClaimRequest&)> claim;
+    /// Where values over the inline limit go; null = they are refused.
+    Artefacts* artefacts{nullptr};
     /// JSON text; "null" = none.
     std::function<std::string(const AttemptOrder&)> load_checkpoint;
     std::function<void(const AttemptOrder&, const std::string& state)> save_checkpoint;

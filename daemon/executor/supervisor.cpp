@@ -18,6 +18,7 @@
 #include "executor/frames.hpp"
 #include "task/child.hpp"
 #include "task/lines.hpp"
+#include "task/memory_group.hpp"
 #include "task/operator.hpp"
 
 namespace sluice::executor {
@@ -63,6 +64,7 @@ public:
             watch_memory(child);
             keep_deadlines(child);
         }
+        look_at_group(child);
         const task::ChildExit exit = child.reap();
         drain();
         return settle(exit);
@@ -81,6 +83,10 @@ private:
         command.stderr_fd = err.write.get();
         command.extra_fd = theirs.get();
         task::Child child = owner_.spawner_.spawn(command);
+        if (const task::MemoryGroups* groups = owner_.spawner_.memory_groups()) {
+            group_ = groups->make(job_.resources.memory_bytes);
+            if (group_ && !group_->add(child.pid())) group_.reset();
+        }
         socket_ = std::move(mine);
         stdout_ = std::move(out.read);
         stderr_ = std::move(err.read);
@@ -185,9 +191,20 @@ private:
         const auto now = Clock::now();
         if (now < next_look_ || over_memory_) return;
         next_look_ = now + memory_tick;
+        look_at_group(child);
         const std::int64_t used = task::resident_bytes(child.pid());
         peak_bytes_ = std::max(peak_bytes_, used);
         if (used <= task::memory_ceiling(job_.resources.memory_bytes)) return;
+        over_memory_ = true;
+        child.signal_group(SIGKILL);
+    }
+
+    /// The kernel ends one process of the tree; the others go with it. What it does not enforce
+    /// (some containers only pretend to) is watched all the same.
+    void look_at_group(const task::Child& child) {
+        if (over_memory_ || !group_) return;
+        peak_bytes_ = std::max(peak_bytes_, group_->peak_bytes());
+        if (group_->killed() == 0) return;
         over_memory_ = true;
         child.signal_group(SIGKILL);
     }
@@ -254,6 +271,7 @@ private:
     const task::Job& job_;
     task::LineSplitter out_lines_;
     task::LineSplitter err_lines_;
+    std::unique_ptr<task::MemoryGroup> group_;
     task::Fd socket_;
     task::Fd stdout_;
     task::Fd stderr_;

@@ -85,6 +85,18 @@ Outcome talk(task::TaskContext& ctx, const Json& params) {
     return task::success();
 }
 
+/// Killed after its checkpoint, unless an attempt before it left one.
+Outcome resume(task::TaskContext& ctx, const Json&) {
+    const Json before = ctx.previous_checkpoint();
+    if (!before.is_null()) {
+        ctx.xcom("return_value", before);
+        return task::success();
+    }
+    ctx.checkpoint({{"rows_done", 41}});
+    ::raise(SIGKILL);
+    return task::success();
+}
+
 Outcome polite(task::TaskContext& ctx, const Json& params) {
     std::atomic<bool> cancelled{false};
     ctx.on_cancel([&] {
@@ -107,13 +119,15 @@ task::CheckResult checked(const task::CheckInput& input) {
 }
 
 std::vector<task::Operator> worker_operators() {
-    std::vector<task::Operator> table(3);
+    std::vector<task::Operator> table(4);
     table[0].name = "crash";
     table[0].run = crash;
     table[1].name = "polite";
     table[1].run = polite;
-    table[2].name = "talk";
-    table[2].run = talk;
+    table[2].name = "resume";
+    table[2].run = resume;
+    table[3].name = "talk";
+    table[3].run = talk;
     for (auto& op : table) {
         op.schema = R"({"type":"object","additionalProperties":true})";
         op.traits.isolation = Isolation::process;
@@ -157,6 +171,7 @@ public:
         services.save_checkpoint = [this](const AttemptOrder&, const std::string& state) {
             checkpoint = state;
         };
+        services.load_checkpoint = [this](const AttemptOrder&) { return checkpoint; };
         executor = std::make_unique<LocalExecutor>(
             settings,
             services,
@@ -200,7 +215,7 @@ public:
     std::string pid_file() const { return folder.path + "/pid"; }
 
     TestFolder folder;
-    std::string checkpoint;
+    std::string checkpoint{"null"};
 
 private:
     std::vector<task::Operator> operators_;
@@ -245,6 +260,23 @@ TEST_CASE("frames that are not ours are refused", "[frames]") {
     REQUIRE_THROWS_WITH(
         encode_message({{"t", std::string(65 << 20, 'x')}}), Catch::Contains("message_bytes")
     );
+}
+
+TEST_CASE("what a killed worker had checkpointed is given to the next attempt", "[worker]") {
+    Workers workers;
+    AttemptOrder order = test_order("resume");
+    const AttemptResult killed = workers.run(order);
+    REQUIRE(killed.outcome.kind == OutcomeKind::failed);
+    REQUIRE(killed.outcome.error_class == ErrorClass::resource);
+    REQUIRE(killed.checkpointed);
+    REQUIRE(workers.checkpoint == R"({"rows_done":41})");
+    workers.executor->acknowledge(order.key);
+    order.key.start = 2;
+    order.try_number = 2;
+    const AttemptResult resumed = workers.run(order);
+    REQUIRE(resumed.outcome.kind == OutcomeKind::success);
+    REQUIRE(resumed.xcoms.at(0).value == R"({"rows_done":41})");
+    REQUIRE(resumed.checkpointed);
 }
 
 TEST_CASE("a worker runs an operator: log, values, outputs, checkpoint, secrets", "[worker]") {

@@ -25,6 +25,7 @@ struct AttemptOrder {
     Instant start_date;
     std::optional<Instant> deadline;  // of this poke: its start + execution_timeout
     std::optional<PokeInfo> poke;     // the task has waited before
+    std::string exception;            // of a callback: why it is due
 };
 
 /// An order to find out how many instances a mapping has: its templates are rendered, the items
@@ -92,8 +93,9 @@ struct AttemptResult {
     Outcome outcome;
     std::vector<XcomValue> xcoms;
     std::vector<OutputCommit> outputs;
-    std::string rendered;  // JSON object of the rendered parameters, secrets masked; "" = none
-    std::string map_name;  // the rendered map_index_template; "" = none
+    std::string rendered;      // JSON object of the rendered parameters, secrets masked; "" = none
+    std::string map_name;      // the rendered map_index_template; "" = none
+    bool checkpointed{false};  // it left a checkpoint, or found one
 };
 
 }  // namespace sluice

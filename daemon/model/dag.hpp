@@ -82,6 +82,27 @@ struct RetryRule {
     std::optional<Duration> delay;  // none = the task's own
 };
 
+/// When a callback is due. `deadline` is of a deadline, whose number says which.
+enum class CallbackOn : std::uint8_t { execute, success, failure, retry, skipped, deadline };
+std::string_view name(CallbackOn on);
+std::optional<CallbackOn> callback_on_of(std::string_view name);
+
+/// Something to tell the world: an operator and its parameters, templates unrendered.
+struct Callback {
+    CallbackOn on{CallbackOn::failure};
+    std::string kind;  // http, shell, email
+    std::string with;  // canonical JSON object
+    int deadline{-1};  // its number among the deadlines of the task or DAG
+};
+
+enum class DeadlineFrom : std::uint8_t { queued_at, logical_date, fixed };
+/// A time at which a run or a task should have ended; its callbacks are due when it has not.
+struct Deadline {
+    DeadlineFrom from{DeadlineFrom::queued_at};
+    Duration interval{};
+    std::optional<Instant> at;  // fixed
+};
+
 struct Task {
     std::string id;     // full id: "group.task"
     std::string group;  // "" or the full id of the group
@@ -132,6 +153,8 @@ struct Task {
     std::string doc_md;
     std::string owner;
     std::string params{"{}"};  // task params over the DAG's
+    std::vector<Callback> callbacks;
+    std::vector<Deadline> deadlines;
 };
 
 struct TaskGroup {
@@ -184,7 +207,9 @@ struct Dag {
     std::optional<int> max_active_tasks_per_dag;
     std::optional<Duration> dagrun_timeout;
     bool fail_fast{false};
-    int max_consecutive_failed_dag_runs{0};      // 0 = no limit
+    int max_consecutive_failed_dag_runs{0};  // 0 = no limit
+    std::vector<Callback> callbacks;
+    std::vector<Deadline> deadlines;
     std::string params{"{}"};                    // {name: JSON Schema with default}, canonical
     std::map<std::string, std::string> schemas;  // SQL schema -> conn_id
     std::string lake{"lake"};

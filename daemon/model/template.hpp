@@ -52,6 +52,7 @@ struct RenderContext {
     std::string params{"{}"};           // DAG params, then task params, then the run's conf
     std::string conf{"{}"};             // of the run
     bool test_mode{false};
+    std::string exception;  // of a callback: the error that made it due; "" = none
     std::map<std::string, std::map<std::string, std::string>> xcoms;  // task id -> key -> JSON
     std::map<std::string, std::string> variables;
     std::map<std::string, RenderConnection> connections;

@@ -18,7 +18,6 @@ namespace {
 /// Airflow's names whose content comes with a later version of Sluice.
 bool is_not_yet(const std::string& name) {
     constexpr std::string_view names[] = {
-        "exception",
         "prev_data_interval_start_success",
         "prev_data_interval_end_success",
         "prev_start_date_success",
@@ -81,6 +80,7 @@ std::vector<std::string> Names::root_names() const {
         "start_date",
         "run_id",
         "partition_key",
+        "exception",
         "test_mode",
         "task_instance_key_str",
         "dag",
@@ -137,6 +137,7 @@ Value Names::root(const std::string& name) const {
     if (name == "start_date") return time_or_null(context_.start_date);
     if (name == "run_id") return text(context_.run_id);
     if (name == "partition_key") return text(context_.partition_key);
+    if (name == "exception") return sampling() ? Value{Any{}} : text(context_.exception);
     if (name == "test_mode") return Value{context_.test_mode};
     if (name == "task_instance_key_str") {
         return text(fmt::format(

@@ -162,6 +162,22 @@ struct Answer {
     std::vector<BackfillDate> dates;
 };
 
+/// A callback that has come due, as a row of the outbox: delivered after the commit, at least once.
+struct CallbackDue {
+    TaskKey key;  // task = no_task: of the run
+    int start{};  // the attempt
+    int try_number{};
+    Callback callback;
+    std::string reason;  // why the run or the attempt failed
+    Instant at;
+};
+
+/// A deadline's callbacks are made due once: what a restart must know of an open run.
+struct DeadlineFired {
+    TaskKey key;
+    int deadline{};
+};
+
 struct CancelOrder {
     AttemptKey key;
     CancelReason reason{CancelReason::user};
@@ -190,7 +206,9 @@ struct Turn {
     std::vector<MapLength> map_lengths;
     std::vector<MapRange> map_ranges;
     std::vector<MapName> map_names;
-    std::vector<WaitRow> waits;  // upsert, or their end
+    std::vector<WaitRow> waits;                // upsert, or their end
+    std::vector<TaskKey> checkpoints_dropped;  // the next attempt begins without one
+    std::vector<CallbackDue> callbacks;
     // carried out after the commit
     std::vector<AttemptOrder> starts;
     std::vector<CancelOrder> cancels;
@@ -205,7 +223,7 @@ struct Turn {
             backfills.empty() && backfill_dates.empty() && dags.empty() && pools.empty() &&
             pools_removed.empty() && audits.empty() && branches.empty() && endings.empty() &&
             failures.empty() && map_lengths.empty() && map_ranges.empty() && map_names.empty() &&
-            waits.empty()
+            waits.empty() && checkpoints_dropped.empty() && callbacks.empty()
         );
     }
     void clear() { *this = Turn{}; }
@@ -243,10 +261,11 @@ struct Snapshot {
     std::vector<DagState> dags;
     std::vector<DagPtr> versions;  // current versions, and those of open runs
     std::vector<DagRun> open_runs;
-    std::vector<TaskInstance> instances;  // of the open runs, rows that exist
-    std::vector<MapLength> map_lengths;   // of the open runs
-    std::vector<MapRange> map_ranges;     // of the open runs, by seq
-    std::vector<Backfill> backfills;      // not completed
+    std::vector<TaskInstance> instances;         // of the open runs, rows that exist
+    std::vector<MapLength> map_lengths;          // of the open runs
+    std::vector<MapRange> map_ranges;            // of the open runs, by seq
+    std::vector<DeadlineFired> deadlines_fired;  // of open runs
+    std::vector<Backfill> backfills;             // not completed
     std::vector<Pool> pools;
     std::vector<BranchChoice> branches;  // of the open runs
     std::vector<RunEnding> endings;

@@ -25,6 +25,8 @@ namespace sluice::runtime {
 struct Settings {
     core::Settings core;
     bool dags_are_paused_at_creation{true};
+    /// Called on the loop's thread after a commit that made callbacks due; must return at once.
+    std::function<void()> callbacks_due{};
 };
 
 /// Figures of the loop since start, for /metrics and health.

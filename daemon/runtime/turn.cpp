@@ -131,6 +131,7 @@ void Runtime::Impl::carry_out(Turn& turn, std::vector<Pending>& pending) {
     for (const auto& item : pending)
         if (const auto* ended = std::get_if<core::AttemptEnded>(&item.event))
             executor_.acknowledge(ended->result.key);
+    if (!turn.callbacks.empty() && settings_.callbacks_due) settings_.callbacks_due();
     answer(turn, pending);
     publish(turn);
 }

@@ -57,6 +57,12 @@ struct Draft {
     std::map<std::string, DraftGroup> groups{};
     bool operators_known{true};                // else who writes what is not known either
     std::map<std::string, std::string> ids{};  // full id -> pointer
+    struct CallbackUse {
+        std::string kind;
+        std::string pointer;  // of its parameters
+        nlohmann::json with;
+    };
+    std::vector<CallbackUse> callbacks{};
 };
 
 // The steps, in order. Each notes its problems and goes on.
@@ -81,6 +87,17 @@ void refuse_not_yet_deep(
     const std::string& pointer,
     Problems& problems
 );
+/// The keys on_..._callback and deadlines of a task or of the DAG.
+void read_callbacks(
+    Draft& draft,
+    const nlohmann::json& owner,
+    const std::string& pointer,
+    std::vector<Callback>& callbacks,
+    std::vector<Deadline>& deadlines
+);
+/// The parameters of every callback, held to the schema of its operator.
+void check_callbacks(Draft& draft);
+
 /// Checks against a part of the language and adds what is wrong.
 bool check_language(
     const nlohmann::json& value,

@@ -33,9 +33,9 @@ constexpr const char* top_level = R"json({
     "dagrun_timeout": {"$ref": "#/definitions/duration", "description": "A run that takes longer fails."},
     "max_consecutive_failed_dag_runs": {"type": "integer", "minimum": 0, "default": 0, "x-not-yet": true, "description": "Pause the DAG after so many failures in a row; 0 = never."},
     "fail_fast": {"type": "boolean", "default": false, "x-not-yet": true, "description": "The first failed task ends the run."},
-    "deadlines": {"$ref": "#/definitions/deadlines", "x-not-yet": true, "description": "When to complain about a late run."},
-    "on_success_callback": {"$ref": "#/definitions/callbacks", "x-not-yet": true, "description": "Done when a run succeeds."},
-    "on_failure_callback": {"$ref": "#/definitions/callbacks", "x-not-yet": true, "description": "Done when a run fails."},
+    "deadlines": {"$ref": "#/definitions/deadlines", "description": "When to complain about a late run."},
+    "on_success_callback": {"$ref": "#/definitions/callbacks", "description": "Done when a run succeeds."},
+    "on_failure_callback": {"$ref": "#/definitions/callbacks", "description": "Done when a run fails."},
     "default_args": {"$ref": "#/definitions/default_args", "description": "Task keys for all tasks; a task's own key wins, then its group's, then these."},
     "params": {"$ref": "#/definitions/params", "description": "What a trigger may set: {name: JSON Schema with `default`, or a plain value}."},
     "schemas": {"type": "object", "propertyNames": {"pattern": "^[a-z_][a-z0-9_]*$"}, "additionalProperties": {"type": "string", "minLength": 1}, "default": {}, "description": "{SQL schema: conn_id}: the warehouse schemas this DAG reads or writes."},
@@ -49,10 +49,16 @@ constexpr const char* top_level = R"json({
     "time": {"type": "string", "format": "date-time", "description": "ISO 8601; without offset in the DAG's timezone."},
     "size": {"type": "string", "format": "size", "description": "\"512MiB\", \"2GB\"."},
     "names": {"oneOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string", "minLength": 1}}], "description": "One string or a list of strings."},
-    "callbacks": {"type": "array", "items": {"type": "object", "minProperties": 1, "maxProperties": 1, "properties": {"http": {"type": "object"}, "shell": {"type": "object"}, "email": {"type": "object"}}, "additionalProperties": false}},
+    "callbacks": {"type": "array", "items": {"type": "object", "minProperties": 1, "maxProperties": 1, "properties": {
+      "http": {"type": "object", "description": "The `with` of the operator http; its Idempotency-Key is the same at every delivery."},
+      "shell": {"type": "object", "description": "The `with` of the operator shell."},
+      "email": {"type": "object", "description": "The `with` of the operator email; its Message-ID is the same at every delivery."}}, "additionalProperties": false},
+      "description": "[{http | shell | email: that operator's `with`}]: delivered at least once, repeated until it succeeds, never changes a state. Templates know the run, and `exception`, the reason of a failure."},
     "deadlines": {"type": "array", "items": {"type": "object", "required": ["reference", "interval"], "additionalProperties": false, "properties": {
-      "reference": {"enum": ["dagrun_queued_at", "dagrun_logical_date", "fixed_datetime", "average_runtime"]},
-      "interval": {"$ref": "#/definitions/duration"}, "at": {"$ref": "#/definitions/time"}, "callback": {"$ref": "#/definitions/callbacks"}}}},
+      "reference": {"enum": ["dagrun_queued_at", "dagrun_logical_date", "fixed_datetime", "average_runtime"], "x-not-yet": ["average_runtime"], "description": "From when on the time is counted."},
+      "interval": {"$ref": "#/definitions/duration", "description": "How long after it; may be negative."},
+      "at": {"$ref": "#/definitions/time", "description": "The time of fixed_datetime."},
+      "callback": {"$ref": "#/definitions/callbacks", "description": "Done once if the run, or the task, has not ended by then."}}}},
     "params": {"type": "object", "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}},
 )json";
 
@@ -102,7 +108,7 @@ constexpr const char* tasks = R"json(
       "retry_policy": {"type": "array", "items": {"type": "object", "required": ["error_class", "action"], "additionalProperties": false, "properties": {
         "error_class": {"enum": ["transient", "rate_limited", "auth", "schema", "data_quality", "resource", "permanent"], "description": "The class that operators give their errors."}, "action": {"enum": ["retry", "fail"], "description": "Try again while retries last, or fail at once."}, "delay": {"$ref": "#/definitions/duration", "description": "Instead of retry_delay; what a server asks for goes before."}}}, "description": "What to do by class of error, in order; the first rule of the class decides. Without one, transient, rate_limited and resource are retried."},
       "execution_timeout": {"$ref": "#/definitions/duration", "description": "An attempt that takes longer fails."},
-      "deadlines": {"$ref": "#/definitions/deadlines", "x-not-yet": true, "description": "As for the DAG."},
+      "deadlines": {"$ref": "#/definitions/deadlines", "description": "As for the DAG."},
       "params": {"$ref": "#/definitions/params", "description": "Over the DAG's params."},
       "description": {"type": "string", "description": "One line for lists."},
       "doc_md": {"type": "string", "description": "Documentation in Markdown."},
@@ -133,11 +139,11 @@ constexpr const char* tasks = R"json(
       "attest": {"type": "string", "minLength": 1, "description": "The reason to trust declared classes of columns that Sluice cannot trace."},
       "do_xcom_push": {"type": "boolean", "default": true, "description": "Keep the result as XCom."},
       "multiple_outputs": {"type": "boolean", "default": false, "description": "An object as result becomes one XCom for each key."},
-      "on_execute_callback": {"$ref": "#/definitions/callbacks", "x-not-yet": true, "description": "Done when an attempt starts."},
-      "on_success_callback": {"$ref": "#/definitions/callbacks", "x-not-yet": true, "description": "Done when it succeeds."},
-      "on_failure_callback": {"$ref": "#/definitions/callbacks", "x-not-yet": true, "description": "Done when it fails."},
-      "on_retry_callback": {"$ref": "#/definitions/callbacks", "x-not-yet": true, "description": "Done when it will be repeated."},
-      "on_skipped_callback": {"$ref": "#/definitions/callbacks", "x-not-yet": true, "description": "Done when it is skipped."}
+      "on_execute_callback": {"$ref": "#/definitions/callbacks", "description": "Done when an attempt starts."},
+      "on_success_callback": {"$ref": "#/definitions/callbacks", "description": "Done when it succeeds."},
+      "on_failure_callback": {"$ref": "#/definitions/callbacks", "description": "Done when it fails."},
+      "on_retry_callback": {"$ref": "#/definitions/callbacks", "description": "Done when it will be repeated."},
+      "on_skipped_callback": {"$ref": "#/definitions/callbacks", "description": "Done when it is skipped."}
     }},
     "group": {"x-title": "Groups", "type": "object", "required": ["group_id", "tasks"], "additionalProperties": false, "properties": {
       "group_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "description": "Name of the group; groups nest, the full id has all names with dots."},

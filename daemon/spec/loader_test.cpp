@@ -163,7 +163,6 @@ TEST_CASE(
         R"("depends_on_past": true)",
         R"("is_setup": true)",
         R"("expand": {"x": [1]})",
-        R"("on_failure_callback": [])",
         R"("inlets": "raw.x")",
         R"("map_index_template": "x")"
     );

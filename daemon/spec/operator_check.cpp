@@ -273,6 +273,7 @@ void check_operators(Draft& draft) {
         check_with(draft, *info, schemas.of(*info), i, scope);
     }
     check_policy_there(draft);
+    check_callbacks(draft);
 }
 
 }  // namespace sluice::spec

@@ -129,6 +129,7 @@ Task read_task_keys(Draft& draft, const json& merged, const std::string& pointer
     task.description = fields.string("description").value_or("");
     task.doc_md = fields.string("doc_md").value_or("");
     task.owner = fields.string("owner").value_or(draft.dag.owner);
+    read_callbacks(draft, merged, pointer, task.callbacks, task.deadlines);
     const bool scheduled = draft.dag.schedule.kind != ScheduleKind::none;
     task.params =
         read_params(fields.object("params"), fields.pointer("params"), scheduled, draft.problems);

@@ -227,6 +227,7 @@ void read_top_level(Draft& draft) {
         }
     }
     read_policy(draft, fields);
+    read_callbacks(draft, draft.root, "", dag.callbacks, dag.deadlines);
     const bool scheduled = dag.schedule.kind != ScheduleKind::none;
     dag.params = read_params(fields.object("params"), "/params", scheduled, draft.problems);
 }

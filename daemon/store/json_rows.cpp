@@ -4,6 +4,8 @@
 #include <optional>
 #include <string_view>
 
+#include "base/artefacts.hpp"
+
 namespace sluice::store {
 namespace {
 
@@ -330,10 +332,72 @@ void write_waits(const std::vector<WaitRow>& waits, Writer& w) {
     w.end_list();
 }
 
+void write_checkpoints_dropped(const std::vector<TaskKey>& keys, Writer& w) {
+    if (keys.empty()) return;
+    w.begin_list("x_checkpoints_dropped");
+    for (const TaskKey& key : keys) {
+        w.begin_object();
+        w.task(key);
+        w.end_object();
+    }
+    w.end_list();
+}
+
+void write_callbacks(const std::vector<CallbackDue>& callbacks, Writer& w) {
+    if (callbacks.empty()) return;
+    w.begin_list("x_outbox");
+    for (const CallbackDue& due : callbacks) {
+        w.begin_object();
+        w.task(due.key);
+        w.field("kind", due.callback.kind);
+        w.field("event", std::string(name(due.callback.on)));
+        w.field("deadline", due.callback.deadline);
+        w.begin_object("payload");
+        w.field("start", due.start);
+        w.field("try_number", due.try_number);
+        w.field("reason", due.reason);
+        w.json("with", due.callback.with);
+        w.end_object();
+        w.end_object();
+    }
+    w.end_list();
+}
+
+/// What the turn's values refer to, counted for their runs.
+std::vector<std::pair<RunKey, ArtefactRef>> artefacts_of(const Turn& turn) {
+    std::vector<std::pair<RunKey, ArtefactRef>> found;
+    const auto look = [&](RunKey run, const std::string& text) {
+        for (ArtefactRef& ref : references_in(text)) found.emplace_back(run, std::move(ref));
+    };
+    for (const XcomWrite& xcom : turn.xcoms) look(xcom.key.run, xcom.value.value);
+    for (const RenderedWrite& row : turn.rendered) look(row.key.task.run, row.fields);
+    for (const RunChange& change : turn.runs)
+        if (change.row == RowIs::fresh && change.run.conf.size() > 2)
+            look(change.run.key, change.run.conf);
+    return found;
+}
+
+void write_artefacts(const std::vector<std::pair<RunKey, ArtefactRef>>& artefacts, Writer& w) {
+    if (artefacts.empty()) return;
+    w.begin_list("x_artefacts");
+    for (const auto& [run, ref] : artefacts) {
+        w.begin_object();
+        w.field("run_key", run.value);
+        w.field("hash", ref.hash);
+        w.field("bytes", ref.bytes);
+        w.field("items", ref.items);
+        w.field("type", ref.type);
+        w.end_object();
+    }
+    w.end_list();
+}
+
 }  // namespace
 
 std::string extra_rows(const Turn& turn) {
+    const auto artefacts = artefacts_of(turn);
     const bool rare =
+        !artefacts.empty() || !turn.checkpoints_dropped.empty() || !turn.callbacks.empty() ||
         !(turn.outputs.empty() && turn.backfills.empty() && turn.backfill_dates.empty() &&
           turn.dags.empty() && turn.pools.empty() && turn.pools_removed.empty() &&
           turn.audits.empty() && turn.waits.empty() && !has_past(turn));
@@ -352,6 +416,9 @@ std::string extra_rows(const Turn& turn) {
         write_audits(turn.audits, w);
         if (has_past(turn)) write_past(turn, w);
         write_waits(turn.waits, w);
+        write_artefacts(artefacts, w);
+        write_checkpoints_dropped(turn.checkpoints_dropped, w);
+        write_callbacks(turn.callbacks, w);
         w.end_object();
     }
     w.end_object();

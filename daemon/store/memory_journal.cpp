@@ -116,6 +116,7 @@ void MemoryJournal::apply(const Turn& turn) {
         else
             waits_[wait.key] = wait;
     }
+    callbacks_.insert(callbacks_.end(), turn.callbacks.begin(), turn.callbacks.end());
     audits_.insert(audits_.end(), turn.audits.begin(), turn.audits.end());
     for (const BranchChoice& row : turn.branches) {
         branches_.erase(row.key);
@@ -163,6 +164,14 @@ Snapshot MemoryJournal::load() {
         std::ranges::move(open.branches, std::back_inserter(snapshot.branches));
         std::ranges::move(open.map_lengths, std::back_inserter(snapshot.map_lengths));
         std::ranges::move(open.map_ranges, std::back_inserter(snapshot.map_ranges));
+    }
+    for (const CallbackDue& due : callbacks_) {
+        const auto run = runs_.find(due.key.run);
+        // What a clear has queued anew may be late anew.
+        const bool open = run != runs_.end() && !is_finished(run->second.state) &&
+                          due.at >= run->second.queued_at;
+        if (open && due.callback.deadline >= 0)
+            snapshot.deadlines_fired.push_back({due.key, due.callback.deadline});
     }
     for (const auto& [id, backfill] : backfills_) {
         if (!backfill.completed_at) snapshot.backfills.push_back(backfill);

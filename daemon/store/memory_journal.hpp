@@ -53,6 +53,7 @@ public:
     [[nodiscard]] const std::map<TaskKey, TaskInstance>& instances() const { return instances_; }
     [[nodiscard]] const std::vector<Transition>& transitions() const { return transitions_; }
     [[nodiscard]] const std::vector<AttemptRecord>& attempts() const { return attempts_; }
+    [[nodiscard]] const std::vector<CallbackDue>& callbacks() const { return callbacks_; }
     [[nodiscard]] const std::vector<AuditEntry>& audits() const { return audits_; }
     [[nodiscard]] const std::map<TaskKey, WaitRow>& waits() const { return waits_; }
     [[nodiscard]] const std::vector<BackfillDate>& backfill_dates() const { return dates_; }
@@ -86,6 +87,7 @@ private:
     std::map<TaskKey, TaskInstance> instances_;
     std::vector<Transition> transitions_;
     std::vector<AttemptRecord> attempts_;
+    std::vector<CallbackDue> callbacks_;
     std::vector<AuditEntry> audits_;
     std::vector<BackfillDate> dates_;
     std::map<std::pair<TaskKey, std::string>, std::string> xcoms_;

@@ -13,6 +13,7 @@
 
 #include "base/error.hpp"
 #include "task/lines.hpp"
+#include "task/memory_group.hpp"
 
 namespace sluice::task {
 namespace {
@@ -32,7 +33,11 @@ public:
         const std::function<void(Stream, std::string_view)>& on_line)
         : ctx_(ctx),
           order_(order),
-          out_lines_([&on_line](std::string_view line) { on_line(Stream::out, line); }),
+          // The last line may be a value that a log would cut.
+          out_lines_(
+              [&on_line](std::string_view line) { on_line(Stream::out, line); },
+              limits::artefact_bytes + 1
+          ),
           err_lines_([&on_line](std::string_view line) { on_line(Stream::err, line); }) {}
 
     ChildReport run() {
@@ -47,6 +52,7 @@ public:
             if (order_.memory_bytes != 0) watch_memory(child);
             if (kill_at_ && Clock::now() >= *kill_at_) child.signal_group(SIGKILL);
         }
+        look_at_group(child);
         report_.exit = child.reap();
         drain();
         out_lines_.finish();
@@ -64,6 +70,11 @@ private:
         command.stdout_fd = out.write.get();
         command.stderr_fd = err.write.get();
         Child child = ctx_.spawner().spawn(command);
+        if (const MemoryGroups* groups = ctx_.spawner().memory_groups();
+            groups != nullptr && order_.memory_bytes != 0) {
+            group_ = groups->make(order_.memory_bytes);
+            if (group_ && !group_->add(child.pid())) group_.reset();
+        }
         out_ = std::move(out.read);
         err_ = std::move(err.read);
         if (!order_.input.empty()) in_ = std::move(in.write);
@@ -117,9 +128,20 @@ private:
         const auto now = Clock::now();
         if (now < next_look_) return;
         next_look_ = now + memory_tick;
+        look_at_group(child);
         const std::int64_t used = resident_bytes(child.pid());
         report_.peak_bytes = std::max(report_.peak_bytes, used);
         if (used <= memory_ceiling(order_.memory_bytes)) return;
+        report_.over_memory = true;
+        child.signal_group(SIGKILL);
+    }
+
+    /// The kernel ends one process of the tree; the others go with it. What it does not enforce
+    /// (some containers only pretend to) is watched all the same.
+    void look_at_group(const Child& child) {
+        if (report_.over_memory || !group_) return;
+        report_.peak_bytes = std::max(report_.peak_bytes, group_->peak_bytes());
+        if (group_->killed() == 0) return;
         report_.over_memory = true;
         child.signal_group(SIGKILL);
     }
@@ -143,6 +165,7 @@ private:
     LineSplitter out_lines_;
     LineSplitter err_lines_;
     std::shared_ptr<Fd> cancel_fd_;
+    std::unique_ptr<MemoryGroup> group_;
     Fd out_;
     Fd err_;
     Fd in_;

@@ -34,7 +34,7 @@ struct ChildReport {
 };
 
 /// Throws Error if it cannot be started. When the process ends, what is left of its group is ended
-/// too. Of a line over 64 KiB the rest is cut.
+/// too. Of a line over 64 KiB the rest is cut; on standard output only beyond artefact_bytes.
 ChildReport run_child(
     TaskContext& ctx,
     const ChildOrder& order,

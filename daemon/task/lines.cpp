@@ -10,6 +10,19 @@
 #include "task/process.hpp"
 
 namespace sluice::task {
+namespace {
+
+std::string cut_note(std::size_t bytes, std::size_t limit) {
+    return " ... [" + std::to_string(bytes) + " bytes cut: log_line_bytes is " +
+           std::to_string(limit) + ']';
+}
+
+}  // namespace
+
+std::string cut_line(std::string_view line, std::size_t limit) {
+    if (line.size() <= limit) return std::string(line);
+    return std::string(line.substr(0, limit)) + cut_note(line.size() - limit, limit);
+}
 
 LineSplitter::LineSplitter(OnLine on_line, std::size_t limit)
     : on_line_(std::move(on_line)), limit_(limit) {}
@@ -33,9 +46,7 @@ void LineSplitter::finish() {
 
 void LineSplitter::end_line() {
     if (cut_ == 0 && !line_.empty() && line_.back() == '\r') line_.pop_back();
-    if (cut_ != 0)
-        line_ += " ... [" + std::to_string(cut_) + " bytes cut: log_line_bytes is " +
-                 std::to_string(limit_) + ']';
+    if (cut_ != 0) line_ += cut_note(cut_, limit_);
     on_line_(line_);
     line_.clear();
     cut_ = 0;

@@ -33,5 +33,7 @@ private:
 /// Reads once from a descriptor that does not block, and closes it at its end. False when there was
 /// nothing to read now.
 bool read_lines(Fd& fd, LineSplitter& lines);
+/// A line as a log takes it: what is over the limit is cut, and its end says so.
+std::string cut_line(std::string_view line, std::size_t limit = limits::log_line_bytes);
 
 }  // namespace sluice::task

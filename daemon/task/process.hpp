@@ -76,6 +76,8 @@ private:
     Fd pidfd_;
 };
 
+class MemoryGroups;
+
 /// Starts processes from one thread that lives as long as the Spawner: the kernel's parent-death
 /// signal of a child is tied to the thread that made it. A child gets its own process group, an
 /// empty signal mask, no core dumps, a higher oom_score_adj, and dies with this process.
@@ -91,6 +93,11 @@ public:
     /// Throws Error(not_found) if there is no such program, Error(internal) for other reasons.
     [[nodiscard]] Child spawn(const Command& command);
 
+    /// Where children with a memory limit get a group; null = their memory is watched. Must outlive
+    /// the Spawner.
+    void limit_memory_by(const MemoryGroups* groups) { memory_groups_ = groups; }
+    [[nodiscard]] const MemoryGroups* memory_groups() const { return memory_groups_; }
+
     /// PATH, HOME, LANG, LC_*, TZ, TMPDIR, USER, LOGNAME, SHELL, SSL_CERT_* of this process, and
     /// SLUICE_INSTANCE=`instance` if it is not "".
     static std::vector<std::string> allowed_environment(const std::string& instance);
@@ -98,6 +105,7 @@ public:
 private:
     class Impl;
     std::vector<std::string> environment_;
+    const MemoryGroups* memory_groups_{nullptr};
     std::unique_ptr<Impl> impl_;
 };
 

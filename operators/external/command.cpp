@@ -11,6 +11,7 @@
 #include "base/limits.hpp"
 #include "task/child.hpp"
 #include "task/job.hpp"
+#include "task/lines.hpp"
 #include "task/operator.hpp"
 
 namespace sluice::ops {
@@ -88,10 +89,10 @@ Outcome outcome_of(
 }
 
 void push_last_line(task::TaskContext& ctx, const std::string& line) {
-    if (line.size() > limits::inline_value_bytes) {
+    if (line.size() > limits::artefact_bytes) {
         ctx.warn(
-            "the last line of standard output is no XCom: it has more than inline_value_bytes (" +
-            std::to_string(limits::inline_value_bytes) + ')'
+            "the last line of standard output is no XCom: it has more than artefact_bytes (" +
+            std::to_string(limits::artefact_bytes) + ')'
         );
         return;
     }
@@ -114,7 +115,7 @@ Outcome run_command(task::TaskContext& ctx, CommandOrder order) {
     const auto report =
         task::run_child(ctx, child, [&](task::Stream stream, std::string_view line) {
             const bool out = stream == task::Stream::out;
-            ctx.log(task::Level::info, line, out ? "stdout" : "stderr");
+            ctx.log(task::Level::info, task::cut_line(line), out ? "stdout" : "stderr");
             if (out) {
                 last_line = line;
             } else if (line.find_first_not_of(" \t") != std::string_view::npos) {

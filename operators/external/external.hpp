@@ -10,5 +10,6 @@ task::Operator shell_operator();
 task::Operator python_operator();
 task::Operator http_operator();
 task::Operator sql_operator();
+task::Operator email_operator();
 
 }  // namespace sluice::ops

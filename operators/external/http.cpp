@@ -197,10 +197,10 @@ HttpLook look_http(task::TaskContext& ctx, const Json& params) {
     const std::string wrong = unmet(expect.value("json", Json::object()), body);
     if (!wrong.empty())
         return {task::fail(ErrorClass::data_quality, what + ": " + wrong), reply.status};
-    if (reply.body.size() > limits::inline_value_bytes) {
+    if (reply.body.size() > limits::artefact_bytes) {
         ctx.warn(
-            "the reply is no XCom: it has more than inline_value_bytes (" +
-            std::to_string(limits::inline_value_bytes) + ')'
+            "the reply is no XCom: it has more than artefact_bytes (" +
+            std::to_string(limits::artefact_bytes) + ')'
         );
     } else if (!reply.body.empty()) {
         ctx.xcom("return_value", body);

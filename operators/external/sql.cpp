@@ -105,10 +105,10 @@ Outcome run_statements(task::TaskContext& ctx, const Json& params) {
     if (!wrong.empty()) return task::fail(ErrorClass::data_quality, wrong);
     if (!autocommit) session.run({"commit", {}});
     if (last.returns_rows && last.rows > 0) {
-        if (last.first_row.size() > limits::inline_value_bytes) {
+        if (last.first_row.size() > limits::artefact_bytes) {
             ctx.warn(
-                "the first row is no XCom: it has more than inline_value_bytes (" +
-                std::to_string(limits::inline_value_bytes) + ')'
+                "the first row is no XCom: it has more than artefact_bytes (" +
+                std::to_string(limits::artefact_bytes) + ')'
             );
         } else {
             ctx.xcom("return_value", Json::parse(last.first_row));

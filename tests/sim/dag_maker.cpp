@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/check.hpp"
+#include "tests/sim/callbacks.hpp"
 
 namespace sluice::sim {
 namespace {
@@ -117,7 +118,8 @@ void make_mappings(Random& random, Dag& dag) {
 Dag make_dag(Random& random, const std::string& dag_id, Instant now) {
     Dag dag;
     dag.dag_id = dag_id;
-    dag.hash = dag_id + "#" + std::to_string(random.next());
+    const auto number = random.next();
+    dag.hash = dag_id + "#" + std::to_string(number);
     make_schedule(random, dag, now);
     dag.catchup = random.chance(40);
     if (random.chance(40))
@@ -131,6 +133,8 @@ Dag make_dag(Random& random, const std::string& dag_id, Instant now) {
     const int count = random.between(1, 12);
     for (int i = 0; i < count; ++i) dag.tasks.push_back(make_task(random, i));
     make_mappings(random, dag);
+    Random own(number);
+    add_callbacks(own, dag, now);
     const auto cycle = link_tasks(dag);
     SLUICE_CHECK(cycle.empty());
     return dag;

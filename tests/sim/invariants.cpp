@@ -7,6 +7,7 @@
 
 #include "core/waits.hpp"
 #include "tests/sim/broken.hpp"
+#include "tests/sim/callbacks.hpp"
 #include "tests/sim/oracle.hpp"
 #include "tests/sim/world.hpp"
 
@@ -111,6 +112,9 @@ void World::check_turn(const Turn& turn) {
                 "two live attempts: " + text(key.task)
             );
     }
+    for (const auto& due : turn.callbacks)
+        ++histogram_[{"callback", std::string{name(due.callback.on)}}];
+    check_callbacks(turn, journal_.runs(), versions_, journal_.callbacks());
     check_limits(turn);
 }
 

@@ -1,0 +1,235 @@
+// What stands beside the rows of a turn: callbacks, checkpoints, counted artefacts; and the end of
+// them all, retention.
+#include <memory>
+
+#include <catch2/catch.hpp>
+
+#include "base/artefacts.hpp"
+#include "base/error.hpp"
+#include "store/checkpoints.hpp"
+#include "store/connection_pool.hpp"
+#include "store/memory_journal.hpp"
+#include "store/outbox.hpp"
+#include "store/pg_journal.hpp"
+#include "store/pq.hpp"
+#include "store/queries.hpp"
+#include "store/retention.hpp"
+#include "tests/store/world.hpp"
+
+namespace sluice::store::test {
+namespace {
+
+TaskKey task(RunKey run, TaskNo number) { return {run, number, unmapped}; }
+
+std::int64_t count(const std::string& url, const std::string& sql) {
+    Connection connection(url, "test");
+    Params none;
+    return connection.plan("select count(*) from " + sql, none).int8(0, 0);
+}
+
+CallbackDue due(const TaskKey& key, CallbackOn on, int deadline = -1) {
+    CallbackDue row;
+    row.key = key;
+    row.start = 1;
+    row.try_number = 1;
+    row.callback = {on, "http", R"({"url":"http://localhost/{{ ds }}"})", deadline};
+    row.reason = "it's \"late\"";
+    row.at = at(5);
+    return row;
+}
+
+}  // namespace
+
+TEST_CASE("deadlines that have fired are known after a load", "[journal][callbacks]") {
+    const auto kind = GENERATE(as<std::string>{}, "memory", "postgresql");
+    CAPTURE(kind);
+    std::unique_ptr<Journal> journal;
+    if (kind == "memory")
+        journal = std::make_unique<MemoryJournal>();
+    else
+        journal = std::make_unique<PgJournal>(JournalSettings{fresh_database(), "test", "here"});
+    Writer writer{journal->load()};
+    Turn turn = writer.turn();
+    const RunKey run = writer.begin_run(turn, "d", "r");
+    turn.callbacks.push_back(due(task(run, no_task), CallbackOn::deadline, 1));
+    turn.callbacks.push_back(due(task(run, 0), CallbackOn::failure));
+    journal->commit(turn);
+    const Snapshot snapshot = journal->load();
+    REQUIRE(snapshot.deadlines_fired.size() == 1);
+    CHECK(snapshot.deadlines_fired[0].key == task(run, no_task));
+    CHECK(snapshot.deadlines_fired[0].deadline == 1);
+    Turn end = writer.turn(9);
+    writer.change_run(end, run, "d", RunState::running, RunState::failed);
+    journal->commit(end);
+    CHECK(journal->load().deadlines_fired.empty());
+}
+
+TEST_CASE("the outbox has a row a callback, until it is delivered", "[outbox]") {
+    const std::string url = fresh_database();
+    PgJournal journal({url, "test", "here"});
+    Writer writer{journal.load()};
+    Turn turn = writer.turn(5);
+    const RunKey run = writer.begin_run(turn, "d", "r");
+    turn.callbacks.push_back(due(task(run, 0), CallbackOn::failure));
+    turn.callbacks.push_back(due(task(run, no_task), CallbackOn::success));
+    journal.commit(turn);
+
+    ConnectionPool pool(url);
+    Outbox outbox(pool);
+    const auto rows = outbox.waiting(0);
+    REQUIRE(rows.size() == 2);
+    CHECK(rows[0].event == "on_failure");
+    CHECK(rows[0].run == run);
+    CHECK(rows[0].task == 0);
+    CHECK(rows[0].created_at == at(5));
+    CHECK(rows[0].payload.find("{{ ds }}") != std::string::npos);
+    CHECK(rows[0].run_id == "r");
+    CHECK(outbox.waiting(rows[0].id).size() == 1);
+    outbox.failed(rows[0].id, {"http://x", "refused", at(100), false});
+    CHECK(outbox.find(rows[0].id)->tries == 1);
+    CHECK(outbox.find(rows[0].id)->error == "refused");
+    outbox.failed(rows[0].id, {"http://x", "refused", at(200), true});
+    CHECK(outbox.waiting(0).size() == 1);
+    CHECK(outbox.retry(rows[0].id));
+    CHECK(outbox.waiting(0).size() == 2);
+    outbox.delivered(rows[0].id, "http://x");
+    CHECK_FALSE(outbox.retry(rows[0].id));
+    OutboxFilter filter;
+    filter.state = "delivered";
+    CHECK(outbox.list(filter).total == 1);
+    filter = {};
+    filter.dag_id = "other";
+    CHECK(outbox.list(filter).total == 0);
+}
+
+TEST_CASE("a checkpoint is written by the running attempt alone", "[checkpoint]") {
+    const std::string url = fresh_database();
+    PgJournal journal({url, "test", "here"});
+    Writer writer{journal.load()};
+    Turn turn = writer.turn();
+    const RunKey run = writer.begin_run(turn, "d", "r");
+    const TaskKey key = task(run, 0);
+    writer.start(turn, key).starts = 2;
+    journal.commit(turn);
+
+    ConnectionPool pool(url);
+    Checkpoints checkpoints(pool);
+    CHECK(checkpoints.load(key) == "null");
+    checkpoints.save({key, 2}, R"({"at":1})");
+    checkpoints.save({key, 2}, R"({"at":2})");
+    CHECK(checkpoints.load(key) == R"({"at":2})");
+    CHECK_THROWS_AS(checkpoints.save({key, 1}, "1"), Error);
+    CHECK_THROWS_AS(checkpoints.save({task(run, 1), 1}, "1"), Error);
+    CHECK_THROWS_WITH(
+        checkpoints.save({key, 2}, '"' + std::string(70'000, 'x') + '"'),
+        Catch::Contains("inline_value_bytes")
+    );
+    Turn end = writer.turn(3);
+    writer.move(end, key, TaskState::running, TaskState::success).starts = 2;
+    end.checkpoints_dropped.push_back(key);
+    journal.commit(end);
+    CHECK(checkpoints.load(key) == "null");
+    CHECK_THROWS_AS(checkpoints.save({key, 2}, "1"), Error);
+}
+
+TEST_CASE("what values refer to is counted for their run", "[artefacts]") {
+    const std::string url = fresh_database();
+    PgJournal journal({url, "test", "here"});
+    Writer writer{journal.load()};
+    const ArtefactRef list{std::string(64, 'a'), 70'000, "list", 3};
+    const ArtefactRef text{std::string(64, 'b'), 80'000, "string", 0};
+    Turn turn = writer.turn();
+    const RunKey run = writer.begin_run(turn, "d", "r");
+    turn.runs.back().run.conf = reference_text({std::string(64, 'c'), 90'000, "object", 0});
+    const TaskKey key = task(run, 0);
+    writer.start(turn, key);
+    turn.xcoms.push_back({key, {"return_value", reference_text(list)}, at(1)});
+    turn.xcoms.push_back({key, {"small", "1"}, at(1)});
+    turn.rendered.push_back({{key, 1}, R"({"a":)" + reference_text(text) + R"(,"b":1})"});
+    journal.commit(turn);
+    Retention retention(url);
+    const auto found =
+        retention.counted({list.hash, text.hash, std::string(64, 'c'), std::string(64, 'd')});
+    CHECK(found == std::set{list.hash, text.hash, std::string(64, 'c')});
+    CHECK(count(url, "artefact where items = 3") == 1);
+    ConnectionPool pool(url);
+    Queries queries(pool);
+    CHECK(reference_of(queries.xcom(key, "return_value")->value) == list);
+}
+
+TEST_CASE(
+    "retention drops a partition when all its runs are finished, old and not held", "[retention]"
+) {
+    constexpr std::int64_t partition = 65'536;
+    const std::string url = fresh_database();
+    PgJournal journal({url, "test", "here"});
+    Snapshot snapshot = journal.load();
+    Writer writer{snapshot};
+    Turn turn = writer.turn(1);
+    const RunKey old = writer.begin_run(turn, "d", "old");
+    const TaskKey key = task(old, 0);
+    writer.start(turn, key);
+    turn.xcoms.push_back(
+        {key, {"k", reference_text({std::string(64, 'a'), 70'000, "list", 3})}, at(1)}
+    );
+    turn.callbacks.push_back(due(key, CallbackOn::success));
+    journal.commit(turn);
+    snapshot.last_run = RunKey{partition + 10};
+    snapshot.last_seq = Seq{writer.seq()};
+    Writer later{snapshot};
+    Turn young = later.turn(2);
+    const RunKey fresh = later.begin_run(young, "d", "fresh");
+    REQUIRE(fresh.value > partition);
+    journal.commit(young);
+
+    Retention retention(url);
+    std::vector<std::string> gone;
+    const auto forget = [&](const std::string&, const std::string& run) { gone.push_back(run); };
+    const auto first = [&] { return retention.plan(std::chrono::hours{1}).front(); };
+    CHECK(first().why == "1 of its runs are not finished");
+    CHECK(retention.apply(std::chrono::hours{1}, forget) == 0);
+
+    Turn end = later.turn(3);
+    later.move(end, key, TaskState::running, TaskState::success);
+    later.change_run(end, old, "d", RunState::running, RunState::success).end_date = at(3);
+    journal.commit(end);
+    CHECK(retention.plan(std::chrono::hours{24 * 36'500}).front().may_go == false);
+    REQUIRE(first().may_go);
+    CHECK(retention.plan(std::chrono::hours{1}).back().why == "new runs go there");
+    CHECK(retention.apply(std::chrono::hours{1}, forget) == 1);
+    CHECK(gone == std::vector<std::string>{"old"});
+    CHECK(count(url, "dag_run") == 1);
+    CHECK(count(url, "task_instance") == 0);
+    CHECK(count(url, "artefact") == 0);
+    CHECK(count(url, "outbox") == 0);
+    CHECK(count(url, "run_partition where number = 0") == 0);
+    CHECK(count(url, "pg_class where relname ~ '_p0$'") == 0);
+    CHECK(count(url, "pg_proc where proname = 'commit_turn_p0'") == 0);
+    CHECK(retention.apply(std::chrono::hours{1}, forget) == 0);
+
+    // The loop goes on, and a new start finds nothing odd.
+    Turn more = later.turn(4);
+    later.change_run(more, fresh, "d", RunState::running, RunState::success);
+    journal.commit(more);
+    CHECK(journal.load().open_runs.empty());
+}
+
+TEST_CASE("a retention that was stopped half-way is finished by the next", "[retention]") {
+    const std::string url = fresh_database();
+    PgJournal journal({url, "test", "here"});
+    const Snapshot snapshot = journal.load();
+    Writer writer{snapshot};
+    Turn turn = writer.turn(1);
+    writer.begin_run(turn, "d", "r");
+    journal.commit(turn);
+    {
+        Connection connection(url, "test");
+        connection.script("delete from dag_run; delete from run_partition where number = 0");
+        connection.script("alter table xcom detach partition xcom_p0 concurrently");
+    }
+    Retention retention(url);
+    CHECK(retention.apply(std::chrono::hours{1}, [](const auto&, const auto&) {}) == 0);
+    CHECK(count(url, "pg_class where relname ~ '_p0$'") == 0);
+}
+
+}  // namespace sluice::store::test
