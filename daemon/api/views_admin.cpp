@@ -94,14 +94,15 @@ Json pool_view(const core::Scheduler::PoolUse& use) {
     json["slots"] = use.pool.slots;
     json["description"] = text_or_null(use.pool.description);
     json["include_deferred"] = use.pool.include_deferred;
-    const std::int64_t occupied = use.running + use.queued;
+    const std::int64_t occupied =
+        use.running + use.queued + (use.pool.include_deferred ? use.deferred : 0);
     json["occupied_slots"] = occupied;
     json["running_slots"] = use.running;
     json["queued_slots"] = use.queued;
     json["scheduled_slots"] = use.scheduled;
     json["open_slots"] = use.pool.slots < 0 ? std::int64_t{-1}
                                             : std::max<std::int64_t>(0, use.pool.slots - occupied);
-    json["deferred_slots"] = 0;
+    json["deferred_slots"] = use.deferred;
     json["team_name"] = nullptr;
     return json;
 }

@@ -95,6 +95,7 @@ std::vector<Scheduler::PoolUse> Scheduler::Impl::pool_use() const {
         auto& use = result.emplace_back();
         use.pool = all[i].pool;
         use.running = all[i].used;
+        use.deferred = all[i].deferred;
         use.scheduled = scheduled[static_cast<PoolNo>(i)];
     }
     return result;

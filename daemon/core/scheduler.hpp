@@ -73,6 +73,7 @@ public:
         std::int64_t running{};
         std::int64_t queued{};
         std::int64_t scheduled{};
+        std::int64_t deferred{};  // slots of tasks that are deferred
     };
     [[nodiscard]] std::vector<PoolUse> pool_use() const;
     struct Counts {

@@ -38,6 +38,19 @@ std::string bounded(std::string text) {
     return text.substr(0, keep) + "...";
 }
 
+void keep_small(Outcome& outcome, std::string resume) {
+    if (resume.size() > limits::inline_value_bytes) {
+        outcome = task::fail(
+            ErrorClass::permanent,
+            "the task wants to remember " + std::to_string(resume.size()) +
+                " bytes while it waits; inline_value_bytes is " +
+                std::to_string(limits::inline_value_bytes)
+        );
+        return;
+    }
+    outcome.wait->resume = std::move(resume);
+}
+
 std::vector<XcomValue> kept_xcoms(
     const AttemptOrder& order, std::vector<XcomValue> xcoms, Artefacts* artefacts
 ) {

@@ -33,6 +33,8 @@ std::vector<XcomValue> kept_xcoms(
 );
 /// Writes how it ended into the log, and closes it.
 void note_end(const Outcome& outcome, TaskLog& log);
+/// What a task that waits gives its next poke is stored: not without limit.
+void keep_small(Outcome& outcome, std::string resume);
 /// Cut to the limit of error texts, at a character.
 std::string bounded(std::string text);
 

@@ -136,6 +136,8 @@ void LocalExecutor::Impl::run_with(const AttemptPtr& attempt, const task::Operat
         return outcome;
     });
     ending.outcome->message = bounded(redactor.redact(ending.outcome->message));
+    if (auto& wait = ending.outcome->wait)
+        keep_small(*ending.outcome, redactor.redact(wait->resume));
     ending.outputs = channel.take_outputs();
     ending.checkpointed = ending.checkpointed || channel.checkpointed();
     finish(attempt, std::move(ending), &log);
