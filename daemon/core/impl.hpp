@@ -47,6 +47,7 @@ public:
     Taken step(const Event& event, Instant now, Turn& turn);
     void dispatch(Instant now, Turn& turn);
     [[nodiscard]] std::optional<Instant> next_wakeup() const;
+    bool starts_held_{false};  // the daemon is about to stop: nothing more is started
     [[nodiscard]] const DagState* find_dag(const std::string& dag_id) const;
     [[nodiscard]] const DagRun* find_open_run(RunKey run) const;
     [[nodiscard]] std::vector<TaskInstance> instances(RunKey run) const;

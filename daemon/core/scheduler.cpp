@@ -17,6 +17,7 @@ Taken Scheduler::step(const Event& event, Instant now, Turn& turn) {
     return impl_->step(event, now, turn);
 }
 void Scheduler::dispatch(Instant now, Turn& turn) { impl_->dispatch(now, turn); }
+void Scheduler::hold_starts(bool held) { impl_->starts_held_ = held; }
 std::optional<Instant> Scheduler::next_wakeup() const { return impl_->next_wakeup(); }
 const DagState* Scheduler::find_dag(const std::string& dag_id) const {
     return impl_->find_dag(dag_id);
@@ -46,7 +47,7 @@ void Scheduler::Impl::dispatch(Instant now, Turn& turn) {
         check_runs();
         look_at_dirty_dags();
     } while (!unsettled_.empty() || !checks_.empty() || !dirty_dags_.empty());
-    dispatch_ready();
+    if (!starts_held_) dispatch_ready();
     seal();
 }
 

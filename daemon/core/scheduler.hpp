@@ -60,6 +60,9 @@ public:
     /// seq.
     void dispatch(Instant now, Turn& turn);
 
+    /// While held `dispatch` starts nothing; all else goes on. For a daemon that is about to stop.
+    void hold_starts(bool held);
+
     /// When a Tick is due if nothing else happens; none = never.
     [[nodiscard]] std::optional<Instant> next_wakeup() const;
 

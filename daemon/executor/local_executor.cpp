@@ -95,6 +95,28 @@ void LocalExecutor::Impl::repost() {
     for (AttemptResult& result : results) report_(std::move(result));
 }
 
+void LocalExecutor::Impl::abandon() {
+    std::vector<AttemptPtr> all;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& [key, attempt] : attempts_) all.push_back(attempt);
+        attempts_.clear();
+    }
+    for (const AttemptPtr& attempt : all) {
+        {
+            const std::lock_guard lock(attempt->mutex);
+            attempt->abandoned = true;
+        }
+        attempt->cancel(CancelReason::shutdown);
+    }
+    // An inline operator returns within a second of its cancel; a worker is ended by force.
+    const auto deadline = Steady::now() + std::chrono::seconds{10};
+    for (auto now = load(); now.running + now.waiting > 0 && Steady::now() < deadline; now = load())
+        std::this_thread::sleep_for(std::chrono::milliseconds{5});
+    if (!settings_.instance.empty())
+        task::end_instance(settings_.instance, std::chrono::seconds{2});
+}
+
 void LocalExecutor::Impl::stop() {
     std::vector<AttemptPtr> all;
     {
@@ -198,6 +220,7 @@ void LocalExecutor::cancel(const CancelOrder& order) { impl_->cancel(order); }
 std::vector<AttemptKey> LocalExecutor::alive() const { return impl_->alive(); }
 void LocalExecutor::acknowledge(const AttemptKey& key) { impl_->acknowledge(key); }
 void LocalExecutor::repost() { impl_->repost(); }
+void LocalExecutor::abandon() { impl_->abandon(); }
 void LocalExecutor::stop() { impl_->stop(); }
 std::optional<Progress> LocalExecutor::progress(const AttemptKey& key) const {
     return impl_->progress(key);

@@ -31,6 +31,7 @@ public:
     [[nodiscard]] std::vector<AttemptKey> alive() const override;
     void acknowledge(const AttemptKey& key) override;
     void repost() override;
+    void abandon() override;
     void stop() override;
 
     /// What a running attempt last said of its progress.

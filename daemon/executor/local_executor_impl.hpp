@@ -47,6 +47,7 @@ struct Attempt {
     std::optional<Deadlines::iterator> deadline;  // guarded by the executor's mutex
     std::mutex mutex;                             // guards all below
     std::optional<CancelReason> cancelled;
+    bool abandoned{false};             // nobody wants to hear of it
     std::function<void()> stop;        // while it runs: makes it end, returns at once
     AttemptChannel* channel{nullptr};  // while it runs
     std::optional<AttemptResult> result;
@@ -79,11 +80,14 @@ public:
     std::vector<AttemptKey> alive() const;
     void acknowledge(const AttemptKey& key);
     void repost();
+    void abandon();
     void stop();
     std::optional<Progress> progress(const AttemptKey& key) const;
     Load load() const;
 
 private:
+    /// Waits while the lease is not sure: then nothing may be started. Ends with a cancel.
+    void wait_until_allowed(const AttemptPtr& attempt) const;
     /// One thread is kept free for the loop and the database.
     static std::size_t hot_threads();
     static std::map<std::string, Json> read_schemas(const std::vector<task::Operator>& operators);

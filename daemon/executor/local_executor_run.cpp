@@ -5,6 +5,7 @@
 #include "base/check.hpp"
 #include "base/clock.hpp"
 #include "base/error.hpp"
+#include "base/fault.hpp"
 #include "executor/error_class.hpp"
 #include "executor/local_executor_impl.hpp"
 #include "executor/prepare.hpp"
@@ -64,6 +65,7 @@ void LocalExecutor::Impl::run(const AttemptPtr& attempt) {
         --waiting_;
         ++running_;
     }
+    wait_until_allowed(attempt);
     bool cancelled = false;
     {
         const std::lock_guard lock(attempt->mutex);
@@ -80,6 +82,17 @@ void LocalExecutor::Impl::run(const AttemptPtr& attempt) {
     const std::lock_guard lock(mutex_);
     --running_;
     if (attempt->deadline) deadlines_.erase(*std::exchange(attempt->deadline, std::nullopt));
+}
+
+void LocalExecutor::Impl::wait_until_allowed(const AttemptPtr& attempt) const {
+    if (!settings_.may_start) return;
+    while (!settings_.may_start()) {
+        {
+            const std::lock_guard lock(attempt->mutex);
+            if (attempt->cancelled) return;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds{10});
+    }
 }
 
 std::string LocalExecutor::Impl::path_of(const AttemptOrder& order) const {
@@ -186,8 +199,11 @@ void LocalExecutor::Impl::finish(const AttemptPtr& attempt, Ending ending, TaskL
     {
         const std::lock_guard lock(attempt->mutex);
         attempt->result = result;
+        if (attempt->abandoned) return;
     }
+    fault_point("before_result_posted");
     report_(std::move(result));
+    fault_point("after_result_posted");
 }
 
 }  // namespace sluice::executor

@@ -65,6 +65,8 @@ struct Settings {
     std::string instance;      // the daemon's SLUICE_INSTANCE id
     std::string program;       // this binary: workers are `program worker`
     bool test_mode{false};     // `sluice dags test`
+    /// The lease is sure, so effects may be started; empty = always.
+    std::function<bool()> may_start;
 };
 
 }  // namespace sluice::executor

@@ -57,6 +57,23 @@ void Feed::publish(const ChangePtr& change) {
     }
 }
 
+void Feed::overflow() {
+    const std::lock_guard lock(mutex_);
+    for (const auto& weak : subscriptions_) {
+        const auto subscription = weak.lock();
+        if (!subscription) continue;
+        std::function<void()> ready;
+        {
+            const std::lock_guard inner(subscription->mutex_);
+            subscription->queue_.clear();
+            subscription->overflow_ = true;
+            ready = subscription->on_ready_;
+        }
+        subscription->ready_.notify_all();
+        if (ready) ready();
+    }
+}
+
 void Feed::close() {
     const std::lock_guard lock(mutex_);
     closed_ = true;

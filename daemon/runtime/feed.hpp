@@ -58,6 +58,8 @@ public:
     /// Ends when the last copy of the pointer is gone.
     std::shared_ptr<Subscription> subscribe();
     void publish(const ChangePtr& change);
+    /// Changes were missed: every subscriber is told to read the state anew.
+    void overflow();
     /// Wakes all subscribers for good.
     void close();
     [[nodiscard]] std::size_t subscribers() const;

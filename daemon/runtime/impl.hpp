@@ -71,6 +71,10 @@ public:
     // runtime.cpp: from any thread
     void start();
     void stop();
+    void drain();
+    [[nodiscard]] bool drained() const { return executor_.alive().empty(); }
+    void need_owner() const;
+    [[nodiscard]] std::string owner_address() const;
     Answer call(core::Event command, Duration timeout);
     void post(core::Event event);
     DagPtr define(const Dag& dag, std::vector<Problem> warnings);
@@ -84,22 +88,44 @@ public:
     LoopFigures figures_;
     std::atomic<std::int64_t> seq_{0};
     std::atomic<bool> deposed_{false};
+    store::Follower* follower_{nullptr};
+    std::function<void(bool owner)> on_role_;
 
 private:
     void wait_for_answer(const std::future<Answer>& future, Duration timeout) const;
 
     // loop.cpp: the thread and what it takes from the queue
     void run();
+    /// The loop while this daemon owns the run state. Returns why it does not any more; none when
+    /// it has ended for good.
+    std::optional<std::string> own();
+    /// One round of it: what was posted, or what is due.
+    void look_after(std::vector<Item>& items);
     /// Ends the loop for good: nothing more is started, every waiting caller is told.
     void depose(const std::string& why);
-    static void refuse_rest(std::vector<Item>& items);
+    static void refuse_rest(std::vector<Item>& items, const std::exception_ptr& why);
     static void refuse(std::vector<Pending>& pending);
+    static void refuse(std::vector<Pending>& pending, const std::string& why);
+    /// What was posted and not yet taken, and what core put off.
+    void refuse_waiting(const std::exception_ptr& why);
     Instant now();
     SteadyTime wakeup();
     [[nodiscard]] Duration renew_every() const;
     void renew_if_due();
     void handle(std::vector<Item>& items);
     void store_definition(Definition& definition, std::vector<Pending>& pending);
+
+    // standby.cpp: while another daemon owns the run state
+    /// Until this daemon owns it (true) or stops (false).
+    bool stand_by();
+    bool take_over();
+    /// From owner to standby: nothing of what was begun is carried on.
+    void step_down(const std::string& why);
+    void set_owner_address(const std::string& address);
+    void follow(Seq last);
+    void follow_dags();
+    /// The definition of a version that another daemon stored; null if it cannot be read here.
+    void learn_versions(const std::vector<DagState>& dags, Change& change);
 
     // turn.cpp: step, commit, effects
     /// Steps all events, commits once, carries out the effects.
@@ -109,6 +135,8 @@ private:
     /// One event a commit; what is refused again is answered, and never tried for ever.
     void replay(Pending& item);
     bool try_alone(std::vector<Pending>& single, std::string& why);
+    /// Core's last word on the turn.
+    void seal(Turn& turn);
     void commit(const Turn& turn);
     void carry_out(Turn& turn, std::vector<Pending>& pending);
     void answer(Turn& turn, std::vector<Pending>& pending);
@@ -149,11 +177,15 @@ private:
     std::vector<Pending> later_;          // events that the last turn could not take
     Instant last_now_{};
     SteadyTime renewed_at_{};
+    SteadyTime asked_at_{};  // of the last renewal that was no commit
     std::int64_t last_request_{0};
     bool stopped_while_away_{false};
     std::mutex stop_mutex_;  // pairs with stop_requested_
     std::condition_variable stop_requested_;
     std::atomic<bool> stopping_{false};
+    std::atomic<bool> draining_{false};
+    mutable std::mutex owner_mutex_;  // guards owner_address_
+    std::string owner_address_;       // of another daemon
     std::thread thread_;
 };
 

@@ -3,6 +3,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/fault.hpp"
 #include "core/pace.hpp"
 #include "runtime/impl.hpp"
 
@@ -21,24 +22,46 @@ void set_request(core::Event& event, RequestId id) {
 }  // namespace
 
 void Runtime::Impl::run() {
+    while (figures_.owner || stand_by()) {
+        const auto lost = own();
+        if (!lost) break;
+        if (follower_ == nullptr) {
+            depose(*lost);
+            break;
+        }
+        step_down(*lost);
+    }
+    refuse_waiting(
+        std::make_exception_ptr(Error(ErrorCode::unavailable, "the daemon is stopping"))
+    );
+}
+
+std::optional<std::string> Runtime::Impl::own() {
     std::vector<Item> items;
     while (queue_.pop_all(items, wakeup())) {
         try {
-            handle(items);
-            renew_if_due();
-        } catch (const store::Away& away) {
-            come_back(away.what());
+            look_after(items);
         } catch (const store::Deposed& why) {
-            return depose(why.what());
+            refuse_rest(items, std::make_exception_ptr(StandsBy("")));
+            return why.what();
         } catch (const std::exception& error) {
             // A bug or a broken database: going on could decide on a wrong state.
             spdlog::critical("the scheduler loop failed: {}", error.what());
-            return depose(error.what());
+            depose(error.what());
+            return std::nullopt;
         }
         if (stopped_while_away_) break;
     }
-    refuse_rest(items);
-    refuse(later_);
+    return std::nullopt;
+}
+
+void Runtime::Impl::look_after(std::vector<Item>& items) {
+    try {
+        handle(items);
+        renew_if_due();
+    } catch (const store::Away& away) {
+        come_back(away.what());
+    }
 }
 
 void Runtime::Impl::depose(const std::string& why) {
@@ -47,22 +70,29 @@ void Runtime::Impl::depose(const std::string& why) {
     figures_.owner = false;
     figures_.database_available = false;
     queue_.close();
-    std::vector<Item> rest;
-    queue_.pop_all(rest, std::chrono::steady_clock::now());
-    refuse_rest(rest);
-    refuse(later_);
+    refuse_waiting(
+        std::make_exception_ptr(Error(ErrorCode::unavailable, "the daemon is stopping"))
+    );
     feed_.close();
 }
 
-void Runtime::Impl::refuse_rest(std::vector<Item>& items) {
-    const auto gone =
-        std::make_exception_ptr(Error(ErrorCode::unavailable, "the daemon is stopping"));
+void Runtime::Impl::refuse_waiting(const std::exception_ptr& why) {
+    std::vector<Item> rest;
+    queue_.pop_all(rest, std::chrono::steady_clock::now());
+    refuse_rest(rest, why);
+    refuse(later_);
+    later_.clear();
+    for (auto& [listed, dag] : std::exchange(defined_, {})) listed.set_exception(why);
+    announced_.clear();
+}
+
+void Runtime::Impl::refuse_rest(std::vector<Item>& items, const std::exception_ptr& why) {
     for (auto& item : items) {
-        if (auto* command = std::get_if<Command>(&item)) command->answer.set_exception(gone);
+        if (auto* command = std::get_if<Command>(&item)) command->answer.set_exception(why);
         if (auto* definition = std::get_if<Definition>(&item))
-            definition->listed.set_exception(gone);
-        if (auto* question = std::get_if<Question>(&item)) question->answered.set_exception(gone);
-        if (auto* inquiry = std::get_if<Inquiry>(&item)) inquiry->answered.set_exception(gone);
+            definition->listed.set_exception(why);
+        if (auto* question = std::get_if<Question>(&item)) question->answered.set_exception(why);
+        if (auto* inquiry = std::get_if<Inquiry>(&item)) inquiry->answered.set_exception(why);
     }
     items.clear();
 }
@@ -76,7 +106,7 @@ Instant Runtime::Impl::now() {
 SteadyTime Runtime::Impl::wakeup() {
     const auto base = clock_.monotonic();
     if (!later_.empty()) return base;
-    SteadyTime at = base + renew_every();
+    SteadyTime at = renewed_at_ + renew_every();
     if (const auto next = scheduler_->next_wakeup()) {
         const auto wait = std::max(Duration{0}, *next - now());
         if (wait < at - base) at = base + wait;
@@ -87,9 +117,13 @@ SteadyTime Runtime::Impl::wakeup() {
 Duration Runtime::Impl::renew_every() const { return journal_.lease() / 3; }
 
 void Runtime::Impl::renew_if_due() {
-    if (clock_.monotonic() - renewed_at_ < renew_every()) return;
+    // Commits renew too, but only an explicit renewal learns of standbys.
+    const auto begin = clock_.monotonic();
+    const bool fresh = begin - renewed_at_ < renew_every();
+    if (fresh && begin - asked_at_ < journal_.lease()) return;
+    fault_point("renewing_lease");
     journal_.renew_lease();
-    renewed_at_ = clock_.monotonic();
+    asked_at_ = renewed_at_ = begin;
 }
 
 void Runtime::Impl::handle(std::vector<Item>& items) {
@@ -144,12 +178,13 @@ void Runtime::Impl::store_definition(Definition& definition, std::vector<Pending
 }
 
 void Runtime::Impl::refuse(std::vector<Pending>& pending) {
+    refuse(pending, "the run-state database went away before the commit; nothing was done");
+}
+
+void Runtime::Impl::refuse(std::vector<Pending>& pending, const std::string& why) {
     for (auto& item : pending) {
         if (!item.answer) continue;
-        item.answer->set_value(Answer{
-            .error = ErrorCode::unavailable,
-            .message = "the run-state database went away before the commit; nothing was done",
-        });
+        item.answer->set_value(Answer{.error = ErrorCode::unavailable, .message = why});
         item.answer.reset();
     }
 }

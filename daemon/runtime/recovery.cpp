@@ -4,6 +4,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/fault.hpp"
 #include "core/pace.hpp"
 #include "runtime/impl.hpp"
 
@@ -11,10 +12,13 @@ namespace sluice::runtime {
 
 void Runtime::Impl::load() {
     ++figures_.reloads;
+    const auto begin = clock_.monotonic();
     Snapshot snapshot = journal_.load();
-    renewed_at_ = clock_.monotonic();
+    renewed_at_ = begin;
+    asked_at_ = {};  // to learn of standbys soon
     figures_.database_available = true;
-    figures_.owner = true;
+    // What was committed since this standby last looked is not in its streams.
+    if (!figures_.owner && seq_ != 0 && snapshot.last_seq.value != seq_) feed_.overflow();
     last_now_ = std::max(last_now_, snapshot.now);
     seq_ = snapshot.last_seq.value;
     fill_versions(snapshot);
@@ -29,10 +33,12 @@ void Runtime::Impl::load() {
         add_facts(paces);
         (void)scheduler_->step(paces, turn.now, turn);
     }
-    scheduler_->dispatch(turn.now, turn);
+    seal(turn);
+    fault_point("during_restore");
     commit(turn);
     std::vector<Pending> none;
     carry_out(turn, none);
+    figures_.owner = true;
 }
 
 void Runtime::Impl::fill_versions(Snapshot& snapshot) {
@@ -64,7 +70,18 @@ void Runtime::Impl::after_lost_connection(
 ) {
     figures_.database_available = false;
     spdlog::warn("the run-state database is away: {}", why);
-    const auto loaded = reload_until_back(&turn);
+    const auto loaded = [&] {
+        try {
+            return reload_until_back(&turn);
+        } catch (const store::Deposed&) {
+            refuse(
+                pending,
+                "another daemon owns the run state now; its answers tell whether the command was "
+                "done"
+            );
+            throw;
+        }
+    }();
     if (!loaded) {
         refuse(pending);
         return;

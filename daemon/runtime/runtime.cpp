@@ -6,8 +6,28 @@
 namespace sluice::runtime {
 
 void Runtime::Impl::start() {
-    load();
+    try {
+        load();
+    } catch (const store::Deposed&) {
+        if (follower_ == nullptr) throw;
+        // Another daemon owns the run state.
+    }
+    if (on_role_) on_role_(figures_.owner);
     thread_ = std::thread([this] { run(); });
+}
+
+void Runtime::Impl::drain() {
+    draining_ = true;
+    post(core::Tick{});
+}
+
+void Runtime::Impl::need_owner() const {
+    if (follower_ != nullptr && !figures_.owner && !deposed_) throw StandsBy(owner_address());
+}
+
+std::string Runtime::Impl::owner_address() const {
+    const std::lock_guard lock(owner_mutex_);
+    return owner_address_;
 }
 
 void Runtime::Impl::stop() {
@@ -17,11 +37,13 @@ void Runtime::Impl::stop() {
     }
     stop_requested_.notify_all();
     queue_.close();
+    if (follower_ != nullptr) follower_->wake();
     if (thread_.joinable()) thread_.join();
     feed_.close();
 }
 
 Answer Runtime::Impl::call(core::Event command, Duration timeout) {
+    need_owner();
     if (!figures_.database_available)
         throw Error(ErrorCode::unavailable, "the run-state database is away; try again shortly");
     std::promise<Answer> promise;
@@ -61,6 +83,7 @@ void Runtime::Impl::wait_for_answer(const std::future<Answer>& future, Duration 
 void Runtime::Impl::post(core::Event event) { queue_.push(Item{std::move(event)}); }
 
 DagPtr Runtime::Impl::define(const Dag& dag, std::vector<Problem> warnings) {
+    need_owner();
     std::promise<DagPtr> promise;
     auto future = promise.get_future();
     Item item{std::in_place_type<Definition>, dag, std::move(warnings), std::move(promise)};
@@ -80,6 +103,7 @@ RunFacts Runtime::Impl::run_facts(const RunQuestion& question) {
 }
 
 void Runtime::Impl::query(const std::function<void(const core::Scheduler&)>& ask) {
+    need_owner();
     std::promise<void> promise;
     auto future = promise.get_future();
     if (!queue_.push(Item{std::in_place_type<Question>, &ask, std::move(promise)}))
@@ -101,6 +125,12 @@ Runtime::~Runtime() { impl_->stop(); }
 void Runtime::start() { impl_->start(); }
 void Runtime::stop() { impl_->stop(); }
 bool Runtime::deposed() const { return impl_->deposed_; }
+void Runtime::follow(store::Follower& follower) { impl_->follower_ = &follower; }
+void Runtime::on_role(std::function<void(bool owner)> told) { impl_->on_role_ = std::move(told); }
+void Runtime::drain() { impl_->drain(); }
+bool Runtime::drained() const { return impl_->drained(); }
+void Runtime::need_owner() const { impl_->need_owner(); }
+std::string Runtime::owner_address() const { return impl_->owner_address(); }
 Answer Runtime::call(core::Event command, Duration timeout) {
     return impl_->call(std::move(command), timeout);
 }

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/clock.hpp"
+#include "base/error.hpp"
 #include "core/event.hpp"
 #include "core/scheduler.hpp"
 #include "executor/executor.hpp"
@@ -18,6 +19,7 @@
 #include "model/turn.hpp"
 #include "runtime/dag_registry.hpp"
 #include "runtime/feed.hpp"
+#include "store/follower.hpp"
 #include "store/journal.hpp"
 
 namespace sluice::runtime {
@@ -43,6 +45,23 @@ struct LoopFigures {
     std::atomic<bool> owner{false};  // holds the lease
 };
 
+/// Thrown for what only the owner of the run state can do or tell, by a daemon that stands by.
+class StandsBy : public Error {
+public:
+    explicit StandsBy(std::string owner)
+        : Error(
+              ErrorCode::unavailable,
+              owner.empty() ? "no daemon owns the run state at the moment; try again shortly"
+                            : "this daemon stands by; " + owner + " owns the run state"
+          ),
+          owner_(std::move(owner)) {}
+    /// Where the owner serves; "" = there is none now.
+    [[nodiscard]] const std::string& owner() const { return owner_; }
+
+private:
+    std::string owner_;
+};
+
 class Runtime {
 public:
     /// Makes a stored definition a Dag again (spec::load_stored, given by wiring).
@@ -59,15 +78,31 @@ public:
     Runtime(const Runtime&) = delete;
     Runtime& operator=(const Runtime&) = delete;
 
-    /// Loads, recovers and starts the loop's thread. Throws what `Journal::load` throws.
+    /// With a follower (which outlives the runtime) a daemon whose lease is another's stands by:
+    /// it follows what the owner commits, and takes over when the lease ends. Before `start`.
+    void follow(store::Follower& follower);
+    /// Called on the loop's thread whenever this daemon has become owner or standby. Before `start`.
+    void on_role(std::function<void(bool owner)> told);
+    /// Loads, recovers and starts the loop's thread, as owner or (with a follower) as standby.
+    /// Throws what `Journal::load` throws.
     void start();
+    /// From now on nothing is started any more; all else goes on.
+    void drain();
+    /// No attempt is under way, and the ends of all are committed.
+    [[nodiscard]] bool drained() const;
     /// Ends the loop; attempts are ended by the executor's own stop. Safe to call twice.
     void stop();
-    /// Set when the loop ended by itself: the lease was lost.
+    /// Set when the loop ended by itself: the lease was lost and there is no follower, or a failure
+    /// that must not be gone on from.
     [[nodiscard]] bool deposed() const;
+    /// Throws StandsBy unless this daemon owns the run state, or owned it last and cannot stand by.
+    void need_owner() const;
+    /// Where the owner serves, as this standby has seen; "" = nobody owns the run state.
+    [[nodiscard]] std::string owner_address() const;
 
     /// Posts a command and waits for its commit. An Answer with `error` set means nothing was done.
-    /// Throws Error: `limit` (queue full, 429), `unavailable` (database away or stopping, 503).
+    /// Throws Error: `limit` (queue full, 429), `unavailable` (database away or stopping, 503);
+    /// StandsBy.
     Answer call(core::Event command, Duration timeout = std::chrono::seconds{30});
     /// Posts an event that nobody waits for; never dropped while the loop lives.
     void post(core::Event event);
@@ -82,6 +117,7 @@ public:
     void announce_import_errors(const std::string& dag_id);
 
     /// Runs `ask` on the loop's thread between two turns, on committed state, and waits for it.
+    /// Throws StandsBy.
     void query(const std::function<void(const core::Scheduler&)>& ask);
 
     /// How a run of a DAG stands, open or ended, and where the log is. Throws Error(unavailable).

@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/check.hpp"
+#include "base/fault.hpp"
 #include "runtime/impl.hpp"
 
 namespace sluice::runtime {
@@ -40,7 +41,7 @@ void Runtime::Impl::turn(std::vector<Pending> pending) {
         const Instant at = now();
         turn.now = at;
         step_all(pending, at, turn);
-        scheduler_->dispatch(at, turn);
+        seal(turn);
         commit(turn);
     } catch (const store::Refused& refused) {
         ++figures_.refused;
@@ -51,6 +52,12 @@ void Runtime::Impl::turn(std::vector<Pending> pending) {
     } catch (const store::Away& away) {
         after_lost_connection(pending, turn, away.what());
         return;
+    } catch (const store::Deposed&) {
+        refuse(
+            pending,
+            "another daemon owns the run state now; its answers tell whether the command was done"
+        );
+        throw;
     } catch (...) {
         refuse(pending);
         throw;
@@ -99,7 +106,7 @@ bool Runtime::Impl::try_alone(std::vector<Pending>& single, std::string& why) {
             later_.push_back(std::move(single.front()));
             single.clear();
         }
-        scheduler_->dispatch(turn.now, turn);
+        seal(turn);
         commit(turn);
     } catch (const store::Refused& refused) {
         why = refused.what();
@@ -109,18 +116,27 @@ bool Runtime::Impl::try_alone(std::vector<Pending>& single, std::string& why) {
     return true;
 }
 
+void Runtime::Impl::seal(Turn& turn) {
+    scheduler_->hold_starts(draining_);
+    scheduler_->dispatch(turn.now, turn);
+}
+
 void Runtime::Impl::commit(const Turn& turn) {
     ++figures_.turns;
     figures_.last_turn_at = to_micros(turn.now);
     if (!turn.has_rows()) return;
     const auto begin = clock_.monotonic();
     journal_.commit(turn);
-    renewed_at_ = clock_.monotonic();
-    const auto micros = std::chrono::duration_cast<Duration>(renewed_at_ - begin).count();
+    renewed_at_ = begin;
+    const auto micros = std::chrono::duration_cast<Duration>(clock_.monotonic() - begin).count();
     ++figures_.commits;
     figures_.transitions += turn.transitions.size();
     figures_.commit_micros += static_cast<std::uint64_t>(micros);
     figures_.last_commit_micros = static_cast<std::uint64_t>(micros);
+    // What follows are effects: only while the lease is surely ours. A commit that took long, or a
+    // process that was stopped for a while, asks again first.
+    while (!journal_.lease_is_fresh()) journal_.renew_lease();
+    fault_point("after_commit_before_effects");
 }
 
 void Runtime::Impl::carry_out(Turn& turn, std::vector<Pending>& pending) {
@@ -132,6 +148,7 @@ void Runtime::Impl::carry_out(Turn& turn, std::vector<Pending>& pending) {
         if (const auto* ended = std::get_if<core::AttemptEnded>(&item.event))
             executor_.acknowledge(ended->result.key);
     if (!turn.callbacks.empty() && settings_.callbacks_due) settings_.callbacks_due();
+    fault_point("after_effects");
     answer(turn, pending);
     publish(turn);
 }

@@ -53,6 +53,9 @@ public:
     virtual void renew_lease() = 0;
     /// How long the lease lasts after its last renewal, by the database's clock.
     [[nodiscard]] virtual Duration lease() const = 0;
+    /// The last renewal was sent less than half a lease ago, by the monotonic clock: effects may be
+    /// started. From any thread.
+    [[nodiscard]] virtual bool lease_is_fresh() const { return true; }
 
     /// A run that core does not hold, or one by its id; none if unknown.
     virtual std::optional<StoredRun> find_run(RunKey run) = 0;

@@ -392,12 +392,21 @@ void write_artefacts(const std::vector<std::pair<RunKey, ArtefactRef>>& artefact
     w.end_list();
 }
 
+/// What the standbys are told: read by them in store/follower.cpp.
+void write_told(const Turn& turn, Writer& w) {
+    w.begin_object("x_told");
+    if (!turn.transitions.empty()) w.field("seq", turn.transitions.back().seq.value);
+    w.field("dags", !turn.dags.empty());
+    w.end_object();
+}
+
 }  // namespace
 
-std::string extra_rows(const Turn& turn) {
+std::string extra_rows(const Turn& turn, bool tell) {
     const auto artefacts = artefacts_of(turn);
     const bool rare =
-        !artefacts.empty() || !turn.checkpoints_dropped.empty() || !turn.callbacks.empty() ||
+        tell || !artefacts.empty() || !turn.checkpoints_dropped.empty() ||
+        !turn.callbacks.empty() ||
         !(turn.outputs.empty() && turn.backfills.empty() && turn.backfill_dates.empty() &&
           turn.dags.empty() && turn.pools.empty() && turn.pools_removed.empty() &&
           turn.audits.empty() && turn.waits.empty() && !has_past(turn));
@@ -419,6 +428,7 @@ std::string extra_rows(const Turn& turn) {
         write_artefacts(artefacts, w);
         write_checkpoints_dropped(turn.checkpoints_dropped, w);
         write_callbacks(turn.callbacks, w);
+        if (tell) write_told(turn, w);
         w.end_object();
     }
     w.end_object();

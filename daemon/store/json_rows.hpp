@@ -8,7 +8,7 @@
 namespace sluice::store {
 
 /// "" if the turn has none of them. Values that are JSON already are put in as they are: the
-/// server refuses what is not JSON.
-std::string extra_rows(const Turn& turn);
+/// server refuses what is not JSON. `tell`: with a note for the standbys.
+std::string extra_rows(const Turn& turn, bool tell);
 
 }  // namespace sluice::store

@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/fault.hpp"
+#include "store/lease_keeper.hpp"
 #include "store/migrate.hpp"
 #include "store/past_rows.hpp"
 #include "store/pq.hpp"
@@ -14,9 +15,11 @@
 
 namespace sluice::store {
 struct PgJournal::State {
-    explicit State(JournalSettings s) : settings(std::move(s)) {}
+    explicit State(JournalSettings s)
+        : settings(std::move(s)), keeper(settings.url, settings.lease) {}
 
     JournalSettings settings;
+    LeaseKeeper keeper;
     std::unique_ptr<Connection> connection;
     RunPartitions partitions;
     std::int64_t epoch{0};  // 0 = never held the lease
@@ -28,6 +31,7 @@ struct PgJournal::State {
     std::string last_function;  // whose plans they are
     Params turn_params;
     TurnTypes types;
+    std::int64_t standbys{0};  // that were seen lately: commits are told to them
 
     Connection& connected() {
         if (connection == nullptr) throw Away("no connection to the database");
@@ -36,12 +40,19 @@ struct PgJournal::State {
 
     void connect() {
         if (connection != nullptr && !connection->broken()) return;
+        disconnect();
         connection = std::make_unique<Connection>(settings.url, "sluice journal");
+        keeper.watch(connection->socket());
         migrate(*connection);
         // With `auto` the server would plan every commit anew: array parameters look cheaper.
         connection->script("set plan_cache_mode = force_generic_plan");
         types = read_turn_types(*connection);
         last_function.clear();
+    }
+
+    void disconnect() {
+        keeper.watch(-1);
+        connection.reset();
     }
 
     // Runs `work` on the connection and says of a failure what the seam promises.
@@ -50,14 +61,17 @@ struct PgJournal::State {
         try {
             return work();
         } catch (const ConnectionLost& lost) {
-            connection.reset();
+            disconnect();
             throw Away(lost.what());
         } catch (const SqlError& error) {
-            if (error.state() == "SL001") throw Deposed(error.what());
+            if (error.state() == "SL001") {
+                keeper.rest();
+                throw Deposed(error.what());
+            }
             if (error.is_about_data()) throw Refused(error.what());
             // 42: a statement of ours is wrong; trying again cannot help.
             if (error.state().starts_with("42")) throw Error(ErrorCode::internal, error.what());
-            connection.reset();
+            disconnect();
             throw Away(error.what());
         }
     }
@@ -98,21 +112,26 @@ constexpr Query take_lease_sql{"take_lease", R"(
         holder = $2, address = $3, expires = clock_timestamp() + $4
     where holder = $2 or expires < clock_timestamp()
     returning epoch, turn, last_seq, last_run, last_backfill,
-        greatest(last_at, clock_timestamp()))"};
+        greatest(last_at + interval '1 us', clock_timestamp()))"};
+// No decision of the epochs before is as late as taken_at, and none of this one is earlier: the
+// time of an attempt's start tells which node ran it.
 constexpr Query record_epoch_sql{"record_epoch", R"(
     insert into lease_epoch (epoch, holder, address, first_turn, taken_at)
-    values ($1, $2, $3, $4, clock_timestamp()) on conflict (epoch) do nothing)"};
+    values ($1, $2, $3, $4, $5) on conflict (epoch) do nothing)"};
+constexpr Query leave_standby_sql{"leave_standby", "delete from standby where node_id = $1"};
 constexpr Query lease_holder_sql{"lease_holder", R"(
     select holder, address, ceil(extract(epoch from expires - clock_timestamp()))::int8
     from lease)"};
 
 void PgJournal::State::take_lease(Snapshot& snapshot) {
+    const auto sent = LeaseKeeper::Steady::now();
     Transaction transaction{*connection};
     Params mine;
     mine.add(epoch).add(settings.holder).add(settings.address).add_interval(settings.lease);
     const Result taken = connection->run(take_lease_sql, mine);
     if (taken.rows() == 0) {
         const Result other = connection->run(lease_holder_sql);
+        keeper.rest();
         throw Deposed(
             "the lease is held by " + other.text(0, 0) + " at " + other.text(0, 1) +
             " for another " + std::to_string(other.int8(0, 2)) + " s"
@@ -120,9 +139,13 @@ void PgJournal::State::take_lease(Snapshot& snapshot) {
     }
     Params record;
     record.add(taken.int8(0, 0)).add(settings.holder).add(settings.address);
-    record.add(taken.int8(0, 1));
+    record.add(taken.int8(0, 1)).add(taken.time(0, 5));
     connection->run(record_epoch_sql, record);
+    Params me;
+    me.add(settings.holder);
+    connection->run(leave_standby_sql, me);
     transaction.commit();
+    keeper.renewed(taken.int8(0, 0), sent);
 
     const std::int64_t old_epoch = std::exchange(epoch, taken.int8(0, 0));
     last_turn = taken.int8(0, 1);
@@ -150,24 +173,36 @@ void PgJournal::State::settle_doubt(std::int64_t old_epoch) {
     in_doubt.reset();
 }
 
-constexpr Query renew_lease_sql{
-    "renew_lease", "update lease set expires = clock_timestamp() + $2 where epoch = $1"
-};
+constexpr Query renew_lease_sql{"renew_lease", R"(
+    update lease set expires = clock_timestamp() + $2 where epoch = $1
+    returning (select count(*) from standby
+        where seen_at > clock_timestamp() - interval '30 s'))"};
 
 void PgJournal::renew_lease() {
     state_->guarded([&] {
         Params params;
         params.add(state_->epoch).add_interval(state_->settings.lease);
+        const auto sent = LeaseKeeper::Steady::now();
         const Result renewed = state_->connected().run(renew_lease_sql, params);
-        if (renewed.changed() == 0) throw Deposed("another daemon has taken the lease");
+        if (renewed.rows() == 0) {
+            state_->keeper.rest();
+            throw Deposed("another daemon has taken the lease");
+        }
+        state_->standbys = renewed.int8(0, 0);
+        state_->keeper.renewed(state_->epoch, sent);
     });
 }
 
-constexpr Query release_lease_sql{
-    "release_lease", "update lease set expires = '-infinity' where epoch = $1"
-};
+bool PgJournal::lease_is_fresh() const { return state_->keeper.fresh(); }
+
+// Standbys hear of it and need not wait until it would have expired.
+constexpr Query release_lease_sql{"release_lease", R"(
+    with released as (
+        update lease set expires = '-infinity' where epoch = $1 returning last_seq)
+    select pg_notify('sluice_turn', json_build_object('seq', last_seq)::text) from released)"};
 
 void PgJournal::release_lease() noexcept {
+    state_->keeper.rest();
     if (state_->connection == nullptr || state_->epoch == 0) return;
     try {
         Params params;
@@ -176,7 +211,7 @@ void PgJournal::release_lease() noexcept {
     } catch (const std::exception&) {
         // It ends by itself.
     }
-    state_->connection.reset();
+    state_->disconnect();
 }
 
 Duration PgJournal::lease() const { return state_->settings.lease; }
@@ -245,6 +280,7 @@ Snapshot PgJournal::load() {
         state_->take_lease(snapshot);
         state_->partitions.read(*state_->connection);
         state_->partitions.cover(*state_->connection, snapshot.last_run.value);
+        fault_point("during_load");
         state_->read_state(snapshot);
         return snapshot;
     });
@@ -259,12 +295,17 @@ void PgJournal::commit(const Turn& turn) {
         Connection& connection = state.connected();
         state.partitions.cover(connection, last_new_run(turn));
         const auto& partition = state.partitions.of(turn);
-        write_turn(turn, state.types, state.epoch, state.settings.lease, state.turn_params);
+        write_turn(
+            turn,
+            {state.types, state.epoch, state.settings.lease, state.standbys > 0},
+            state.turn_params
+        );
         const Query call{partition.function.c_str(), partition.call.c_str()};
         connection.prepare(call.name, call.sql);
 
         fault_point("before_commit");
         state.in_doubt = state.last_turn;
+        const auto sent = LeaseKeeper::Steady::now();
         try {
             state.last_turn = connection.run(call, state.turn_params).int8(0, 0);
         } catch (const SqlError&) {
@@ -272,6 +313,7 @@ void PgJournal::commit(const Turn& turn) {
             throw;
         }
         fault_point("after_commit_before_ack");
+        state.keeper.renewed(state.epoch, sent);
         state.in_doubt.reset();
         state.last_commit_happened = true;
         state.replan_if_grown(turn, partition.function);

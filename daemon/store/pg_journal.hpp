@@ -18,7 +18,7 @@ struct JournalSettings {
     /// so it must be the same over restarts on one home and different everywhere else.
     std::string holder;
     std::string address;  // where this daemon serves, for standbys: "http://127.0.0.1:8080"
-    Duration lease{std::chrono::seconds{10}};
+    Duration lease{std::chrono::seconds{3}};
 };
 
 class PgJournal final : public Journal {
@@ -36,6 +36,7 @@ public:
     [[nodiscard]] bool last_commit_happened() const override;
     void renew_lease() override;
     [[nodiscard]] Duration lease() const override;
+    [[nodiscard]] bool lease_is_fresh() const override;
 
     std::optional<StoredRun> find_run(RunKey run) override;
     std::optional<RunKey> find_run_key(const std::string& dag_id, const std::string& run_id)

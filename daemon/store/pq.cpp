@@ -1,6 +1,7 @@
 #include "store/pq.hpp"
 
 #include <charconv>
+#include <chrono>
 #include <cstring>
 
 #include <poll.h>
@@ -277,11 +278,54 @@ bool Connection::ended() {
     return PQconsumeInput(raw_.get()) == 0 || broken();
 }
 
-void Connection::script(const std::string& sql) { check(PQexec(raw_.get(), sql.c_str())); }
+// The last result of what was sent, as PQexec gives it, but not for longer than `patience_`.
+Result Connection::answer(int sent) {
+    using Steady = std::chrono::steady_clock;
+    if (sent == 0) return check(nullptr);
+    const auto until = Steady::now() + patience_;
+    PGresult* last = nullptr;
+    for (;;) {
+        while (PQisBusy(raw_.get()) != 0) {
+            const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Steady::now());
+            pollfd look{.fd = PQsocket(raw_.get()), .events = POLLIN, .revents = 0};
+            if (left.count() <= 0 || ::poll(&look, 1, static_cast<int>(left.count())) == 0) {
+                PQclear(last);
+                lost_ = true;
+                throw ConnectionLost("the database does not answer");
+            }
+            if (PQconsumeInput(raw_.get()) == 0) break;
+        }
+        PGresult* const next = PQgetResult(raw_.get());
+        if (next == nullptr) return check(last);
+        PQclear(last);
+        last = next;
+    }
+}
+
+std::vector<std::string> Connection::notifications() {
+    std::vector<std::string> texts;
+    if (PQconsumeInput(raw_.get()) == 0) lost_ = true;
+    while (PGnotify* const told = PQnotifies(raw_.get())) {
+        texts.emplace_back(told->extra);
+        PQfreemem(told);
+    }
+    return texts;
+}
+
+void Connection::script(const std::string& sql) {
+    if (patience_ > Duration{0}) {
+        answer(PQsendQuery(raw_.get(), sql.c_str()));
+        return;
+    }
+    check(PQexec(raw_.get(), sql.c_str()));
+}
 
 void Connection::prepare(const std::string& name, const std::string& sql) {
     if (prepared_.contains(name)) return;
-    check(PQprepare(raw_.get(), name.c_str(), sql.c_str(), 0, nullptr));
+    if (patience_ > Duration{0})
+        answer(PQsendPrepare(raw_.get(), name.c_str(), sql.c_str(), 0, nullptr));
+    else
+        check(PQprepare(raw_.get(), name.c_str(), sql.c_str(), 0, nullptr));
     prepared_.insert(name);
 }
 
@@ -301,6 +345,16 @@ void Connection::bind(Params& params) {
 Result Connection::run(const Query& query, Params& params) {
     prepare(query.name, query.sql);
     bind(params);
+    if (patience_ > Duration{0})
+        return answer(PQsendQueryPrepared(
+            raw_.get(),
+            query.name,
+            static_cast<int>(params.values_.size()),
+            params.values_.data(),
+            params.lengths_.data(),
+            params.formats_.data(),
+            1
+        ));
     return check(PQexecPrepared(
         raw_.get(),
         query.name,

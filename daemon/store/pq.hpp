@@ -162,13 +162,21 @@ public:
     [[nodiscard]] bool ended();
     [[nodiscard]] bool idle() const { return PQtransactionStatus(raw_.get()) == PQTRANS_IDLE; }
 
+    /// From now on an answer that takes longer counts as a lost connection.
+    void set_patience(Duration patience) { patience_ = patience; }
+    /// What others have sent to the channels this connection listens to; reads the socket.
+    std::vector<std::string> notifications();
+    [[nodiscard]] int socket() const { return PQsocket(raw_.get()); }
+
 private:
     Result check(PGresult* result);
+    Result answer(int sent);
     void bind(Params& params);
 
     std::unique_ptr<PGconn, decltype(&PQfinish)> raw_;
     std::unordered_set<std::string> prepared_;
     bool lost_{false};
+    Duration patience_{0};  // 0 = without end
 };
 
 /// BEGIN now; ROLLBACK at the end of scope unless committed.

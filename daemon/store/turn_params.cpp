@@ -155,15 +155,14 @@ TurnTypes read_turn_types(Connection& connection) {
     };
 }
 
-void write_turn(
-    const Turn& turn, const TurnTypes& types, std::int64_t epoch, Duration lease, Params& params
-) {
+void write_turn(const Turn& turn, const TurnFrame& frame, Params& params) {
+    const TurnTypes& types = frame.types;
     params.clear();
     std::int64_t last_backfill = 0;
     for (const Backfill& backfill : turn.backfills) {
         last_backfill = std::max(last_backfill, backfill.id.value);
     }
-    params.add(epoch).add_interval(lease).add(turn.now);
+    params.add(frame.epoch).add_interval(frame.lease).add(turn.now);
     params.add(check_seqs(turn.transitions)).add(last_new_run(turn)).add(last_backfill);
 
     const auto fresh = [](const auto& change) { return change.row == RowIs::fresh; };
@@ -176,7 +175,7 @@ void write_turn(
     write_array(params, types.log, turn.transitions, all, write_transition);
     write_array(params, types.key, turn.xcoms_cleared, all, write_key);
 
-    const std::string extra = extra_rows(turn);
+    const std::string extra = extra_rows(turn, frame.tell);
     if (extra.empty()) {
         params.add_null();
     } else {

@@ -27,9 +27,13 @@ std::optional<std::pair<std::int64_t, std::int64_t>> partition_keys(const Turn& 
 /// Largest run key of a new run, 0 if there is none.
 std::int64_t last_new_run(const Turn& turn);
 
+struct TurnFrame {
+    const TurnTypes& types;
+    std::int64_t epoch{};
+    Duration lease{};
+    bool tell{false};  // standbys are told of the commit
+};
 /// Writes all parameters. `params` is cleared first, its memory is used again.
-void write_turn(
-    const Turn& turn, const TurnTypes& types, std::int64_t epoch, Duration lease, Params& params
-);
+void write_turn(const Turn& turn, const TurnFrame& frame, Params& params);
 
 }  // namespace sluice::store
