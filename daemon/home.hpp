@@ -23,6 +23,8 @@ public:
     [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
     /// Stable over restarts, different for every home: marks this daemon's processes and lease.
     [[nodiscard]] const std::string& instance_id() const { return instance_id_; }
+    /// Whether this home has a password for `admin`: it was made or put there earlier.
+    [[nodiscard]] bool has_admin_password() const;
     /// The password of user `admin`; made on first use (mode 0600).
     Secret admin_password();
     /// The secret store: a JSON object of name -> text, made on first use with the secrets that the

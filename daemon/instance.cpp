@@ -1,6 +1,7 @@
 #include "instance.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <optional>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "home.hpp"
 #include "http/server.hpp"
 #include "operators/operators.hpp"
+#include "owners_work.hpp"
 #include "run_requests.hpp"
 #include "runtime/dag_folder.hpp"
 #include "runtime/deliveries.hpp"
@@ -27,6 +29,7 @@
 #include "store/checkpoints.hpp"
 #include "store/cluster.hpp"
 #include "store/connection_pool.hpp"
+#include "store/follower.hpp"
 #include "store/ledger.hpp"
 #include "store/outbox.hpp"
 #include "store/pg_journal.hpp"
@@ -76,6 +79,12 @@ public:
           dags_(dag_folder(config_)),
           home_(config_.home),
           artefacts_(config_.home / "artefacts"),
+          server_(
+              std::in_place,
+              http::ServerOptions{.address = config_.address, .port = config_.port},
+              [this](http::Request request) { return answer(std::move(request)); }
+          ),
+          address_("http://" + config_.address + ':' + std::to_string(server_->port())),
           cluster_(start_cluster(config_)),
           url_(cluster_ ? cluster_->url("sluice") : config_.database_url),
           pool_(url_, 8),
@@ -85,7 +94,8 @@ public:
           checkpoints_(pool_),
           outbox_(pool_),
           connections_(admin_),
-          journal_({.url = url_, .holder = home_.instance_id(), .lease = config_.lease}),
+          journal_(journal_settings()),
+          follower_(journal_settings()),
           executor_(
               executor_settings(),
               services(),
@@ -106,20 +116,18 @@ public:
               },
               runtime_,
               config_.dag_stale_after
-          ) {
+          ),
+          owners_work_([this] { begin_as_owner(); }, [this] { folder_.stop(); }) {
+        // A private cluster has no other daemon.
+        if (!cluster_) runtime_.follow(follower_);
+        runtime_.on_role([this](bool owner) { owners_work_.set(owner); });
         runtime_.start();
         deliveries_.start();
         upkeep_.start();
-        put_connections();
-        api::App::ensure_user(admin_, clock_, "admin", "admin", home_.admin_password());
         app_.emplace(runtime_, queries_, admin_, clock_, api_instance(), DagLoading::load_stored);
-        server_.emplace(
-            http::ServerOptions{.address = config_.address, .port = config_.port},
-            [this](http::Request request) { return app_->handle(std::move(request)); }
-        );
         app_->set_server_counters(&server_->counters());
-        address_ = "http://" + config_.address + ':' + std::to_string(server_->port());
-        folder_.start();
+        owners_work_.begin();
+        serving_ = true;
         home_.write_address(address_);
         spdlog::info("serving at {} with home {}", address_, config_.home.string());
     }
@@ -127,6 +135,7 @@ public:
     ~Impl() {
         if (app_) app_->stop();
         server_.reset();
+        owners_work_.stop();
         folder_.stop();
         upkeep_.stop();
         deliveries_.stop();
@@ -134,6 +143,7 @@ public:
         runtime_.stop();
         executor_.stop();
         journal_.release_lease();
+        follower_.leave();
     }
 
     Impl(const Impl&) = delete;
@@ -141,8 +151,35 @@ public:
 
     [[nodiscard]] const std::string& url() const { return address_; }
     [[nodiscard]] bool deposed() const { return runtime_.deposed(); }
+    void drain() { runtime_.drain(); }
+    [[nodiscard]] bool drained() const { return runtime_.drained(); }
 
 private:
+    http::Reply answer(http::Request request) {
+        if (serving_) return app_->handle(std::move(request));
+        auto reply = http::json_reply(503, R"({"detail":"The daemon is starting"})");
+        reply.set_header("Retry-After", "1");
+        return reply;
+    }
+
+    /// What only the owner of the run state does, each time it has become that.
+    void begin_as_owner() {
+        put_connections();
+        // The node that was owner first made the user; the others do not know the password.
+        if (cluster_ || home_.has_admin_password() || !admin_.user("admin"))
+            api::App::ensure_user(admin_, clock_, "admin", "admin", home_.admin_password());
+        folder_.start();
+    }
+
+    [[nodiscard]] store::JournalSettings journal_settings() const {
+        return {
+            .url = url_,
+            .holder = home_.instance_id(),
+            .address = config_.advertise.empty() ? address_ : config_.advertise,
+            .lease = config_.lease,
+        };
+    }
+
     [[nodiscard]] executor::Settings executor_settings() const {
         return {
             .threads = pool_threads(config_),
@@ -150,6 +187,7 @@ private:
             .scratch_root = (config_.home / "scratch").string(),
             .instance = home_.instance_id(),
             .program = program(),
+            .may_start = [this] { return journal_.lease_is_fresh(); },
         };
     }
 
@@ -190,7 +228,8 @@ private:
 
     [[nodiscard]] api::Instance api_instance() {
         return {
-            .name = "standalone",
+            .name = cluster_ ? "standalone" : "serve",
+            .node_id = home_.instance_id(),
             .version = SLUICE_VERSION,
             .git_version = git_version(),
             .logs = (config_.home / "logs").string(),
@@ -253,6 +292,8 @@ private:
     SystemClock clock_;
     Home home_;
     Artefacts artefacts_;
+    std::optional<http::Server> server_;
+    std::string address_;
     std::unique_ptr<store::Cluster> cluster_;
     std::string url_;
     store::ConnectionPool pool_;
@@ -263,6 +304,7 @@ private:
     store::Outbox outbox_;
     Connections connections_;
     store::PgJournal journal_;
+    store::Follower follower_;
     executor::LocalExecutor executor_;
     runtime::Runtime runtime_;
     executor::DagChecks checks_;
@@ -272,14 +314,16 @@ private:
     runtime::Deliveries deliveries_;
     runtime::Upkeep upkeep_;
     runtime::DagFolder folder_;
+    OwnersWork owners_work_;
     std::optional<api::App> app_;
-    std::optional<http::Server> server_;
-    std::string address_;
+    std::atomic<bool> serving_{false};
 };
 
 Instance::Instance(const Config& config) : impl_(std::make_unique<Impl>(config)) {}
 Instance::~Instance() = default;
 const std::string& Instance::url() const { return impl_->url(); }
 bool Instance::deposed() const { return impl_->deposed(); }
+void Instance::drain() { impl_->drain(); }
+bool Instance::drained() const { return impl_->drained(); }
 
 }  // namespace sluice

@@ -19,7 +19,10 @@ public:
     Instance& operator=(const Instance&) = delete;
 
     [[nodiscard]] const std::string& url() const;
-    /// True when the lease was lost: somebody else owns the run state now.
+    /// From now on starts nothing: attempts under way may end. Then `drained`.
+    void drain();
+    [[nodiscard]] bool drained() const;
+    /// True when the loop cannot go on: the lease was lost where nobody can stand by, or worse.
     [[nodiscard]] bool deposed() const;
 
 private:

@@ -26,6 +26,15 @@ void start_logging(const Config& config) {
     spdlog::set_default_logger(std::move(logger));
 }
 
+/// Lets attempts that are under way end, for as long as is set or until a second signal.
+void drain(Instance& instance, Duration at_most, const sigset_t& signals) {
+    instance.drain();
+    const auto deadline = std::chrono::steady_clock::now() + at_most;
+    constexpr timespec look{.tv_sec = 0, .tv_nsec = 10'000'000};
+    while (!instance.drained() && std::chrono::steady_clock::now() < deadline)
+        if (sigtimedwait(&signals, nullptr, &look) > 0) return;
+}
+
 void serve(const Config& config) {
     start_logging(config);
     // Blocked in every thread, taken by this one; children get them back from the spawner.
@@ -44,6 +53,7 @@ void serve(const Config& config) {
         const int signal = sigtimedwait(&signals, nullptr, &look);
         if (signal > 0) {
             spdlog::info("stopping on {}", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+            drain(instance, config.drain, signals);
             return;
         }
         if (instance.deposed())
@@ -89,6 +99,15 @@ void add_common(CLI::App& verb, Config& config) {
         },
         "run state whose runs ended longer ago is removed, a partition at a time (off by default)"
     );
+    verb.add_option_function<double>(
+            "--drain",
+            [&config](double seconds) {
+                config.drain = std::chrono::round<Duration>(std::chrono::duration<double>(seconds));
+            },
+            "seconds that running tasks may take to end at a stop (default: 5, serve: 20); what "
+            "has not ended is lost, which is no failure, and starts again"
+    )
+        ->check(CLI::Range(0.0, 86'400.0));
     verb.add_option("--log-level", config.log_level, "debug, info, warn or error")
         ->capture_default_str();
     verb.add_flag(
@@ -112,7 +131,15 @@ void add_serve(CLI::App& app) {
     auto* with_server = app.add_subcommand("serve", "serve with an existing PostgreSQL");
     add_common(*with_server, *config);
     with_server->add_option("--database-url", config->database_url, "postgresql://...")->required();
-    with_server->callback([config] { serve(*config); });
+    with_server->add_option(
+        "--advertise",
+        config->advertise,
+        "where the other daemons on this database reach this one (default: http://ADDRESS:PORT)"
+    );
+    with_server->callback([config, with_server] {
+        if (with_server->count("--drain") == 0) config->drain = std::chrono::seconds{20};
+        serve(*config);
+    });
 }
 
 }  // namespace sluice

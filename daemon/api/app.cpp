@@ -8,6 +8,7 @@
 #include "api/failure.hpp"
 #include "api/json.hpp"
 #include "api/live.hpp"
+#include "api/log_view.hpp"
 #include "api/metrics.hpp"
 #include "api/openapi.hpp"
 #include "api/pages.hpp"
@@ -15,6 +16,7 @@
 #include "api/ui.hpp"
 #include "api/v2.hpp"
 #include "base/error.hpp"
+#include "http/forward.hpp"
 
 namespace sluice::api {
 namespace {
@@ -97,6 +99,61 @@ public:
           router_(routes()) {}
 
     Reply handle(Request request) {
+        try {
+            // What changes something is the owner's to do; a session belongs to every node.
+            const bool own = reads(request) || request.path.starts_with("/auth/") ||
+                             request.path == "/ui/v1/login" || request.path == "/ui/v1/logout";
+            if (!own) services_.runtime.need_owner();
+            return answer_here(request);
+        } catch (const runtime::StandsBy& other) {
+            return hand_on(request, other);
+        } catch (const LogElsewhere& other) {
+            return hand_on(request, other);
+        }
+    }
+
+    void set_server_counters(const http::ServerCounters* counters) { server_ = counters; }
+    void stop() {
+        live_.stop();
+        forwarder_.stop();
+    }
+
+private:
+    static bool reads(const Request& request) {
+        return request.method == "GET" || request.method == "HEAD" || request.method == "OPTIONS";
+    }
+
+    static bool was_handed_on(const Request& request) {
+        return !request.header(http::Forwarder::mark).empty();
+    }
+
+    /// To the owner, one hop: with none, or when this was not meant for a standby, 503.
+    Reply hand_on(const Request& request, const runtime::StandsBy& other) {
+        try {
+            if (other.owner().empty() || was_handed_on(request)) throw other;
+            Reply reply = forwarder_.forward(request, other.owner());
+            counters_.count(request, reply.status);
+            return reply;
+        } catch (const Error& error) {
+            Reply reply = failed(failure(503, error.what()));
+            counters_.count(request, reply.status);
+            return reply;
+        }
+    }
+
+    /// To the node that has the file; when it does not answer, what this one can tell.
+    Reply hand_on(Request request, const LogElsewhere& other) {
+        try {
+            Reply reply = forwarder_.forward(request, other.address);
+            counters_.count(request, reply.status);
+            return reply;
+        } catch (const Error&) {
+            request.headers.emplace_back(http::Forwarder::mark, "unanswered");
+            return answer_here(request);
+        }
+    }
+
+    Reply answer_here(Request& request) {
         Reply reply = answer(request);
         if (!reply.stream && reply.status == 200 && request.method == "GET" &&
             !request.path.starts_with("/static/") && !request.path.starts_with("/metrics"))
@@ -107,10 +164,6 @@ public:
         return reply;
     }
 
-    void set_server_counters(const http::ServerCounters* counters) { server_ = counters; }
-    void stop() { live_.stop(); }
-
-private:
     Reply answer(Request& request) {
         try {
             const auto match = router_.match(request.method, request.path);
@@ -119,6 +172,8 @@ private:
             return match.route->handler(request);
         } catch (const Failure& failure) {
             return failed(failure);
+        } catch (const runtime::StandsBy&) {
+            throw;
         } catch (const Error& error) {
             return failed(error);
         }
@@ -212,6 +267,7 @@ private:
     Live live_;
     Services services_;
     Pages pages_;
+    http::Forwarder forwarder_;
     RequestCounters counters_;
     std::atomic<const http::ServerCounters*> server_{nullptr};
     http::Router router_;

@@ -262,11 +262,24 @@ std::pair<std::string, Caller> Auth::open_session(const store::User& user) {
 void Auth::close_session(const http::Request& request) {
     const auto claims = read_any(request.cookie(cookie_name), session_audience);
     if (!claims) return;
+    admin_.close_session(claims->id, from_micros(claims->expires_at * 1'000'000));
     const std::lock_guard lock(mutex_);
-    std::erase_if(closed_sessions_, [now = now_seconds()](const auto& item) {
-        return item.second < now;
-    });
-    closed_sessions_[claims->id] = claims->expires_at;
+    closed_sessions_.insert(claims->id);
+}
+
+bool Auth::is_closed(const std::string& session) {
+    const auto now = std::chrono::steady_clock::now();
+    {
+        const std::lock_guard lock(mutex_);
+        if (closed_sessions_.contains(session)) return true;
+        if (sessions_read_ && now - *sessions_read_ < sessions_pace) return false;
+    }
+    // It may have been closed on another node.
+    auto closed = admin_.closed_sessions();
+    const std::lock_guard lock(mutex_);
+    sessions_read_ = now;
+    closed_sessions_ = std::move(closed);
+    return closed_sessions_.contains(session);
 }
 
 std::optional<Caller> Auth::session_of(const http::Request& request) {
@@ -275,10 +288,7 @@ std::optional<Caller> Auth::session_of(const http::Request& request) {
     for (const store::SigningKey& key : keys()) {
         const auto claims = read_token(cookie, key.key, session_audience, now_seconds());
         if (!claims) continue;
-        {
-            const std::lock_guard lock(mutex_);
-            if (closed_sessions_.contains(claims->id)) return std::nullopt;
-        }
+        if (is_closed(claims->id)) return std::nullopt;
         return Caller{
             claims->subject,
             claims->role,

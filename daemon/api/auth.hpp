@@ -2,10 +2,12 @@
 // (a signed cookie) and the brake on guessing. Thread-safe.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -68,11 +70,14 @@ public:
     std::optional<Caller> try_identify(const http::Request& request);
 
     static constexpr std::string_view cookie_name = "sluice_session";
+    /// A session closed on another node is over here after this time at the latest.
+    static constexpr auto sessions_pace = std::chrono::seconds{2};
 
 private:
     std::vector<store::SigningKey> keys();
     std::optional<Claims> read_any(std::string_view token, std::string_view audience);
     std::optional<Caller> session_of(const http::Request& request);
+    bool is_closed(const std::string& session);
     void brake(const std::string& who);
     void note_failure(const std::string& who);
     [[nodiscard]] std::int64_t now_seconds() const;
@@ -81,7 +86,8 @@ private:
     const Clock& clock_;
     std::mutex mutex_;  // guards all below
     std::vector<store::SigningKey> keys_;
-    std::map<std::string, std::int64_t> closed_sessions_;  // id -> when it would have expired
+    std::set<std::string> closed_sessions_;  // of all nodes, as of sessions_read_
+    std::optional<std::chrono::steady_clock::time_point> sessions_read_;
     struct Failures {
         int count{};
         std::int64_t since{};

@@ -309,7 +309,13 @@ http::Reply Live::Impl::open(
     for (const Topic& topic : *topics) {
         if (topic.kind != Topic::Kind::log) continue;
         const AttemptLog log = find_log(
-            services, topic.dag_id, topic.run_id, topic.task_id, topic.map_index, topic.try_number
+            services,
+            request,
+            topic.dag_id,
+            topic.run_id,
+            topic.task_id,
+            topic.map_index,
+            topic.try_number
         );
         watcher->tails.push_back(
             {topic.key,

@@ -128,6 +128,7 @@ void add_loop(Text& text, Services& services) {
 }
 
 void add_scheduler(Text& text, Services& services) {
+    if (!services.runtime.figures().owner) return;  // the owner tells
     core::Scheduler::Counts counts;
     std::vector<core::Scheduler::PoolUse> pools;
     services.runtime.query([&](const core::Scheduler& scheduler) {

@@ -47,6 +47,7 @@ private:
 /// Fixed facts of this daemon.
 struct Instance {
     std::string name{"standalone"};
+    std::string node_id;  // as the lease's holder
     std::string version;
     std::string git_version;
     std::string logs;     // folder of the task logs

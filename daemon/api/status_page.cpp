@@ -19,10 +19,16 @@ std::string head_of(const std::string& title) {
            escape_html(title) + "</title><h1>" + escape_html(title) + "</h1>\n";
 }
 
+std::string scheduler_words(Services& services) {
+    if (services.runtime.figures().owner) return "ok";
+    const auto owner = services.runtime.owner_address();
+    return owner.empty() ? "no owner" : "this node stands by, the owner is " + escape_html(owner);
+}
+
 std::string health_line(Services& services) {
     const auto& figures = services.runtime.figures();
     const auto errors = services.runtime.registry().import_errors().size();
-    return std::string("<p>Scheduler: ") + (figures.owner ? "ok" : "not the owner") +
+    return std::string("<p>Scheduler: ") + scheduler_words(services) +
            " &middot; database: " + (figures.database_available ? "ok" : "away") +
            " &middot; import errors: " + std::to_string(errors) + " &middot; " +
            format_z(services.clock.now()) + "</p>\n";

@@ -124,6 +124,7 @@ Reply get_dags(Services& services, const Request& request, const Caller&) {
         add_row(row, listed, facts.at(listed.dag->dag_id));
         json["dags"].push_back(std::move(row));
     }
+    services.runtime.need_owner();  // who alone knows the errors
     json["errors"] = services.runtime.registry().import_errors().size();
     return reply(200, json);
 }

@@ -26,6 +26,7 @@ AttemptLog log_from(Services& services, const Request& request) {
     const auto map = std::atoi(request.query_value("map").value_or("-1").c_str());
     return find_log(
         services,
+        request,
         request.param("dag_id"),
         request.param("run_id"),
         request.param("task_id"),

@@ -1,9 +1,12 @@
 // /api/v2 .../logs/{try_number}: JSON with a continuation token, or JSON lines.
+#include <filesystem>
+
 #include "api/failure.hpp"
 #include "api/input.hpp"
 #include "api/log_view.hpp"
 #include "api/v2.hpp"
 #include "base/check.hpp"
+#include "http/forward.hpp"
 
 namespace sluice::api {
 namespace {
@@ -87,6 +90,7 @@ Reply get_log(Services& services, const Request& request, const Caller&) {
     if (*end != '\0' || number < 0) throw not_found("TaskInstance not found");
     const AttemptLog log = find_log(
         services,
+        request,
         request.param("dag_id"),
         request.param("dag_run_id"),
         request.param("task_id"),
@@ -105,7 +109,15 @@ Reply get_log(Services& services, const Request& request, const Caller&) {
         }
     auto page = reader.follow(place.line, place.offset, full ? SIZE_MAX : page_lines);
     for (const auto& line : page.lines) lines.push_back(line_json(line));
-    if (place.line == 0 && page.lines.empty()) add_moves(services, log, lines);
+    if (place.line == 0 && page.lines.empty()) {
+        if (!log.elsewhere.empty()) {
+            Json line;
+            line["event"] = log.elsewhere;
+            line["level"] = "warning";
+            lines.push_back(std::move(line));
+        }
+        add_moves(services, log, lines);
+    }
     const std::string next = to_token({page.next_line, page.next_offset});
     if (!lines_wanted) {
         Json json;
@@ -122,8 +134,26 @@ Reply get_log(Services& services, const Request& request, const Caller&) {
 
 }  // namespace
 
+namespace {
+
+/// The file is not here: another node may have it.
+void look_elsewhere(Services& services, const Request& request, AttemptLog& log) {
+    std::error_code ignored;
+    if (std::filesystem::exists(log.path, ignored)) return;
+    const auto node = services.queries.node_of_attempt(log.found.instance.key, log.try_number);
+    if (!node || node->id == services.instance.node_id) return;
+    const bool tried = !request.header(http::Forwarder::mark).empty();
+    if (!tried && !node->address.empty()) throw LogElsewhere{node->address};
+    log.elsewhere = "The log of this attempt is on node " + node->id +
+                    (node->address.empty() ? ", which is not there at the moment"
+                                           : " (" + node->address + "), which does not answer");
+}
+
+}  // namespace
+
 AttemptLog find_log(
     Services& services,
+    const Request& request,
     const std::string& dag_id,
     const std::string& run_id,
     const std::string& task_id,
@@ -144,6 +174,7 @@ AttemptLog find_log(
         services.instance.logs, dag_id, run_id, task_id, map_index, log.try_number
     );
     log.complete = try_number < live.try_number || !holds_slots(live.state);
+    look_elsewhere(services, request, log);
     return log;
 }
 

@@ -34,7 +34,9 @@ Reply get_health(Services& services, const Request&, const Caller&) {
     const Instant beat = std::max(from_micros(figures.last_turn_at), services.instance.started_at);
     const Instant now = services.clock.now();
     // An idle loop makes no turns; it is alive while it answers questions, and it holds the lease.
-    const bool alive = owner && database && !services.runtime.deposed();
+    // What a standby says of the scheduler is what it sees of the owner.
+    const std::string elsewhere = owner ? "" : services.runtime.owner_address();
+    const bool alive = (owner || !elsewhere.empty()) && database && !services.runtime.deposed();
     const std::string shown = format_offset(alive ? now : std::min(beat, now));
     Json json;
     json["metadatabase"] = part(database);
@@ -43,15 +45,21 @@ Reply get_health(Services& services, const Request&, const Caller&) {
     json["triggerer"] = part(alive);
     json["triggerer"]["latest_triggerer_heartbeat"] = shown;
     const auto looked = services.instance.folder_looked_at();
-    json["dag_processor"] = part(folder_is_watched(services.instance, now));
-    json["dag_processor"]["latest_dag_processor_heartbeat"] =
-        looked ? Json(format_offset(*looked)) : Json(nullptr);
+    json["dag_processor"] = part(owner ? folder_is_watched(services.instance, now) : alive);
+    json["dag_processor"]["latest_dag_processor_heartbeat"] = owner && looked
+                                                                  ? Json(format_offset(*looked))
+                                                              : alive ? Json(shown)
+                                                                      : Json(nullptr);
+    json["node"]["id"] = services.instance.node_id;
+    json["node"]["role"] = owner ? "owner" : "standby";
+    json["node"]["owner"] = owner || elsewhere.empty() ? Json(nullptr) : Json(elsewhere);
     return reply(200, json);
 }
 
 Reply get_ready(Services& services, const Request&, const Caller&) {
     const auto& figures = services.runtime.figures();
-    const bool ready = figures.database_available && figures.owner;
+    const bool ready =
+        figures.database_available && (figures.owner || !services.runtime.owner_address().empty());
     return http::text_reply(ready ? 200 : 503, ready ? "ready\n" : "not ready\n");
 }
 
@@ -62,6 +70,7 @@ Reply get_import_errors(Services& services, const Request& request, const Caller
     const auto page = query.page();
     const auto pattern = query.text_or_empty("filename_pattern");
     query.done();
+    services.runtime.need_owner();  // who alone reads the DAG folder
     auto errors = services.runtime.registry().import_errors();
     std::erase_if(errors, [&](const auto& error) {
         return !matches_pattern(error.filename, pattern);
@@ -89,6 +98,7 @@ Reply get_import_errors(Services& services, const Request& request, const Caller
 }
 
 Reply get_import_error(Services& services, const Request& request, const Caller&) {
+    services.runtime.need_owner();
     const std::string& id = request.param("import_error_id");
     for (const auto& error : services.runtime.registry().import_errors())
         if (std::to_string(error.id) == id) return reply(200, import_error_view(error));

@@ -30,8 +30,8 @@ public:
     virtual void acknowledge(const AttemptKey& key) = 0;
     /// Reports again every ended, unacknowledged attempt (after a reload).
     virtual void repost() = 0;
-    /// The run state is another daemon's now: ends everything, reports nothing of it and forgets it.
-    /// Returns when no child process is left; new attempts may be started afterwards.
+    /// The run state is another daemon's now: ends everything, reports nothing of it and forgets
+    /// it. Returns when no child process is left; new attempts may be started afterwards.
     virtual void abandon() {}
     /// Ends everything: attempts are reported lost. Returns when no child process is left.
     virtual void stop() = 0;

@@ -62,6 +62,11 @@ DagFolder::DagFolder(fs::path root, Load load, Runtime& runtime, Duration stale_
 DagFolder::~DagFolder() { stop(); }
 
 void DagFolder::start() {
+    {
+        // As if for the first time: another daemon may have defined other versions since.
+        const std::lock_guard lock(mutex_);
+        known_.clear();
+    }
     scan();
     if (stale_after_ <= Duration{}) forget_unknown();
     stop_fd_ = ::eventfd(0, EFD_CLOEXEC);

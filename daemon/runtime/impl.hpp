@@ -180,6 +180,7 @@ private:
     SteadyTime asked_at_{};  // of the last renewal that was no commit
     std::int64_t last_request_{0};
     bool stopped_while_away_{false};
+    bool knows_seq_{false};  // seq_ is a place in the log
     std::mutex stop_mutex_;  // pairs with stop_requested_
     std::condition_variable stop_requested_;
     std::atomic<bool> stopping_{false};

@@ -31,8 +31,7 @@ void Runtime::Impl::run() {
         }
         step_down(*lost);
     }
-    refuse_waiting(
-        std::make_exception_ptr(Error(ErrorCode::unavailable, "the daemon is stopping"))
+    refuse_waiting(std::make_exception_ptr(Error(ErrorCode::unavailable, "the daemon is stopping"))
     );
 }
 
@@ -60,6 +59,12 @@ void Runtime::Impl::look_after(std::vector<Item>& items) {
         handle(items);
         renew_if_due();
     } catch (const store::Away& away) {
+        refuse_rest(
+            items,
+            std::make_exception_ptr(
+                Error(ErrorCode::unavailable, "the run-state database is away; try again shortly")
+            )
+        );
         come_back(away.what());
     }
 }
@@ -70,8 +75,7 @@ void Runtime::Impl::depose(const std::string& why) {
     figures_.owner = false;
     figures_.database_available = false;
     queue_.close();
-    refuse_waiting(
-        std::make_exception_ptr(Error(ErrorCode::unavailable, "the daemon is stopping"))
+    refuse_waiting(std::make_exception_ptr(Error(ErrorCode::unavailable, "the daemon is stopping"))
     );
     feed_.close();
 }
@@ -129,7 +133,7 @@ void Runtime::Impl::renew_if_due() {
 void Runtime::Impl::handle(std::vector<Item>& items) {
     std::vector<Pending> pending = std::exchange(later_, {});
     std::vector<Inquiry> inquiries;
-    for (auto& item : items) {
+    const auto take = [&](Item& item) {
         if (auto* event = std::get_if<core::Event>(&item)) {
             pending.push_back({std::move(*event), std::nullopt});
         } else if (auto* command = std::get_if<Command>(&item)) {
@@ -145,6 +149,14 @@ void Runtime::Impl::handle(std::vector<Item>& items) {
         } else if (auto* announcement = std::get_if<Announcement>(&item)) {
             announced_.push_back(std::move(announcement->dag_id));
         }
+    };
+    std::size_t taken = 0;
+    try {
+        for (; taken < items.size(); ++taken) take(items[taken]);
+    } catch (...) {
+        refuse(pending);
+        items.erase(items.begin(), items.begin() + static_cast<std::ptrdiff_t>(taken) + 1);
+        throw;
     }
     items.clear();
     turn(std::move(pending));
@@ -169,10 +181,10 @@ void Runtime::Impl::store_definition(Definition& definition, std::vector<Pending
         if (core::has_critical_path(*loaded))
             pending.push_back({core::PacesKnown{loaded->dag_id, {}}, std::nullopt});
         defined_.emplace_back(std::move(definition.listed), loaded);
-    } catch (const store::Away&) {
-        definition.listed.set_exception(
-            std::make_exception_ptr(Error(ErrorCode::unavailable, "the database is away"))
-        );
+    } catch (...) {
+        definition.listed.set_exception(std::make_exception_ptr(
+            Error(ErrorCode::unavailable, "the database is away, or another daemon's")
+        ));
         throw;
     }
 }

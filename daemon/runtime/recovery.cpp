@@ -18,9 +18,10 @@ void Runtime::Impl::load() {
     asked_at_ = {};  // to learn of standbys soon
     figures_.database_available = true;
     // What was committed since this standby last looked is not in its streams.
-    if (!figures_.owner && seq_ != 0 && snapshot.last_seq.value != seq_) feed_.overflow();
+    if (!figures_.owner && knows_seq_ && snapshot.last_seq.value != seq_) feed_.overflow();
     last_now_ = std::max(last_now_, snapshot.now);
     seq_ = snapshot.last_seq.value;
+    knows_seq_ = true;
     fill_versions(snapshot);
     scheduler_.emplace(settings_.core, snapshot);
     for (const auto& state : snapshot.dags) registry_.put_state(state);

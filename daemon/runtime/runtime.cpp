@@ -95,6 +95,7 @@ DagPtr Runtime::Impl::define(const Dag& dag, std::vector<Problem> warnings) {
 void Runtime::Impl::announce(const std::string& dag_id) { queue_.push(Item{Announcement{dag_id}}); }
 
 RunFacts Runtime::Impl::run_facts(const RunQuestion& question) {
+    need_owner();
     std::promise<RunFacts> promise;
     auto future = promise.get_future();
     if (!queue_.push(Item{std::in_place_type<Inquiry>, question, std::move(promise)}))

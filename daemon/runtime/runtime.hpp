@@ -81,7 +81,8 @@ public:
     /// With a follower (which outlives the runtime) a daemon whose lease is another's stands by:
     /// it follows what the owner commits, and takes over when the lease ends. Before `start`.
     void follow(store::Follower& follower);
-    /// Called on the loop's thread whenever this daemon has become owner or standby. Before `start`.
+    /// Called on the loop's thread whenever this daemon has become owner or standby. Before
+    /// `start`.
     void on_role(std::function<void(bool owner)> told);
     /// Loads, recovers and starts the loop's thread, as owner or (with a follower) as standby.
     /// Throws what `Journal::load` throws.

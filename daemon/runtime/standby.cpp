@@ -1,6 +1,7 @@
 // While another daemon owns the run state: follow what it commits, take over when its lease ends.
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include <spdlog/spdlog.h>
 
@@ -88,7 +89,7 @@ void Runtime::Impl::set_owner_address(const std::string& address) {
 
 void Runtime::Impl::follow(Seq last) {
     if (follower_->take_dags_are_due()) follow_dags();
-    if (seq_ == 0) seq_ = last.value;  // just started: nobody watches yet
+    if (!std::exchange(knows_seq_, true)) seq_ = last.value;  // just started: nobody watches yet
     if (last.value - seq_ > moves_followed) {
         seq_ = last.value;
         feed_.overflow();

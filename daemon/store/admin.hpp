@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -60,6 +61,10 @@ public:
     /// Newest first. The first call ever stores `fresh`, which is then the answer on every node.
     std::vector<SigningKey> signing_keys(const SigningKey& fresh);
     void put_signing_key(const SigningKey& key);
+
+    /// Sessions that were closed before they expired, on any node.
+    void close_session(const std::string& id, Instant expires_at);
+    std::set<std::string> closed_sessions();
 
     std::vector<Variable> variables();
     std::optional<Variable> variable(const std::string& key);

@@ -36,6 +36,8 @@ ConnectionPool::Lease ConnectionPool::take() {
     try {
         auto connection = std::make_unique<Connection>(url_, "sluice queries");
         connection->script("set statement_timeout = '30s'");
+        // The server gives up first, unless the network to it is gone.
+        connection->set_patience(std::chrono::seconds{35});
         return Lease{*this, std::move(connection)};
     } catch (const std::exception& error) {
         give_back(nullptr);

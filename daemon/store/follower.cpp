@@ -43,11 +43,12 @@ constexpr Query news_sql{"news", R"(
 constexpr Query news_runs_sql{
     "news_runs", "select " SLUICE_RUN_COLUMNS " from dag_run r where r.run_key = any($1)"
 };
-constexpr Query news_tasks_sql{"news_tasks", "select distinct on (t.run_key, t.task_no, t.map_index) "
-    SLUICE_TASK_COLUMNS R"(
+constexpr Query news_tasks_sql{
+    "news_tasks", "select distinct on (t.run_key, t.task_no, t.map_index) " SLUICE_TASK_COLUMNS R"(
     from unnest($1::int8[], $2::int4[], $3::int4[], $4::int4[]) as d(run_key, task_no, lo, hi)
     join task_instance t on t.run_key = d.run_key and t.task_no = d.task_no
-        and t.map_index between d.lo and d.hi)"};
+        and t.map_index between d.lo and d.hi)"
+};
 constexpr Query news_dags_sql{
     "news_dags", "select " SLUICE_DAG_COLUMNS " from dag d order by d.dag_id"
 };
@@ -142,8 +143,8 @@ bool Follower::State::take_told() {
     if (connection == nullptr) return false;
     const auto told = connection->notifications();
     dags_told = dags_told || std::ranges::any_of(told, [](const std::string& text) {
-        return text.find("\"dags\":true") != std::string::npos;
-    });
+                    return text.find("\"dags\":true") != std::string::npos;
+                });
     return !told.empty();
 }
 

@@ -81,10 +81,10 @@ void LeaseKeeper::run() {
             wake_.wait(lock);
             continue;
         }
-        wake_.wait_for(lock, lease_ / 6);
+        wake_.wait_for(lock, lease_ / 12);
         const auto sent = Steady::time_point{Steady::duration{sent_at_.load()}};
         const auto now = Steady::now();
-        if (epoch_ == 0 || stopping_ || now - sent < lease_ * 9 / 20) continue;
+        if (epoch_ == 0 || stopping_ || now - sent < lease_ * 2 / 5) continue;
         if (now - loop_did_at_ > hang) continue;
         const auto epoch = epoch_;
         lock.unlock();

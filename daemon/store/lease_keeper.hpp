@@ -48,9 +48,9 @@ private:
     std::atomic<Steady::rep> sent_at_{0};  // of the last renewal that succeeded
     std::mutex mutex_;                     // guards all below but connection_
     std::condition_variable wake_;
-    std::int64_t epoch_{0};            // 0 = resting
-    Steady::time_point loop_did_at_;   // when the loop itself renewed
-    Steady::time_point answered_at_;   // when the database last answered anybody here
+    std::int64_t epoch_{0};           // 0 = resting
+    Steady::time_point loop_did_at_;  // when the loop itself renewed
+    Steady::time_point answered_at_;  // when the database last answered anybody here
     int socket_{-1};
     bool stopping_{false};
     std::unique_ptr<Connection> connection_;  // of the thread alone

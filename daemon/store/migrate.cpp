@@ -6,6 +6,7 @@
 
 #include "base/embedded.hpp"
 #include "base/error.hpp"
+#include "base/fault.hpp"
 #include "store/pq.hpp"
 
 namespace sluice::migrations {
@@ -72,6 +73,7 @@ void migrate(Connection& connection) {
         Params params;
         params.add(std::int64_t{number_of(file)}).add(file.path);
         connection.run(record_version_sql, params);
+        fault_point("during_migration");
     }
     transaction.commit();
 }

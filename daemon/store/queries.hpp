@@ -267,6 +267,13 @@ public:
     };
     std::optional<LeaseRow> lease();
 
+    struct Node {
+        std::string id;
+        std::string address;  // "" = it is not there now
+    };
+    /// The node that ran (or runs) an attempt and keeps its log; none if it never began.
+    std::optional<Node> node_of_attempt(const TaskKey& key, int try_number);
+
 private:
     ConnectionPool& pool_;
 };

@@ -98,7 +98,7 @@ def test_two_daemons_on_one_home_the_second_says_which_process_has_it(daemon):
 
 
 def test_sigterm_stops_daemon_and_its_postgresql_within_10_s_and_running_tasks_go_on_after_a_start(daemons):
-    daemon = daemons().start()
+    daemon = daemons(args=["--drain", "0.2"]).start()
     write_dag(daemon, "slow", [{"task_id": "s", "operator": "shell", "with": {"argv": ["sleep", "1"]}}])
     run = daemon.trigger("slow")
     wait_for(lambda: daemon.tasks("slow", run["dag_run_id"])["s"]["state"] == "running")
@@ -108,9 +108,22 @@ def test_sigterm_stops_daemon_and_its_postgresql_within_10_s_and_running_tasks_g
         os.kill(postmaster, 0)
     daemon.start()
     assert daemon.wait_run("slow", run["dag_run_id"])["state"] == "success"
-    # The stopped attempt was lost, not failed: it used up no retry, and there were none.
+    # The attempt that outlasted the drain was lost, not failed: it used up no retry, and there were none.
     instance = daemon.tasks("slow", run["dag_run_id"])["s"]
     assert (instance["try_number"], instance["max_tries"]) == (2, 1)
+
+
+def test_sigterm_waits_for_tasks_that_end_in_time_and_starts_no_others(daemons):
+    daemon = daemons().start()
+    write_dag(daemon, "short", [
+        {"task_id": "one", "operator": "shell", "with": {"argv": ["sleep", "0.5"]}},
+        {"task_id": "two", "operator": "empty", "upstream": ["one"]}])
+    run = daemon.trigger("short")
+    wait_for(lambda: daemon.tasks("short", run["dag_run_id"])["one"]["state"] == "running")
+    assert daemon.stop(10) == 0
+    daemon.start()
+    assert daemon.wait_run("short", run["dag_run_id"])["state"] == "success"
+    assert daemon.tasks("short", run["dag_run_id"])["one"]["try_number"] == 1
 
 
 def test_postgresql_stopped_and_started_again_tasks_go_on_and_writes_are_refused_meanwhile(daemons):
