@@ -8,6 +8,7 @@ RUNS, WIDTH = 1000, 100
 # Open runs as a killed daemon leaves them: the first task done, half of the others waiting for their retry (they have rows),
 # half ready to start (they have none).
 OPEN_RUNS = """
+set session_replication_role = replica;
 insert into dag_run (run_key, version, run_after, queued_at, start_date, backfill_ordinal, clear_number, state, run_type,
         triggered_by, dag_id, run_id, triggering_user, note, reason, conf)
     select l.last_run + i, (select current_version from dag where dag_id = 'wide'), now(), now(), now(), 0, 0, 1, 1, 0,
