@@ -30,6 +30,8 @@ std::string_view kind_word(ScheduleKind kind) {
             return "once";
         case ScheduleKind::continuous:
             return "continuous";
+        case ScheduleKind::events:
+            return "events";
     }
     unreachable();
 }

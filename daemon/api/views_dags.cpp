@@ -107,6 +107,7 @@ bool is_periodic(const Schedule& schedule) {
         case ScheduleKind::cron_interval:
         case ScheduleKind::delta_trigger:
         case ScheduleKind::delta_interval:
+        case ScheduleKind::events:
             return true;
         case ScheduleKind::none:
         case ScheduleKind::once:
@@ -134,6 +135,8 @@ std::string schedule_summary(const Schedule& schedule) {
         case ScheduleKind::delta_trigger:
         case ScheduleKind::delta_interval:
             return format_duration(schedule.delta);
+        case ScheduleKind::events:
+            return std::to_string(schedule.events.size()) + " events";
     }
     unreachable();
 }
@@ -156,6 +159,8 @@ std::string schedule_description(const Schedule& schedule) {
         case ScheduleKind::delta_trigger:
         case ScheduleKind::delta_interval:
             return "Every " + format_duration(schedule.delta);
+        case ScheduleKind::events:
+            return "At " + std::to_string(schedule.events.size()) + " listed times";
     }
     unreachable();
 }

@@ -208,7 +208,7 @@ private:
     // schedules.cpp: DAGs and their automated runs
     DagEntry& dag_entry(const std::string& dag_id);
     void set_current(DagEntry& dag, const DagPtr& version);
-    void note_old_delay(DagEntry& dag, const Dag& next);
+    void note_old_run_after(DagEntry& dag, const Dag& next);
     void advance(DagEntry& dag);
     [[nodiscard]] static int most_automated(const DagEntry& dag);
     [[nodiscard]] static bool has_room_for_automated(const DagEntry& dag) {

@@ -56,16 +56,19 @@ void Scheduler::Impl::set_current(DagEntry& dag, const DagPtr& version) {
     for (auto& [task_id, gate] : dag.task_gates) ask_again(gate);
 }
 
-/// Run ids are made of run_after, which a delay puts later than the interval's end. When a schedule
-/// with a delay is replaced, the time of the last run counts as the end of its interval: else the
-/// new schedule could come upon the same time, and the same id, again.
-void Scheduler::Impl::note_old_delay(DagEntry& dag, const Dag& next) {
+/// Run ids are made of run_after, which delay and jitter put later than the interval's end. When
+/// such a schedule is replaced, the time of the last run counts as the end of its interval: else
+/// the new schedule could come upon the same time, and the same id, again.
+void Scheduler::Impl::note_old_run_after(DagEntry& dag, const Dag& next) {
     auto& last = dag.state.last_automated;
-    if (dag.current == nullptr || !last || !dag.timetable->is_interval()) return;
-    const Schedule& old = dag.current->dag->schedule;
-    const bool same = old.kind == next.schedule.kind && old.delay == next.schedule.delay;
-    if (same || old.delay <= Duration::zero() || last->end >= now_) return;
-    last->end = std::min(last->end + old.delay, now_);
+    if (dag.current == nullptr || !last) return;
+    const Dag& old = *dag.current->dag;
+    const bool same = old.schedule == next.schedule && old.timezone == next.timezone &&
+                      old.start_date == next.start_date;  // where a delta's steps begin
+    if (same) return;
+    const Instant end = std::min(dag.timetable->run_after(last->end), now_);
+    if (end <= last->end) return;
+    last->end = end;
     touch_dag_row(dag);
 }
 
@@ -74,7 +77,7 @@ Taken Scheduler::Impl::on(const DagLoaded& event) {
     auto& dag = dag_entry(event.dag->dag_id);
     if (fresh)
         dag.state.is_paused = event.dag->is_paused_upon_creation.value_or(event.paused_at_creation);
-    note_old_delay(dag, *event.dag);
+    note_old_run_after(dag, *event.dag);
     set_current(dag, event.dag);
     if (fresh || dag.state.is_stale || dag.state.current != event.dag->version) {
         dag.state.current = event.dag->version;
@@ -134,10 +137,11 @@ void Scheduler::Impl::resume_schedule(DagEntry& dag) {
         case OnUnpause::latest: {
             if (!version.catchup || !timetable.is_periodic()) return;
             const auto run = timetable.next_run(last, Timetable::Missed::skip, now_);
-            if (!run || run->run_after > now_) return;
-            const Instant end = timetable.is_interval()
-                                    ? run->interval.start
-                                    : timetable.previous_tick(run->run_after).value_or(Instant{});
+            if (!run || timetable.nominal_run_after(run->interval.end) > now_) return;
+            const Instant end =
+                timetable.is_interval()
+                    ? run->interval.start
+                    : timetable.previous_tick(run->interval.end).value_or(Instant{});
             move_to(Interval{end, end});
             return;
         }

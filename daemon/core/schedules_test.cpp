@@ -165,6 +165,64 @@ TEST_CASE("a new schedule never makes the id of an old run again", "[core][sched
     REQUIRE(run_ids(world).back() == "scheduled__2026-01-11T02:00:00+00:00");
 }
 
+TEST_CASE("a run waits for its jitter, also over a restart", "[core][schedule]") {
+    World world;
+    world.now = at("2026-01-10T15:00");
+    auto dag = daily(ScheduleKind::cron_trigger, "2026-01-01");
+    dag.schedule.jitter = 2h;
+    world.load(dag);
+    const auto due = world.dags.at("dag").next_run_after;
+    REQUIRE(due > at("2026-01-11"));
+    REQUIRE(due < at("2026-01-11T02:00"));
+    world.wait(9h);
+    world.restart();
+    REQUIRE(world.runs.empty());
+    world.wait(*due - world.now - 1s);
+    REQUIRE(world.runs.empty());
+    world.wait(1s);
+    REQUIRE(world.runs.size() == 1);
+    REQUIRE(world.run().logical_date == at("2026-01-11"));
+    REQUIRE(world.run().run_after == due);
+}
+
+TEST_CASE("a schedule that loses its jitter makes no id again", "[core][schedule]") {
+    World world;
+    world.now = at("2026-01-10T00:00");
+    auto dag = daily(ScheduleKind::cron_trigger, "2026-01-01");
+    dag.schedule.jitter = 20h;
+    dag.on_unpause = OnUnpause::latest;
+    world.load(dag);
+    world.wait(20h);
+    REQUIRE(world.runs.size() == 1);
+    dag = daily(ScheduleKind::cron_trigger, "2026-01-01");
+    dag.schedule.crons = {"* * * * * *"};
+    dag.catchup = true;
+    dag.max_active_runs = 100'000;
+    world.load(dag);
+    std::set<std::string> ids;
+    for (const auto& id : run_ids(world)) REQUIRE(ids.insert(id).second);
+}
+
+TEST_CASE("events run at their times, closed days not at all", "[core][schedule]") {
+    World world;
+    world.now = at("2026-01-01");
+    auto dag = make_dag("dag", {"a"});
+    dag.start_date = at("2026-01-01");
+    dag.schedule.kind = ScheduleKind::events;
+    dag.schedule.events = {at("2026-01-02"), at("2026-01-03"), at("2026-01-04")};
+    dag.schedule.calendar.closed = {*parse_closed_days("2026-01-03")};
+    world.load(dag);
+    world.wait(24h);
+    REQUIRE(run_ids(world) == Ids{"scheduled__2026-01-02T00:00:00+00:00"});
+    world.end("a");
+    world.wait(24h);
+    REQUIRE(world.runs.size() == 1);
+    world.wait(24h);
+    REQUIRE(run_ids(world).back() == "scheduled__2026-01-04T00:00:00+00:00");
+    world.end("a");
+    REQUIRE_FALSE(world.dags.at("dag").next_run_after);
+}
+
 TEST_CASE("a version whose zone is no longer known does not stop the start", "[core][schedule]") {
     World world;
     auto dag = daily(ScheduleKind::cron_interval, "2026-01-01");

@@ -11,6 +11,7 @@
 
 #include "base/ids.hpp"
 #include "base/instant.hpp"
+#include "model/calendar.hpp"
 
 namespace sluice {
 
@@ -45,6 +46,7 @@ enum class ScheduleKind {
     delta_interval,
     once,
     continuous,
+    events,  // a list of times, trigger kind
 };
 
 struct Schedule {
@@ -56,7 +58,12 @@ struct Schedule {
     Duration delay{};           // interval kinds: postpones run_after, not the interval
     std::optional<bool> run_immediately;
     std::optional<Duration> run_immediately_within;
+    std::vector<Instant> events;     // sorted, each once
+    bool restrict_to_events{false};  // a manual run takes the latest of them
+    Duration jitter{};               // postpones run_after by less than this, the same at each look
+    Calendar calendar;               // days without ticks
     std::string text;  // as written, for views: "0 0 * * *", "@daily", JSON of an object form
+    friend bool operator==(const Schedule&, const Schedule&) = default;
 };
 
 /// What a process task may use; taken from the pools `cpu` and `memory_mb`.

@@ -6,7 +6,8 @@
 
 #include "base/check.hpp"
 #include "base/error.hpp"
-#include "model/cron_ticks.hpp"
+#include "base/hash.hpp"
+#include "model/cron.hpp"
 
 namespace sluice {
 namespace {
@@ -20,6 +21,12 @@ Zone zone_of(std::string_view name) {
     const auto zone = Zone::find(name);
     if (!zone) throw Error(ErrorCode::invalid, *zone_problem(name));
     return *zone;
+}
+
+const Schedule& checked(const Dag& dag) {
+    if (const auto problem = schedule_problem(dag.schedule, dag.timezone))
+        throw Error(ErrorCode::invalid, *problem);
+    return dag.schedule;
 }
 
 /// Keeps the larger; an absent value counts for nothing.
@@ -42,6 +49,9 @@ std::optional<std::string> schedule_problem(const Schedule& schedule, std::strin
         case ScheduleKind::delta_interval:
             if (schedule.delta <= Duration::zero()) return "a delta must be longer than nothing";
             break;
+        case ScheduleKind::events:
+            if (!std::ranges::is_sorted(schedule.events)) return "events must be in order";
+            break;
         case ScheduleKind::none:
         case ScheduleKind::once:
         case ScheduleKind::continuous:
@@ -51,14 +61,12 @@ std::optional<std::string> schedule_problem(const Schedule& schedule, std::strin
 }
 
 Timetable::Timetable(const Dag& dag)
-    : schedule_(dag.schedule),
+    : dag_id_(dag.dag_id),
+      schedule_(checked(dag)),
       zone_(zone_of(dag.timezone)),
+      ticks_(schedule_, zone_, dag.start_date.value_or(Instant{})),
       start_(dag.start_date),
-      end_(dag.end_date) {
-    if (const auto problem = schedule_problem(dag.schedule, dag.timezone))
-        throw Error(ErrorCode::invalid, *problem);
-    for (const auto& cron : schedule_.crons) crons_.push_back(Cron::parse(cron));
-}
+      end_(dag.end_date) {}
 
 bool Timetable::is_periodic() const {
     switch (schedule_.kind) {
@@ -66,6 +74,7 @@ bool Timetable::is_periodic() const {
         case ScheduleKind::cron_interval:
         case ScheduleKind::delta_trigger:
         case ScheduleKind::delta_interval:
+        case ScheduleKind::events:
             return true;
         case ScheduleKind::none:
         case ScheduleKind::once:
@@ -81,32 +90,6 @@ bool Timetable::is_interval() const {
 }
 
 // ------------------------------------------------------------------------------------- ticks
-
-std::optional<Instant> Timetable::next_tick(Instant after) const {
-    std::optional<Instant> first;
-    for (const auto& cron : crons_) {
-        const auto tick = sluice::next_tick(cron, zone_, after);
-        if (tick && (!first || *tick < *first)) first = tick;
-    }
-    if (crons_.empty() && schedule_.delta > Duration::zero()) {
-        const Instant anchor = start_.value_or(Instant{});
-        first = anchor + (std::chrono::floor<microseconds>(after - anchor) / schedule_.delta) *
-                             schedule_.delta;
-        while (*first > after) *first -= schedule_.delta;
-        while (*first <= after) *first += schedule_.delta;
-    }
-    return first;
-}
-
-std::optional<Instant> Timetable::previous_tick(Instant before) const {
-    std::optional<Instant> last;
-    for (const auto& cron : crons_) raise(last, sluice::previous_tick(cron, zone_, before));
-    if (crons_.empty() && schedule_.delta > Duration::zero()) {
-        last = *next_tick(before) - schedule_.delta;
-        if (*last == before) *last -= schedule_.delta;
-    }
-    return last;
-}
 
 std::optional<Instant> Timetable::at_or_after(Instant at) const {
     return next_tick(at - microseconds{1});
@@ -125,6 +108,7 @@ std::optional<RunTimes> Timetable::next_run(
             return std::nullopt;
         case ScheduleKind::cron_trigger:
         case ScheduleKind::delta_trigger:
+        case ScheduleKind::events:
             return next_trigger(last, missed, now);
         case ScheduleKind::cron_interval:
         case ScheduleKind::delta_interval:
@@ -161,7 +145,7 @@ std::optional<RunTimes> Timetable::next_interval(
 std::optional<RunTimes> Timetable::interval_from(Instant start) const {
     const auto end = next_tick(start);
     if (!end) return std::nullopt;
-    return RunTimes{start, {start, *end}, *end + schedule_.delay};
+    return RunTimes{start, {start, *end}, run_after(*end)};
 }
 
 std::optional<RunTimes> Timetable::next_trigger(
@@ -182,13 +166,34 @@ std::optional<RunTimes> Timetable::next_trigger(
         if (start_) raise(tick, at_or_after(*start_));
     }
     if (!tick || (end_ && *end_ < *tick)) return std::nullopt;
+    if (last && *tick <= last->end) return std::nullopt;  // that was the last tick of all
     return triggered_at(*tick);
 }
 
 RunTimes Timetable::triggered_at(Instant tick) const {
-    if (schedule_.previous_tick) return {tick, {previous_tick(tick).value_or(tick), tick}, tick};
+    if (schedule_.previous_tick)
+        return {tick, {previous_tick(tick).value_or(tick), tick}, run_after(tick)};
     const Instant start = tick - schedule_.window;
-    return {start, {start, tick}, tick};
+    return {start, {start, tick}, run_after(tick)};
+}
+
+Instant Timetable::nominal_run_after(Instant end) const {
+    return is_interval() ? end + schedule_.delay : end;
+}
+
+/// Whole seconds, always the same for a DAG and tick, less than `jitter` and than the time to the
+/// next tick: runs keep their order and no two are due together.
+Duration Timetable::jitter(Instant tick) const {
+    if (schedule_.jitter <= Duration::zero()) return Duration::zero();
+    Duration bound = schedule_.jitter;
+    if (const auto next = next_tick(tick)) bound = std::min(bound, *next - tick);
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(bound).count();
+    if (seconds < 2) return Duration::zero();
+    const auto digest = sha256(fmt::format("{}#{}", dag_id_, to_micros(tick)));
+    std::uint64_t number = 0;
+    for (std::size_t i = 0; i < sizeof number; ++i) number = number << 8U | digest.at(i);
+    const auto chosen = number % static_cast<std::uint64_t>(seconds);
+    return std::chrono::seconds{static_cast<std::int64_t>(chosen)};
 }
 
 std::optional<Instant> Timetable::first_run(Instant now) const {
@@ -231,6 +236,12 @@ Interval Timetable::infer_interval(Instant run_after) const {
             if (const auto end = at_or_before(run_after))
                 return {previous_tick(*end).value_or(*end), *end};
             return {run_after, run_after};
+        case ScheduleKind::events: {
+            if (!schedule_.restrict_to_events) return {run_after, run_after};
+            auto event = at_or_before(run_after);
+            if (!event) event = next_tick(run_after);
+            return {event.value_or(run_after), event.value_or(run_after)};
+        }
         case ScheduleKind::none:
         case ScheduleKind::once:
         case ScheduleKind::continuous:

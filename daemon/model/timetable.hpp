@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "model/cron.hpp"
 #include "model/dag.hpp"
+#include "model/ticks.hpp"
 #include "model/zone.hpp"
 
 namespace sluice {
@@ -31,7 +31,7 @@ public:
 
     [[nodiscard]] ScheduleKind kind() const { return schedule_.kind; }
     [[nodiscard]] const Zone& zone() const { return zone_; }
-    /// Has ticks (cron and delta kinds), so that a range of dates can be backfilled.
+    /// Has ticks (cron and delta kinds, events), so that a range of dates can be backfilled.
     [[nodiscard]] bool is_periodic() const;
     /// cron_interval or delta_interval.
     [[nodiscard]] bool is_interval() const;
@@ -42,9 +42,14 @@ public:
     [[nodiscard]] std::optional<RunTimes> next_run(
         const std::optional<Interval>& last, Missed missed, Instant now
     ) const;
-    /// The interval of the latest run that is due at `now`: given as `last`, it makes `next_run`
-    /// begin after `now`. None without ticks.
+    /// The interval of the latest run that is due at `now` (jitter does not count): given as
+    /// `last`, it makes `next_run` begin after it. None without ticks.
     [[nodiscard]] std::optional<Interval> latest_due(Instant now) const;
+    /// When the run of an interval that ends at `end` is due, jitter included and not.
+    [[nodiscard]] Instant run_after(Instant end) const {
+        return nominal_run_after(end) + jitter(end);
+    }
+    [[nodiscard]] Instant nominal_run_after(Instant end) const;
 
     /// The data interval of a manual run (semantics 2).
     [[nodiscard]] Interval infer_interval(Instant run_after) const;
@@ -55,10 +60,15 @@ public:
         const;
 
     /// The first tick later than `after`, the last one earlier than `before`.
-    [[nodiscard]] std::optional<Instant> next_tick(Instant after) const;
-    [[nodiscard]] std::optional<Instant> previous_tick(Instant before) const;
+    [[nodiscard]] std::optional<Instant> next_tick(Instant after) const {
+        return ticks_.next(after);
+    }
+    [[nodiscard]] std::optional<Instant> previous_tick(Instant before) const {
+        return ticks_.previous(before);
+    }
 
 private:
+    [[nodiscard]] Duration jitter(Instant tick) const;
     [[nodiscard]] std::optional<Instant> at_or_after(Instant at) const;
     [[nodiscard]] std::optional<Instant> at_or_before(Instant at) const;
     [[nodiscard]] std::optional<RunTimes> next_interval(
@@ -74,9 +84,10 @@ private:
     [[nodiscard]] RunTimes triggered_at(Instant tick) const;
     [[nodiscard]] std::optional<RunTimes> interval_from(Instant start) const;
 
+    std::string dag_id_;
     Schedule schedule_;
-    std::vector<Cron> crons_;
     Zone zone_;
+    Ticks ticks_;
     std::optional<Instant> start_;
     std::optional<Instant> end_;
 };

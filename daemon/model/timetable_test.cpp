@@ -1,6 +1,7 @@
 #include "model/timetable.hpp"
 
 #include <random>
+#include <set>
 
 #include <catch2/catch.hpp>
 
@@ -150,6 +151,98 @@ TEST_CASE("several crons fire at each of their ticks, once an instant", "[timeta
     REQUIRE(both.next_tick(at("2026-01-01")) == at("2026-01-01T06:00"));
     REQUIRE(both.next_tick(at("2026-01-01T06:00")) == at("2026-01-01T12:00"));
     REQUIRE(both.ticks_between(at("2026-01-01"), at("2026-01-01T23:00"), 10).size() == 4);
+}
+
+TEST_CASE("events are the ticks of a trigger", "[timetable]") {
+    auto dag = dag_with(ScheduleKind::events, "", "2026-01-01");
+    dag.schedule.events = {at("2025-12-01"), at("2026-01-10"), at("2026-02-10T12:00")};
+    const Timetable events{dag};
+    const auto now = at("2026-02-01");
+    SECTION("with catchup all from the start date on, each once") {
+        const auto first = events.next_run({}, Missed::run, now);
+        REQUIRE(first->run_after == at("2026-01-10"));
+        REQUIRE(first->interval == Interval{at("2026-01-10"), at("2026-01-10")});
+        const auto second = events.next_run(first->interval, Missed::run, now);
+        REQUIRE(second->run_after == at("2026-02-10T12:00"));
+        REQUIRE_FALSE(events.next_run(second->interval, Missed::run, now));
+    }
+    SECTION("without it the latest one, and after the last one no other") {
+        const auto event = at("2026-02-10T12:00");
+        REQUIRE_FALSE(events.next_run(Interval{event, event}, Missed::skip, at("2026-03-01")));
+        REQUIRE(
+            events.next_run({}, Missed::skip, at("2026-03-01"))->run_after == at("2026-02-10T12:00")
+        );
+    }
+    SECTION("a manual run takes the latest one as interval if it is restricted to events") {
+        REQUIRE(events.infer_interval(now) == Interval{now, now});
+        dag.schedule.restrict_to_events = true;
+        const Timetable restricted{dag};
+        const auto event = at("2026-01-10");
+        REQUIRE(restricted.infer_interval(now) == Interval{event, event});
+        REQUIRE(restricted.infer_interval(at("2025-01-01")).start == at("2025-12-01"));
+    }
+    SECTION("they can be backfilled") {
+        REQUIRE(events.is_periodic());
+        REQUIRE(events.ticks_between(at("2025-12-01"), at("2026-01-31"), 10).size() == 2);
+    }
+}
+
+TEST_CASE("jitter postpones a run and not its interval, the same at each look", "[timetable]") {
+    auto dag = dag_with(ScheduleKind::cron_interval, "*/10 * * * *", "2026-01-01");
+    dag.dag_id = "jittered";
+    dag.schedule.delay = 1min;
+    dag.schedule.jitter = 1h;  // longer than the step: less than that is used
+    const Timetable timetable{dag};
+    const Timetable again{dag};
+    std::set<Duration> seen;
+    std::optional<Interval> last;
+    std::optional<Instant> before;
+    for (int i = 0; i < 200; ++i) {
+        const auto run = timetable.next_run(last, Missed::run, at("2026-06-01"));
+        REQUIRE(run->interval.end == run->interval.start + 10min);
+        const Duration late = run->run_after - run->interval.end - 1min;
+        REQUIRE(late >= 0s);
+        REQUIRE(late < 10min);
+        REQUIRE(again.run_after(run->interval.end) == run->run_after);
+        if (before) REQUIRE(run->run_after > *before);
+        before = run->run_after;
+        seen.insert(late);
+        last = run->interval;
+    }
+    REQUIRE(seen.size() > 100);
+    dag.dag_id = "another";
+    int differ = 0;
+    for (auto end = at("2026-01-01"); end < at("2026-01-02"); end += 10min)
+        differ += static_cast<int>(Timetable{dag}.run_after(end) != timetable.run_after(end));
+    REQUIRE(differ > 100);
+}
+
+TEST_CASE("catch-up over a switch leaves out nothing and repeats nothing", "[timetable]") {
+    for (const char* zone :
+         {"Europe/Amsterdam",
+          "America/New_York",
+          "Australia/Lord_Howe",
+          "Pacific/Apia",
+          "America/Havana",
+          "Africa/Casablanca"})
+        for (const char* cron : {"0 0 * * *", "30 2 * * *", "*/20 * * * *", "0 */3 * * *"}) {
+            INFO(zone << " " << cron);
+            auto dag = dag_with(ScheduleKind::cron_interval, cron, "2011-12-20");
+            dag.timezone = zone;
+            const Timetable timetable{dag};
+            std::optional<Interval> last;
+            Instant now = at("2011-12-20");
+            for (int i = 0; i < 1000; ++i) {
+                const auto run = timetable.next_run(last, Missed::run, now);
+                REQUIRE(run);
+                if (last) REQUIRE(run->interval.start == last->end);
+                REQUIRE(run->interval.end > run->interval.start);
+                now = run->run_after;
+                // Without catchup a scheduler that is never late does the same.
+                if (last) REQUIRE(timetable.next_run(last, Missed::skip, now) == run);
+                last = run->interval;
+            }
+        }
 }
 
 TEST_CASE("@once runs once, @continuous begins where the last one ended", "[timetable]") {

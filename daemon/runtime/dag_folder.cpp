@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 
 // Files of these folders belong to DAGs; they are not DAGs.
 bool is_side_folder(const fs::path& name) {
-    return name == "policies" || name == "schemas" || name == "sql";
+    return name == "policies" || name == "schemas" || name == "sql" || name == "calendars";
 }
 
 bool is_dag_file(const fs::path& path) {

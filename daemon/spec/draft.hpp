@@ -73,6 +73,13 @@ void check_operators(Draft& draft);
 void connect_tasks(Draft& draft);
 void check_schedule_fit(Draft& draft);
 
+// Parts of the schedule object (schedule_days.cpp).
+void read_events(Draft& draft, Fields& fields);
+/// `jitter` and `calendar`.
+void read_schedule_days(Draft& draft, Fields& fields);
+/// A problem if the calendar closes every day on which the schedule fires.
+void check_ticks(Draft& draft);
+
 /// E-NOT-YET for the keys of `value` that `schema` marks with x-not-yet.
 void refuse_not_yet(
     const nlohmann::json& value,

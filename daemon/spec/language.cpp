@@ -66,6 +66,11 @@ constexpr const char* schedules = R"json(
     "asset_names": {"type": "array", "minItems": 1, "items": {"oneOf": [{"type": "string"}, {"$ref": "#/definitions/asset_expression"}]}},
     "asset_expression": {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false, "properties": {
       "all": {"$ref": "#/definitions/asset_names"}, "any": {"$ref": "#/definitions/asset_names"}}},
+    "calendar": {"x-title": "Calendar", "type": "object", "additionalProperties": false, "properties": {
+      "dates": {"type": "array", "items": {"type": "string"}, "description": "Closed days of the DAG's timezone: \"2026-12-25\", or \"2026-12-24/2026-12-26\", both included."},
+      "file": {"type": "string", "minLength": 1, "x-file": true, "description": "Path of a JSON list of more of them."},
+      "weekends": {"type": "boolean", "default": false, "description": "Saturdays and Sundays are closed too."},
+      "rule": {"enum": ["skip", "next_business_day"], "default": "skip", "description": "What becomes of a tick on a closed day: none, or one at the same wall-clock time of the next open day."}}},
     "schedule": {"x-title": "Schedule", "oneOf": [
       {"type": "null", "x-note": "only triggered"},
       {"type": "string", "x-note": "a cron expression or preset, short for {\"cron\": …}; \"@once\", \"@continuous\""},
@@ -73,18 +78,28 @@ constexpr const char* schedules = R"json(
       {"type": "object", "required": ["cron"], "additionalProperties": false, "x-note": "trigger at T; interval [T − window, T), with previous_tick [last tick, T)", "properties": {
         "cron": {"$ref": "#/definitions/names", "description": "Cron expressions or presets."},
         "window": {"oneOf": [{"const": "previous_tick"}, {"$ref": "#/definitions/duration"}], "default": "0s", "description": "Length of the data interval, or previous_tick."},
-        "run_immediately": {"oneOf": [{"type": "boolean"}, {"$ref": "#/definitions/duration"}], "description": "Whether the first run is the last tick before now; a duration: if it was not longer ago."}}},
+        "run_immediately": {"oneOf": [{"type": "boolean"}, {"$ref": "#/definitions/duration"}], "description": "Whether the first run is the last tick before now; a duration: if it was not longer ago."},
+        "jitter": {"$ref": "#/definitions/duration", "default": "0s", "description": "Runs start later by less than this, the same for a DAG and tick at each look."},
+        "calendar": {"$ref": "#/definitions/calendar", "description": "Days without ticks."}}},
       {"type": "object", "required": ["cron_interval"], "additionalProperties": false, "x-note": "interval between two ticks, logical date = its start, run after its end + delay", "properties": {
         "cron_interval": {"type": "string", "description": "Cron expression or preset."},
-        "delay": {"$ref": "#/definitions/duration", "default": "0s", "description": "How long after the interval's end the run starts."}}},
+        "delay": {"$ref": "#/definitions/duration", "default": "0s", "description": "How long after the interval's end the run starts."},
+        "jitter": {"$ref": "#/definitions/duration", "default": "0s", "description": "Runs start later by less than this, the same for a DAG and tick at each look."},
+        "calendar": {"$ref": "#/definitions/calendar", "description": "Days without ticks."}}},
       {"type": "object", "required": ["delta"], "additionalProperties": false, "x-note": "fixed steps from start_date, trigger kind", "properties": {
-        "delta": {"$ref": "#/definitions/duration", "description": "The step."}}},
+        "delta": {"$ref": "#/definitions/duration", "description": "The step."},
+        "jitter": {"$ref": "#/definitions/duration", "default": "0s", "description": "Runs start later by less than this, the same for a DAG and tick at each look."},
+        "calendar": {"$ref": "#/definitions/calendar", "description": "Days without ticks."}}},
       {"type": "object", "required": ["delta_interval"], "additionalProperties": false, "x-note": "fixed steps from start_date, interval kind", "properties": {
         "delta_interval": {"$ref": "#/definitions/duration", "description": "The step."},
-        "delay": {"$ref": "#/definitions/duration", "default": "0s", "description": "How long after the interval's end the run starts."}}},
-      {"type": "object", "required": ["events"], "additionalProperties": false, "x-not-yet": true, "x-note": "at these times", "properties": {
-        "events": {"type": "array", "items": {"$ref": "#/definitions/time"}, "description": "The times."},
-        "restrict_to_events": {"type": "boolean", "default": false, "description": "Manual runs take the latest of them as interval."}}},
+        "delay": {"$ref": "#/definitions/duration", "default": "0s", "description": "How long after the interval's end the run starts."},
+        "jitter": {"$ref": "#/definitions/duration", "default": "0s", "description": "Runs start later by less than this, the same for a DAG and tick at each look."},
+        "calendar": {"$ref": "#/definitions/calendar", "description": "Days without ticks."}}},
+      {"type": "object", "required": ["events"], "additionalProperties": false, "x-note": "trigger at these times", "properties": {
+        "events": {"type": "array", "items": {"$ref": "#/definitions/time"}, "minItems": 1, "description": "The times."},
+        "restrict_to_events": {"type": "boolean", "default": false, "description": "Manual runs take the latest of them as interval."},
+        "jitter": {"$ref": "#/definitions/duration", "default": "0s", "description": "Runs start later by less than this, the same for a DAG and tick at each look."},
+        "calendar": {"$ref": "#/definitions/calendar", "description": "Days without ticks."}}},
       {"type": "object", "required": ["assets"], "additionalProperties": false, "x-not-yet": true, "x-note": "when assets were updated", "properties": {
         "assets": {"$ref": "#/definitions/asset_expression", "description": "{all | any: [names]}, nested."},
         "batch": {"type": "boolean", "default": true, "description": "One run for all updates, or one each."},

@@ -238,6 +238,51 @@ TEST_CASE("schedules become timetables", "[spec][schedule]") {
     );
 }
 
+TEST_CASE("a schedule of events, with jitter and a calendar", "[spec][schedule]") {
+    const auto text = [](const std::string& schedule) {
+        return dag_with(
+            R"("timezone": "Europe/Amsterdam", "start_date": "2026-01-01", "schedule": )" +
+            schedule + R"(, "tasks": [)" + task("a") + "]"
+        );
+    };
+    const auto events =
+        good(
+            text(
+                R"({"events": ["2026-07-01T06:00", "2026-02-01T06:00Z"], "restrict_to_events": true})"
+            )
+        )
+            .schedule;
+    CHECK(events.kind == ScheduleKind::events);
+    CHECK(events.restrict_to_events);
+    REQUIRE(events.events.size() == 2);
+    CHECK(format_z(events.events[1]) == "2026-07-01T04:00:00Z");
+    CHECK(only(text(R"({"events": ["2026-07-01", "2026-07-01"]})")).code == "E-VALUE");
+    CHECK_FALSE(text(R"({"events": []})").value.has_value());
+
+    const auto closed =
+        good(
+            text(
+                R"({"cron": "@daily", "jitter": "10m", "calendar": {"dates": ["2026-12-25/2026-12-26"],
+            "weekends": true, "rule": "next_business_day"}})"
+            )
+        )
+            .schedule;
+    CHECK(closed.jitter == std::chrono::minutes(10));
+    CHECK(closed.calendar.weekends);
+    CHECK(closed.calendar.rule == ClosedRule::next_business_day);
+    CHECK(closed.calendar.closed == std::vector{*parse_closed_days("2026-12-25/2026-12-26")});
+    const auto wrong = [&](const std::string& calendar) {
+        return only(text(R"({"cron_interval": "@daily", "calendar": )" + calendar + "}"));
+    };
+    CHECK(wrong(R"({"dates": ["25.12.2026"]})").pointer == "/schedule/calendar/dates/0");
+    CHECK(wrong(R"({"dates": ["25.12.2026"]})").code == "E-CALENDAR");
+    CHECK(wrong("{}").code == "E-CALENDAR");
+    CHECK(wrong(R"({"file": "missing.json"})").code == "E-FILE");
+    CHECK(
+        only(text(R"({"cron": "0 0 * * 0", "calendar": {"weekends": true}})")).code == "E-CALENDAR"
+    );
+}
+
 TEST_CASE("naive times are those of the DAG's zone", "[spec][schedule]") {
     const Dag dag = good(dag_with(
         R"("timezone": "America/New_York", "start_date": "2013-01-01", "end_date": "2013-07-01T00:00:00Z", "tasks": [)" +

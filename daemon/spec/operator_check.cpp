@@ -128,6 +128,7 @@ bool interval_is_empty(const Schedule& schedule) {
             return !schedule.previous_tick && schedule.window == Duration::zero();
         case ScheduleKind::delta_trigger:
         case ScheduleKind::once:
+        case ScheduleKind::events:
             return true;
         case ScheduleKind::none:
         case ScheduleKind::cron_interval:

@@ -112,13 +112,16 @@ void read_schedule_object(Draft& draft, const json& value) {
         schedule.kind = ScheduleKind::delta_interval;
         schedule.delta = positive(draft, fields, "delta_interval");
         schedule.delay = not_negative(draft, fields, "delay");
+    } else if (fields.has("events")) {
+        read_events(draft, fields);
     }
+    read_schedule_days(draft, fields);
+    check_ticks(draft);
 }
 
 bool refuse_later_schedule(Draft& draft, const json& value) {
     const char* what = nullptr;
     if (value.is_array()) what = "a list of assets";
-    if (value.is_object() && value.contains("events")) what = "events";
     if (value.is_object() && value.contains("assets")) what = "assets";
     if (what == nullptr) return false;
     draft.problems.error(

@@ -57,7 +57,7 @@ void make_schedule(Random& random, Dag& dag, Instant now) {
     const auto minute = std::chrono::floor<std::chrono::minutes>(now);
     dag.start_date = minute - std::chrono::minutes{random.between(-20, 180)};
     auto& schedule = dag.schedule;
-    switch (random.between(0, 8)) {
+    switch (random.between(0, 9)) {
         case 0:
         case 1:
         case 2:
@@ -84,11 +84,27 @@ void make_schedule(Random& random, Dag& dag, Instant now) {
         case 7:
             schedule.kind = ScheduleKind::once;
             break;
+        case 8:
+            schedule.kind = ScheduleKind::events;
+            for (int i = 0; i < 10; ++i)
+                schedule.events.push_back(minute + std::chrono::minutes{random.between(-60, 600)});
+            std::ranges::sort(schedule.events);
+            schedule.restrict_to_events = random.chance(50);
+            break;
         default:
             schedule.kind = ScheduleKind::continuous;
             break;
     }
     if (random.chance(30)) dag.timezone = "Europe/Amsterdam";
+    if (random.chance(20)) schedule.jitter = std::chrono::minutes{random.between(1, 40)};
+    if (random.chance(20)) {
+        auto& calendar = schedule.calendar;
+        const auto day = std::chrono::floor<std::chrono::days>(now);
+        const Calendar::Day first{day.time_since_epoch() + std::chrono::days{random.between(0, 3)}};
+        calendar.closed = {{first, first + std::chrono::days{random.between(0, 1)}}};
+        calendar.weekends = random.chance(30);
+        if (random.chance(50)) calendar.rule = ClosedRule::next_business_day;
+    }
     if (random.chance(20)) dag.end_date = now + std::chrono::hours{random.between(1, 30)};
 }
 
