@@ -43,6 +43,42 @@ void decide(BackfillDate& date, const DagRun* existing, ReprocessBehavior reproc
 
 }  // namespace
 
+std::optional<std::string> resolve_subset(
+    const Dag& dag, std::vector<std::string>& tasks, bool upstream, bool downstream
+) {
+    std::vector<bool> named(dag.tasks.size());
+    for (const auto& id : tasks) {
+        const TaskNo task = find_task(dag, id);
+        if (task == no_task) return "DAG \"" + dag.dag_id + "\" has no task \"" + id + "\"";
+        named[static_cast<std::size_t>(task)] = true;
+    }
+    auto chosen = named;
+    const auto walk = [&](const std::vector<TaskNo> Task::* next) {
+        auto seen = named;
+        std::vector<TaskNo> open;
+        for (std::size_t i = 0; i < named.size(); ++i)
+            if (named[i]) open.push_back(static_cast<TaskNo>(i));
+        while (!open.empty()) {
+            const auto& task = dag.tasks[static_cast<std::size_t>(open.back())];
+            open.pop_back();
+            for (const TaskNo other : task.*next) {
+                const auto at = static_cast<std::size_t>(other);
+                if (seen[at]) continue;
+                seen[at] = true;
+                chosen[at] = true;
+                open.push_back(other);
+            }
+        }
+    };
+    if (upstream) walk(&Task::upstream);
+    if (downstream) walk(&Task::downstream);
+    tasks.clear();
+    if (std::ranges::find(chosen, false) == chosen.end()) return std::nullopt;
+    for (std::size_t i = 0; i < chosen.size(); ++i)
+        if (chosen[i]) tasks.push_back(dag.tasks[i].id);
+    return std::nullopt;
+}
+
 BackfillPlan plan_backfill(
     const Dag& dag, const Backfill& wanted, const std::vector<DagRun>& existing, Instant now
 ) {
@@ -52,6 +88,11 @@ BackfillPlan plan_backfill(
         return refusal(ErrorCode::invalid, "the whole range lies in the future");
     if (wanted.max_active_runs < 1)
         return refusal(ErrorCode::invalid, "max_active_runs must be at least 1");
+    for (const auto& id : wanted.tasks)
+        if (find_task(dag, id) == no_task)
+            return refusal(
+                ErrorCode::invalid, "DAG \"" + dag.dag_id + "\" has no task \"" + id + "\""
+            );
     std::vector<RunTimes> ticks;
     try {
         const Timetable timetable{dag};

@@ -23,4 +23,10 @@ BackfillPlan plan_backfill(
     const Dag& dag, const Backfill& wanted, const std::vector<DagRun>& existing, Instant now
 );
 
+/// Adds what lies above and below the named tasks; all tasks of the DAG = an empty list. Returns
+/// what is wrong, if a task is not of the DAG.
+std::optional<std::string> resolve_subset(
+    const Dag& dag, std::vector<std::string>& tasks, bool upstream, bool downstream
+);
+
 }  // namespace sluice::core

@@ -36,9 +36,9 @@ Taken Scheduler::Impl::on(const CreateBackfill& event) {
     auto& dag = *dags_[static_cast<std::size_t>(at->second)];
     if (dag.current == nullptr || dag.state.is_stale)
         return no(ErrorCode::conflict, "the definition of the DAG is gone: it starts no new runs");
-    for (const auto& [id, other] : backfills_) {
-        const bool apart = other.row.dag_id != event.backfill.dag_id || other.row.completed_at ||
-                           other.row.to_date < event.backfill.from_date ||
+    for (const BackfillId id : dag.backfills) {
+        const auto& other = backfills_.at(id);
+        const bool apart = other.row.completed_at || other.row.to_date < event.backfill.from_date ||
                            event.backfill.to_date < other.row.from_date;
         if (!apart)
             return no(
@@ -62,12 +62,17 @@ Taken Scheduler::Impl::on(const CreateBackfill& event) {
     auto& entry = backfills_[row.id];
     entry.row = row;
     entry.row_dirty = true;
+    dag.backfills.insert(row.id);
+    if (!row.tasks.empty()) subsets_[row.id] = row.tasks;
+    std::unordered_map<RunKey, const StoredRun*> stored;
+    for (const auto& run : event.existing) stored.emplace(run.run.key, &run);
     int ordinal = 0;
     for (auto& date : plan.dates) {
-        if (date.action == "create") date.run = create_backfill_run(dag, row, date, ++ordinal);
-        if (date.action == "clear" && !clear_into_backfill(event, *date.run, row, ++ordinal)) {
+        if (date.action == "create") date.run = create_backfill_run(dag, event, date, ++ordinal);
+        if (date.action != "clear") continue;
+        if (auto why = clear_into_backfill(*stored.at(*date.run), row, ++ordinal)) {
             date.action = "skip";
-            date.reason = "its definition is gone";
+            date.reason = std::move(*why);
         }
     }
     audit(
@@ -92,16 +97,20 @@ Taken Scheduler::Impl::on(const CreateBackfill& event) {
 }
 
 RunKey Scheduler::Impl::create_backfill_run(
-    DagEntry& dag, const Backfill& backfill, const BackfillDate& date, int ordinal
+    DagEntry& dag, const CreateBackfill& event, const BackfillDate& date, int ordinal
 ) {
+    const Backfill& backfill = backfills_.at(date.backfill).row;
     DagRun row;
     row.type = RunType::backfill;
     row.triggered_by = TriggeredBy::backfill;
     row.triggering_user = backfill.created_by;
     row.run_id = "backfill__" + format_offset(date.run_after);
     // Another schedule may have made a run of the same time for another date.
-    if (dag.open_run_ids.contains(row.run_id))
-        row.run_id += "_" + std::to_string(backfill.id.value);
+    const auto taken = [&](const std::string& id) {
+        return dag.open_run_ids.contains(id) || event.taken_ids.contains(id);
+    };
+    if (taken(row.run_id)) row.run_id += "_" + std::to_string(backfill.id.value);
+    while (taken(row.run_id)) row.run_id += "_";
     row.logical_date = date.logical_date;
     row.data_interval = date.data_interval;
     row.run_after = date.run_after;
@@ -111,24 +120,28 @@ RunKey Scheduler::Impl::create_backfill_run(
     return create_run(std::move(row), dag).row.key;
 }
 
-/// The existing run becomes one of the backfill's. False if its version cannot be read.
-bool Scheduler::Impl::clear_into_backfill(
-    const CreateBackfill& event, RunKey key, const Backfill& backfill, int ordinal
+/// The existing run becomes one of the backfill's. Returns why it cannot; none if it was done.
+std::optional<std::string> Scheduler::Impl::clear_into_backfill(
+    const StoredRun& stored, const Backfill& backfill, int ordinal
 ) {
-    const auto stored = std::ranges::find_if(event.existing, [&](const StoredRun& run) {
-        return run.run.key == key;
-    });
-    if (stored == event.existing.end()) return false;
-    Run* run = find_or_load(key, *stored);
-    if (run == nullptr) return false;
-    const Cause cause{"backfill", event.actor.user};
+    Run* run = find_or_load(stored.run.key, stored);
+    if (run == nullptr) return "its definition is gone";
+    const Cause cause{"backfill", backfill.created_by};
+    DagRun row = run->row;
+    row.backfill = backfill.id;
+    Plan& plan = plan_of(run->plan->whole, *run->dag, row);
+    if (std::ranges::find(plan.outside, false) == plan.outside.end() && !plan.outside.empty()) {
+        forget_plan(&plan, *run->dag);
+        return "its version has none of the tasks";
+    }
+    use_plan(*run, plan);
     run->row.type = RunType::backfill;
     run->row.backfill = backfill.id;
     run->row.backfill_ordinal = ordinal;
     if (backfill.conf != "{}") run->row.conf = backfill.conf;
     clear_all(*run, cause);
     reopen(*run, cause);
-    return true;
+    return std::nullopt;
 }
 
 void Scheduler::Impl::start_backfill_runs(BackfillEntry& backfill, DagEntry& dag) {
@@ -149,8 +162,9 @@ void Scheduler::Impl::start_backfill_runs(BackfillEntry& backfill, DagEntry& dag
 }
 
 void Scheduler::Impl::look_at_backfills(DagEntry& dag) {
-    for (auto& [id, backfill] : backfills_) {
-        if (backfill.row.dag_id != dag.state.dag_id || backfill.row.completed_at) continue;
+    for (const BackfillId id : dag.backfills) {
+        auto& backfill = backfills_.at(id);
+        if (backfill.row.completed_at) continue;
         start_backfill_runs(backfill, dag);
         if (backfill.has_open_runs()) continue;
         backfill.row.completed_at = now_;

@@ -75,7 +75,9 @@ std::vector<Scheduler::Impl::Indexes> Scheduler::Impl::named(
 std::vector<Scheduler::Impl::Indexes> Scheduler::Impl::select(
     const Run& run, const std::vector<TaskKey>& tasks, const Scope& scope
 ) {
-    std::vector<Chosen> chosen(run.tasks.size(), Chosen{tasks.empty(), {}});
+    std::vector<Chosen> chosen(run.tasks.size());
+    for (std::size_t i = 0; i < chosen.size(); ++i)
+        chosen[i].all = tasks.empty() && !run.plan->is_outside(static_cast<TaskNo>(i));
     for (const TaskKey& key : tasks) {
         auto& of_task = chosen[static_cast<std::size_t>(key.task)];
         if (key.map_index == unmapped)
@@ -136,7 +138,8 @@ void Scheduler::Impl::clear(Run& run, const Indexes& which, const Cause& cause) 
 }
 
 void Scheduler::Impl::clear_all(Run& run, const Cause& cause) {
-    for (const auto& which : named(run, {})) clear(run, which, cause);
+    for (const auto& which : named(run, {}))
+        if (!run.plan->is_outside(which.task)) clear(run, which, cause);
 }
 
 /// None if every key names a task of the run; else what is wrong.

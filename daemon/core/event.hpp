@@ -5,6 +5,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -54,8 +55,9 @@ struct TriggerRun {
 struct CreateBackfill {
     RequestId request;
     Actor actor;
-    Backfill backfill;                // id is given by core
-    std::vector<StoredRun> existing;  // latest stored run of each logical date in range
+    Backfill backfill;                  // id is given by core
+    std::vector<StoredRun> existing;    // latest stored run of each logical date in range
+    std::set<std::string> taken_ids{};  // run ids of the DAG's stored runs of backfills
 };
 struct PatchBackfill {
     RequestId request;

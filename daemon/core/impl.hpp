@@ -172,8 +172,14 @@ private:
     void watch_deadlines(const Run& run);
     void late(const Timer& timer);
 
+    // subsets.cpp: plans, and runs that consist of some tasks only
+    Plan& plan_of(const DagPtr& dag, DagEntry& entry, const std::vector<std::string>& subset = {});
+    Plan& plan_of(const DagPtr& dag, DagEntry& entry, const DagRun& row);
+    void use_plan(Run& run, Plan& plan);
+    void skip_outside(Run& run);
+    void forget_plan(Plan* plan, const DagEntry& dag);
+
     // runs.cpp: the life of a run
-    Plan& plan_of(const DagPtr& dag, DagEntry& entry);
     Run& add_run(DagRun row, Plan& plan, DagEntry& entry);
     Run& create_run(DagRun row, DagEntry& entry);
     void enqueue(Run& run);
@@ -185,7 +191,6 @@ private:
     void start_runs(DagEntry& dag);
     void run_timed_out(const Timer& timer);
     void forget_run(RunKey key);
-    void forget_plan(Plan* plan, const DagEntry& dag);
     [[nodiscard]] Run* find_run(RunKey key);
     Run* find_or_load(RunKey key, const std::optional<StoredRun>& stored);
     BackfillEntry* backfill_of(const Run& run);
@@ -248,10 +253,10 @@ private:
     [[nodiscard]] std::vector<DagRun> known_runs(const DagEntry& dag, const CreateBackfill& event)
         const;
     RunKey create_backfill_run(
-        DagEntry& dag, const Backfill& backfill, const BackfillDate& date, int ordinal
+        DagEntry& dag, const CreateBackfill& event, const BackfillDate& date, int ordinal
     );
-    bool clear_into_backfill(
-        const CreateBackfill& event, RunKey key, const Backfill& backfill, int ordinal
+    std::optional<std::string> clear_into_backfill(
+        const StoredRun& stored, const Backfill& backfill, int ordinal
     );
     void start_backfill_runs(BackfillEntry& backfill, DagEntry& dag);
     void look_at_backfills(DagEntry& dag);
@@ -282,6 +287,8 @@ private:
     std::unordered_map<std::string, DagNo> dag_numbers_;
     std::vector<std::unique_ptr<DagEntry>> dags_;
     std::unordered_map<const Plan*, std::unique_ptr<Plan>> plans_;
+    std::unordered_map<VersionId, std::vector<Plan*>> plans_by_version_;
+    std::map<BackfillId, std::vector<std::string>> subsets_;  // that are known
     std::unordered_map<RunKey, std::unique_ptr<Run>> runs_;
     std::map<BackfillId, BackfillEntry> backfills_;
     std::unordered_map<TaskKey, Wait> waits_;

@@ -28,12 +28,18 @@ struct TaskPlan {
 
 /// One per DAG version that is current or has open runs; its address never changes.
 struct Plan {
-    DagPtr dag;
+    DagPtr dag;  // for a backfill of some tasks: cut down to them
+    DagPtr whole;
+    std::vector<std::string> subset;  // ids of these tasks; empty = all
+    std::vector<bool> outside;        // by task: not among them; empty = none
     DagNo dag_no{};
     std::vector<TaskPlan> tasks;
     int open_runs{0};
     bool critical{false};         // a task of it has the weight rule critical_path
     std::uint64_t paces_seen{0};  // DagEntry::paces_known when its weights were made
+    [[nodiscard]] bool is_outside(TaskNo task) const {
+        return !outside.empty() && outside[static_cast<std::size_t>(task)];
+    }
 };
 
 /// A DAG, over all its versions; its address never changes.
@@ -52,6 +58,7 @@ struct DagEntry {
 
     std::unordered_map<std::string, RunKey> open_run_ids;
     std::multimap<Instant, RunKey> open_dates;  // open runs by logical date
+    std::set<BackfillId> backfills;             // that are not completed
 
     Paces paces;                   // only where a version is `critical`
     std::uint64_t paces_known{1};  // rises with every change of `paces`

@@ -23,13 +23,17 @@ Scheduler::Impl::Impl(const Settings& settings, const Snapshot& snapshot)
         if (const auto at = versions.find(state.current); at != versions.end())
             set_current(dag, at->second);
     }
-    for (const auto& backfill : snapshot.backfills) backfills_[backfill.id].row = backfill;
+    for (const auto& subset : snapshot.subsets) subsets_[subset.backfill] = subset.tasks;
+    for (const auto& backfill : snapshot.backfills) {
+        backfills_[backfill.id].row = backfill;
+        dag_entry(backfill.dag_id).backfills.insert(backfill.id);
+    }
     for (const auto& row : snapshot.open_runs) {
         // A definition that cannot be read any more leaves its runs as they are.
         const auto version = versions.find(row.version);
         if (version == versions.end()) continue;
         auto& dag = dag_entry(row.dag_id);
-        Run& run = add_run(row, plan_of(version->second, dag), dag);
+        Run& run = add_run(row, plan_of(version->second, dag, row), dag);
         run.has_row = true;
         make_instances(run);
         if (row.type == RunType::scheduled) ++dag.open_automated;

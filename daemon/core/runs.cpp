@@ -7,33 +7,6 @@
 
 namespace sluice::core {
 
-Plan& Scheduler::Impl::plan_of(const DagPtr& dag, DagEntry& entry) {
-    // A version that nobody ran may be replaced under the same number: another plan then.
-    for (const auto& [known, owned] : plans_)
-        if (known->dag->version == dag->version && known->dag->hash == dag->hash) return *owned;
-    auto made = std::make_unique<Plan>();
-    Plan& plan = *made;
-    plans_.emplace(&plan, std::move(made));
-    plan.dag = dag;
-    plan.dag_no = entry.no;
-    plan.critical = has_critical_path(*dag);
-    for (const auto& task : dag->tasks) {
-        auto& planned = plan.tasks.emplace_back();
-        planned.lane = queue_.lane_for(pools_.demand_of(task), Share::regular);
-        planned.backfill_lane = queue_.lane_for(queue_.demand(planned.lane), Share::backfill);
-        planned.weight = task.effective_weight;
-        planned.per_run_gate = task.max_active_tis_per_dagrun.has_value();
-        if (!task.max_active_tis_per_dag) continue;
-        planned.dag_gate = &entry.task_gates[task.id];
-        planned.dag_gate->most = task.max_active_tis_per_dag;
-    }
-    std::int32_t rank = 0;
-    for (const TaskNo task : topological_order(*dag))
-        plan.tasks[static_cast<std::size_t>(task)].rank = rank++;
-    weigh(plan, entry);
-    return plan;
-}
-
 Run& Scheduler::Impl::add_run(DagRun row, Plan& plan, DagEntry& entry) {
     auto& slot = runs_[row.key];
     SLUICE_CHECK(!slot);
@@ -65,7 +38,8 @@ Run& Scheduler::Impl::create_run(DagRun row, DagEntry& entry) {
     row.version = entry.current->dag->version;
     row.state = RunState::queued;
     row.queued_at = now_;
-    Run& run = add_run(std::move(row), *entry.current, entry);
+    Plan& plan = row.backfill ? plan_of(entry.current->dag, entry, row) : *entry.current;
+    Run& run = add_run(std::move(row), plan, entry);
     touch_row(run);
     put_transition(run, no_task, -1, static_cast<int>(RunState::queued), {"created"});
     turn_->transitions.back().actor = run.row.triggering_user;
@@ -108,13 +82,12 @@ Run* Scheduler::Impl::find_or_load(RunKey key, const std::optional<StoredRun>& s
     const auto at = dag_numbers_.find(stored->run.dag_id);
     if (at == dag_numbers_.end()) return nullptr;
     auto& entry = *dags_[static_cast<std::size_t>(at->second)];
-    Plan* plan = nullptr;
-    if (stored->dag)
-        plan = &plan_of(stored->dag, entry);
-    else if (entry.current != nullptr && entry.current->dag->version == stored->run.version)
-        plan = entry.current;
-    if (plan == nullptr) return nullptr;
-    Run& run = add_run(stored->run, *plan, entry);
+    DagPtr dag = stored->dag;
+    if (!dag && entry.current != nullptr && entry.current->dag->version == stored->run.version)
+        dag = entry.current->dag;
+    if (!dag) return nullptr;
+    if (!stored->subset.empty()) subsets_[*stored->run.backfill] = stored->subset;
+    Run& run = add_run(stored->run, plan_of(dag, entry, stored->run), entry);
     run.has_row = true;
     make_instances(run);
     for (const auto& length : stored->map_lengths) restore_length(run, length);
@@ -158,6 +131,7 @@ void Scheduler::Impl::start_run(Run& run) {
     change_run(run, RunState::running, {"started"});
     weigh(*run.plan, *run.dag);
     if (run.tasks.empty()) make_instances(run);
+    skip_outside(run);
     if (const auto& timeout = run.plan->dag->dagrun_timeout)
         timers_.add({now_ + *timeout, Timer::Kind::run_timeout, 0, {run.row.key}, 0});
     resume_instances(run);
@@ -228,10 +202,6 @@ void Scheduler::Impl::run_timed_out(const Timer& timer) {
     if (!timeout || *run->row.start_date + *timeout > now_) return;  // it started anew since
     stop_unfinished(*run, TaskState::skipped, {"timeout"}, CancelReason::run_timeout);
     finish_run(*run, RunState::failed, "dagrun_timeout", {"timeout"});
-}
-
-void Scheduler::Impl::forget_plan(Plan* plan, const DagEntry& dag) {
-    if (plan->open_runs == 0 && dag.current != plan) plans_.erase(plan);
 }
 
 void Scheduler::Impl::forget_run(RunKey key) {

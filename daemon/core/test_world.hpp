@@ -171,6 +171,7 @@ public:
             if (map.first == key) found.map_lengths.push_back(row);
         for (const auto& row : map_ranges)
             if (row.run == key) found.map_ranges.push_back(row);
+        if (found.run.backfill) found.subset = backfills.at(*found.run.backfill).tasks;
         return found;
     }
     [[nodiscard]] TaskKey key(const std::string& task) const {
@@ -201,6 +202,7 @@ public:
         for (const auto& [id, row] : backfills) {
             result.last_backfill = id;
             if (!row.completed_at) result.backfills.push_back(row);
+            if (!row.tasks.empty()) result.subsets.push_back({id, row.tasks});
         }
         for (const auto& [id, row] : pools) result.pools.push_back(row);
         for (const auto& [key, row] : waits)

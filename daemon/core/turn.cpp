@@ -80,7 +80,12 @@ void Scheduler::Impl::seal() {
     for (auto at = backfills_.begin(); at != backfills_.end();) {
         auto& entry = at->second;
         if (std::exchange(entry.row_dirty, false)) turn_->backfills.push_back(entry.row);
-        at = entry.row.completed_at ? backfills_.erase(at) : std::next(at);
+        if (entry.row.completed_at) {
+            dag_entry(entry.row.dag_id).backfills.erase(at->first);
+            at = backfills_.erase(at);
+        } else {
+            ++at;
+        }
     }
     for (auto& answer : turn_->answers) answer.seq = last_seq_;
     open_ = false;

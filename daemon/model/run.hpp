@@ -120,6 +120,8 @@ struct Backfill {
     bool run_backwards{false};
     bool is_paused{false};
     std::string conf{"{}"};
+    std::vector<std::string> tasks;    // ids of those that run; empty = all
+    std::optional<Duration> run_time;  // of one run, estimated when it was planned
     std::string created_by;
     Instant created_at;
     std::optional<Instant> completed_at;

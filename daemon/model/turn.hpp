@@ -237,6 +237,13 @@ struct StoredRun {
     std::vector<BranchChoice> branches{};
     std::vector<MapLength> map_lengths{};
     std::vector<MapRange> map_ranges{};  // by seq
+    std::vector<std::string> subset{};  // of its backfill: the tasks that run; empty = all
+};
+
+/// The tasks that the runs of a backfill consist of.
+struct RunSubset {
+    BackfillId backfill;
+    std::vector<std::string> tasks;
 };
 
 /// A run that has ended, as far as the next one may depend on it.
@@ -271,6 +278,7 @@ struct Snapshot {
     std::vector<RunEnding> endings;
     std::vector<DagFailures> failures;
     std::vector<WaitRow> waits;  // not over, of the open runs
+    std::vector<RunSubset> subsets;  // of open backfills and of those with open runs
 };
 
 }  // namespace sluice

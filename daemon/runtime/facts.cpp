@@ -29,6 +29,7 @@ void Runtime::Impl::add_facts(core::Event& event) {
                     value.backfill.dag_id, value.backfill.from_date, value.backfill.to_date
                 );
                 for (auto& stored : value.existing) stored.dag = version(stored.run.version);
+                value.taken_ids = journal_.backfill_run_ids(value.backfill.dag_id);
             }
         },
         event

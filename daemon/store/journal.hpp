@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -76,6 +77,8 @@ public:
     ) = 0;
     /// The versions that the DAG's runs with an earlier logical date are on.
     virtual std::vector<VersionId> versions_before(const std::string& dag_id, Instant before) = 0;
+    /// Run ids of the DAG that begin with "backfill__".
+    virtual std::set<std::string> backfill_run_ids(const std::string& dag_id) = 0;
 
     /// How long the tasks of a DAG have taken in its last runs: seconds on average, and of how many
     /// attempts. By version and number of the task.

@@ -1,5 +1,6 @@
 #include "store/json_rows.hpp"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <string_view>
@@ -245,6 +246,28 @@ void write_pools(const Turn& turn, Writer& w) {
     w.end_list();
 }
 
+/// Written once, at its creation: the row never changes.
+void write_backfill_plans(const Turn& turn, Writer& w) {
+    const auto planned = [](const Backfill& row) {
+        return row.created_at == row.updated_at && (!row.tasks.empty() || row.run_time);
+    };
+    if (std::ranges::none_of(turn.backfills, planned)) return;
+    w.begin_object("x_times");
+    w.begin_list("plans");
+    for (const Backfill& row : turn.backfills) {
+        if (!planned(row)) continue;
+        w.begin_object();
+        w.field("backfill_id", row.id.value);
+        w.begin_list("tasks");
+        for (const std::string& id : row.tasks) w.item(id);
+        w.end_list();
+        if (row.run_time) w.field("run_micros", std::int64_t{row.run_time->count()});
+        w.end_object();
+    }
+    w.end_list();
+    w.end_object();
+}
+
 void write_audits(const std::vector<AuditEntry>& audits, Writer& w) {
     w.begin_list("audits");
     for (const AuditEntry& audit : audits) {
@@ -429,6 +452,7 @@ std::string extra_rows(const Turn& turn, bool tell) {
         write_checkpoints_dropped(turn.checkpoints_dropped, w);
         write_callbacks(turn.callbacks, w);
         if (tell) write_told(turn, w);
+        write_backfill_plans(turn, w);
         w.end_object();
     }
     w.end_object();

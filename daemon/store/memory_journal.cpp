@@ -159,6 +159,8 @@ Snapshot MemoryJournal::load() {
     for (const auto& [key, run] : runs_) {
         if (is_finished(run.state)) continue;
         StoredRun open = stored(run);
+        if (!open.subset.empty())
+            snapshot.subsets.push_back({*run.backfill, std::move(open.subset)});
         snapshot.open_runs.push_back(std::move(open.run));
         std::ranges::move(open.instances, std::back_inserter(snapshot.instances));
         std::ranges::move(open.branches, std::back_inserter(snapshot.branches));
@@ -174,7 +176,9 @@ Snapshot MemoryJournal::load() {
             snapshot.deadlines_fired.push_back({due.key, due.callback.deadline});
     }
     for (const auto& [id, backfill] : backfills_) {
-        if (!backfill.completed_at) snapshot.backfills.push_back(backfill);
+        if (backfill.completed_at) continue;
+        snapshot.backfills.push_back(backfill);
+        if (!backfill.tasks.empty()) snapshot.subsets.push_back({id, backfill.tasks});
     }
     for (const auto& [name, pool] : pools_) snapshot.pools.push_back(pool);
     for (const auto& [key, ending] : endings_) snapshot.endings.push_back(ending);
@@ -204,6 +208,7 @@ StoredRun MemoryJournal::stored(const DagRun& run) const {
         found.map_lengths.push_back(it->second);
     if (const auto ranges = ranges_.find(run.key); ranges != ranges_.end())
         found.map_ranges = ranges->second;
+    if (run.backfill) found.subset = backfills_.at(*run.backfill).tasks;
     return found;
 }
 
@@ -238,6 +243,16 @@ std::vector<VersionId> MemoryJournal::versions_before(const std::string& dag_id,
         if (run.dag_id == dag_id && run.logical_date && *run.logical_date < before)
             found.insert(run.version);
     return {found.begin(), found.end()};
+}
+
+std::set<std::string> MemoryJournal::backfill_run_ids(const std::string& dag_id) {
+    std::set<std::string> ids;
+    for (auto it = run_ids_.lower_bound({dag_id, "backfill__"});
+         it != run_ids_.end() && it->first.first == dag_id &&
+         it->first.second.starts_with("backfill__");
+         ++it)
+        ids.insert(it->first.second);
+    return ids;
 }
 
 std::optional<StoredRun> MemoryJournal::find_run(RunKey run) {

@@ -37,6 +37,7 @@ public:
     ) override;
     std::vector<VersionId> versions_before(const std::string& dag_id, Instant before) override;
     std::vector<TaskPace> task_paces(const std::string& dag_id) override;
+    std::set<std::string> backfill_run_ids(const std::string& dag_id) override;
     std::vector<StoredVersion> versions(const std::vector<VersionId>& ids) override;
     StoredVersion put_version(const Dag& dag) override;
 
@@ -57,6 +58,10 @@ public:
     [[nodiscard]] const std::vector<AuditEntry>& audits() const { return audits_; }
     [[nodiscard]] const std::map<TaskKey, WaitRow>& waits() const { return waits_; }
     [[nodiscard]] const std::vector<BackfillDate>& backfill_dates() const { return dates_; }
+    /// The tasks of a backfill; empty = all.
+    [[nodiscard]] std::vector<std::string> subset(BackfillId id) const {
+        return backfills_.at(id).tasks;
+    }
     /// JSON text; none if it was never pushed.
     [[nodiscard]] std::optional<std::string> xcom(const TaskKey& task, const std::string& key)
         const;

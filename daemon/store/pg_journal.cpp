@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/fault.hpp"
+#include "store/backfill_rows.hpp"
 #include "store/lease_keeper.hpp"
 #include "store/migrate.hpp"
 #include "store/past_rows.hpp"
@@ -271,6 +272,7 @@ void PgJournal::State::read_state(Snapshot& snapshot) {
     const Result pools = connection->run(pools_sql);
     for (int i = 0; i < pools.rows(); ++i) snapshot.pools.push_back(read_pool(pools, i));
     read_past(*connection, snapshot);
+    read_subsets(*connection, snapshot);
 }
 
 Snapshot PgJournal::load() {
@@ -352,6 +354,7 @@ std::vector<StoredRun> PgJournal::State::read_runs(const Result& runs) {
         run.instances = std::move(instances[run.run.key]);
         run.branches = std::move(branches[run.run.key]);
     }
+    fill_subsets(*connection, found);
     return found;
 }
 
@@ -448,6 +451,10 @@ std::optional<PastRun> PgJournal::previous_run(
 std::vector<VersionId> PgJournal::versions_before(const std::string& dag_id, Instant before) {
     return state_->guarded([&] { return read_versions_before(state_->connected(), dag_id, before); }
     );
+}
+
+std::set<std::string> PgJournal::backfill_run_ids(const std::string& dag_id) {
+    return state_->guarded([&] { return read_backfill_run_ids(state_->connected(), dag_id); });
 }
 
 // ---- definitions

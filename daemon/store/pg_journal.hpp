@@ -49,6 +49,7 @@ public:
     ) override;
     std::vector<VersionId> versions_before(const std::string& dag_id, Instant before) override;
     std::vector<TaskPace> task_paces(const std::string& dag_id) override;
+    std::set<std::string> backfill_run_ids(const std::string& dag_id) override;
     std::vector<StoredVersion> versions(const std::vector<VersionId>& ids) override;
     StoredVersion put_version(const Dag& dag) override;
 

@@ -107,6 +107,10 @@ core::Event World::backfill_action() {
     wanted.reprocess = static_cast<ReprocessBehavior>(random_.between(0, 2));
     wanted.max_active_runs = random_.between(1, 3);
     wanted.run_backwards = random_.chance(30);
+    const auto dag = current_.find(wanted.dag_id);
+    if (dag != current_.end() && random_.chance(40))
+        for (const auto& task : dag->second->tasks)
+            if (random_.chance(40)) wanted.tasks.push_back(task.id);
     return create;
 }
 

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/check.hpp"
 #include "core/waits.hpp"
 #include "tests/sim/broken.hpp"
 #include "tests/sim/callbacks.hpp"
@@ -208,7 +209,8 @@ void World::check_nothing_waits() {
     const Usage usage = in_use();
     for (const auto& [key, run] : journal_.runs()) {
         if (is_finished(run.state)) continue;
-        const auto& dag = *versions_.at(run.version);
+        const DagPtr held = dag_of(run);
+        const Dag& dag = *held;
         if (run.state == RunState::queued) {
             const auto* state = scheduler_->find_dag(run.dag_id);
             if (run.run_after > now_ || state->is_paused) continue;
@@ -275,6 +277,24 @@ std::int64_t World::deferred_in(const std::string& pool) const {
         if (task.pool == pool) slots += task.pool_slots;
     }
     return slots;
+}
+
+/// The DAG as the run sees it: of a backfill of some tasks without the edges of the others.
+DagPtr World::dag_of(const DagRun& run) const {
+    const DagPtr whole = versions_.at(run.version);
+    const auto subset = run.backfill ? journal_.subset(*run.backfill) : std::vector<std::string>{};
+    if (subset.empty()) return whole;
+    const auto chosen = [&](TaskNo no) {
+        const auto& id = whole->tasks[static_cast<std::size_t>(no)].id;
+        return std::ranges::find(subset, id) != subset.end();
+    };
+    auto cut = std::make_shared<Dag>(*whole);
+    for (TaskNo no = 0; no < static_cast<TaskNo>(cut->tasks.size()); ++no)
+        std::erase_if(cut->tasks[static_cast<std::size_t>(no)].upstream, [&](TaskNo up) {
+            return !chosen(no) || !chosen(up);
+        });
+    SLUICE_CHECK(link_tasks(*cut).empty());
+    return cut;
 }
 
 bool World::is_held_back(const Usage& usage, const DagRun& run, const Dag& dag, TaskNo no) const {

@@ -180,6 +180,7 @@ void World::add_facts(core::Event& event) {
         const auto& wanted = backfill->backfill;
         backfill->existing = journal_.runs_between(wanted.dag_id, wanted.from_date, wanted.to_date);
         for (auto& run : backfill->existing) run.dag = versions_.at(run.run.version);
+        backfill->taken_ids = journal_.backfill_run_ids(wanted.dag_id);
     } else if (auto* clear = std::get_if<core::ClearTasks>(&event)) {
         clear->stored = stored(clear->run);
     } else if (auto* set = std::get_if<core::SetRunState>(&event)) {
@@ -234,20 +235,6 @@ bool World::commit_or_crash(const Turn& turn, std::vector<core::Event>& taken) {
     try {
         journal_.commit(turn);
     } catch (const store::Refused& refused) {
-        // Core cannot know the ids of finished runs that an older schedule made for other dates:
-        // such a backfill is refused by the journal, and its caller is told so by the runtime.
-        if (std::string_view{refused.what()}.find("/backfill__") != std::string_view::npos) {
-            tell(std::string{"  refused by the journal: "} + refused.what());
-            std::erase_if(taken, [](const core::Event& event) {
-                return std::holds_alternative<core::CreateBackfill>(event) ||
-                       std::holds_alternative<core::AttemptEnded>(event) ||
-                       std::holds_alternative<core::Expanded>(event);
-            });
-            std::ranges::move(put_off_, std::back_inserter(taken));
-            put_off_ = std::move(taken);
-            restart(false);
-            return false;
-        }
         throw Broken(std::string{"the journal refused a turn: "} + refused.what());
     }
     for (const auto& event : taken)

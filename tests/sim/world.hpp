@@ -83,6 +83,7 @@ private:
     [[nodiscard]] bool is_held_back(
         const Usage& usage, const DagRun& run, const Dag& dag, TaskNo task
     ) const;
+    [[nodiscard]] DagPtr dag_of(const DagRun& run) const;
     [[nodiscard]] DagPtr current_or(const std::string& dag_id, const DagPtr& other) const;
     void check_answers(const Turn& turn, const std::vector<core::Event>& taken);
 
