@@ -150,7 +150,7 @@ TEST_CASE("10,000 dates are planned and their runs created in a second", "[core]
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     REQUIRE(turn.runs.size() > 10'000);
     REQUIRE(turn.starts.size() == 16);
-    WARN(turn.runs.size() << " dates in " << took.count() << " s");
+
     REQUIRE(took.count() < 1.0);
 }
 

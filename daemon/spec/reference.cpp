@@ -199,7 +199,7 @@ void schedule_section(std::string& out) {
         );
         key_table(form, out);
     }
-    out += "\n`calendar`: days without ticks\n\n";
+    out += "`calendar`: days without ticks\n\n";
     key_table(ordered_definition("calendar"), out);
     out += '\n';
 }

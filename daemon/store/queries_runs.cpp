@@ -1,4 +1,5 @@
 #include "base/check.hpp"
+#include "store/backfill_rows.hpp"
 #include "store/pooled.hpp"
 #include "store/queries.hpp"
 #include "store/rows.hpp"
@@ -240,6 +241,12 @@ void count_runs(Connection& connection, std::vector<BackfillRow>& rows) {
     }
 }
 
+void add_plans(Connection& connection, std::vector<BackfillRow>& rows) {
+    std::vector<Backfill*> backfills;
+    for (BackfillRow& row : rows) backfills.push_back(&row.backfill);
+    fill_plans(connection, backfills);
+}
+
 }  // namespace
 
 Page<BackfillRow> Queries::backfills(const std::string& dag_id, PageOf page) {
@@ -256,6 +263,7 @@ Page<BackfillRow> Queries::backfills(const std::string& dag_id, PageOf page) {
             read_backfill_row
         );
         count_runs(connection, found.rows);
+        add_plans(connection, found.rows);
         return found;
     });
 }
@@ -268,6 +276,7 @@ std::optional<BackfillRow> Queries::backfill(BackfillId id) {
         if (rows.rows() == 0) return std::nullopt;
         std::vector<BackfillRow> found{read_backfill_row(rows, 0)};
         count_runs(connection, found);
+        add_plans(connection, found);
         return std::move(found.front());
     });
 }
