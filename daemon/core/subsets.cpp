@@ -54,7 +54,8 @@ Plan& Scheduler::Impl::plan_of(
     plan.critical = has_critical_path(*plan.dag);
     for (const auto& task : plan.dag->tasks) {
         auto& planned = plan.tasks.emplace_back();
-        planned.lane = queue_.lane_for(pools_.demand_of(task));
+        planned.lane = queue_.lane_for(pools_.demand_of(task), Share::regular);
+        planned.backfill_lane = queue_.lane_for(queue_.demand(planned.lane), Share::backfill);
         planned.weight = task.effective_weight;
         planned.per_run_gate = task.max_active_tis_per_dagrun.has_value();
         if (!task.max_active_tis_per_dag) continue;
