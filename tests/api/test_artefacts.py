@@ -1,5 +1,8 @@
 """Values over the inline limit: pushed by operators, read by templates and by the API, kept once as files."""
-from conftest import write_dag
+import os
+import time
+
+from conftest import wait_for, write_dag
 
 MIB = 1 << 20
 LONG = ("import json; print(json.dumps([{'n': i, 'text': 'x' * 90} for i in range(10000)]))")
@@ -61,3 +64,31 @@ def test_a_last_line_over_artefact_bytes_is_no_xcom_and_the_log_says_so(daemon):
     assert any("artefact_bytes" in line for line in daemon.log_lines("too_long", run, "make"))
     daemon.request("GET", XCOM.format("too_long", run, "make"), status=404)
     assert artefacts(daemon) == []
+
+
+def test_files_that_no_run_counts_are_swept_at_the_next_start(daemons):
+    daemon = daemons().start()
+    write_dag(daemon, "kept", [{"task_id": "make", "operator": "python", "with": {"code": LONG}}])
+    run = daemon.trigger("kept")["dag_run_id"]
+    assert daemon.wait_run("kept", run)["state"] == "success"
+    daemon.stop()
+    counted = artefacts(daemon)
+    # What a daemon leaves that was killed between the file and the commit.
+    folder = daemon.home / "artefacts" / "ab"
+    folder.mkdir(exist_ok=True)
+    old, young, part = folder / ("ab" * 32 + ".json"), folder / ("ac" * 32 + ".json"), folder / "part-1-1"
+    for file in (old, young, part):
+        file.write_text("1")
+    for file in (*counted, old, part):
+        os.utime(file, (time.time() - 7200,) * 2)
+    daemon.start()
+    wait_for(lambda: not old.exists() and not part.exists(), 20)
+    assert young.exists() and all(file.exists() for file in counted)
+    assert len(daemon.get(XCOM.format("kept", run, "make"))["value"]) == 10000
+
+
+def test_retention_by_hand_says_what_stays_and_why(daemon):
+    write_dag(daemon, "young", [{"task_id": "a", "operator": "empty"}])
+    daemon.wait_run("young", daemon.trigger("young")["dag_run_id"])
+    said = daemon.cli("db", "retain", "--keep", "1h", "--dry-run").stdout
+    assert "stays" in said and "new runs go there" in said
