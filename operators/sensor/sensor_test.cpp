@@ -144,6 +144,7 @@ TEST_CASE("a time is a time of day, an instant, or so long after the interval", 
 
     task::FakeLedger ledger;
     task::FakeContext context(ledger);
+    context.interval(at("2020-01-01T00:00:00Z"), at("2020-01-02T00:00:00Z"));
     CHECK(sense(context, {{"time", "1h"}}).kind == OutcomeKind::success);
     const auto later = sense(context, {{"time", "2999-01-01T00:00:00Z"}, {"mode", "deferrable"}});
     REQUIRE(later.kind == OutcomeKind::waiting);
