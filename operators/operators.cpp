@@ -18,11 +18,14 @@ namespace {
 std::vector<task::Operator> make_table() {
     std::vector<task::Operator> table{
         email_operator(),
+        branch_operator(),
         empty_operator(),
         approval_operator(),
         hitl_branch_operator(),
         hitl_entry_operator(),
         trigger_dag_run_operator(),
+        latest_only_operator(),
+        short_circuit_operator(),
         extract_operator(),
         load_operator(),
         http_operator(),

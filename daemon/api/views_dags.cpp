@@ -214,7 +214,7 @@ Json dag_view(const runtime::ListedDag& listed) {
     }
     json["max_active_tasks"] = dag.max_active_tasks_per_run;
     json["max_active_runs"] = dag.max_active_runs;
-    json["max_consecutive_failed_dag_runs"] = 0;
+    json["max_consecutive_failed_dag_runs"] = dag.max_consecutive_failed_dag_runs;
     json["has_task_concurrency_limits"] = std::ranges::any_of(dag.tasks, [](const Task& task) {
         return task.max_active_tis_per_dag || task.max_active_tis_per_dagrun;
     });
@@ -275,8 +275,8 @@ Json task_view(const Dag& dag, const Task& task) {
     json["start_date"] = time_or_null(dag.start_date);
     json["end_date"] = time_or_null(dag.end_date);
     json["trigger_rule"] = name(task.trigger_rule);
-    json["depends_on_past"] = false;
-    json["wait_for_downstream"] = false;
+    json["depends_on_past"] = task.depends_on_past;
+    json["wait_for_downstream"] = task.wait_for_downstream;
     json["retries"] = static_cast<double>(task.retries);
     json["queue"] = "default";
     json["pool"] = task.pool;

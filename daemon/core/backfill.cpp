@@ -93,6 +93,16 @@ BackfillPlan plan_backfill(
             return refusal(
                 ErrorCode::invalid, "DAG \"" + dag.dag_id + "\" has no task \"" + id + "\""
             );
+    const auto past = std::ranges::find_if(dag.tasks, [](const Task& task) {
+        return task.depends_on_past || task.wait_for_downstream ||
+               !task.depends_on_previous_tasks.empty();
+    });
+    if (wanted.run_backwards && past != dag.tasks.end())
+        return refusal(
+            ErrorCode::invalid,
+            "task \"" + past->id +
+                "\" waits for the run before, so the runs cannot go from the newest to the oldest"
+        );
     std::vector<RunTimes> ticks;
     try {
         const Timetable timetable{dag};

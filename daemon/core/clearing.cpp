@@ -1,4 +1,5 @@
 // clearing.cpp — making instances run again: which ones a clear means, and what it does to them.
+#include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
@@ -48,6 +49,28 @@ void add_reachable(
             if (chosen[static_cast<std::size_t>(to)].add(reached)) open.push_back(to);
         }
     }
+}
+
+/// Work is done again between its setups and their teardowns: all instances of these come along.
+template <class Which>
+void add_setups(const Run& run, std::vector<Which>& which) {
+    const Dag& dag = *run.plan->dag;
+    if (std::ranges::none_of(dag.tasks, &Task::is_setup)) return;
+    std::set<TaskNo> along;
+    for (const auto& [task, lo, hi] : which)
+        for (const TaskNo other : setups_and_teardowns(dag, task)) along.insert(other);
+    for (const TaskNo task : along) {
+        std::erase_if(which, [&](const Which& one) { return one.task == task; });
+        const auto& family = run.family(task);
+        const auto born = [&](MapIndex index) {
+            const TaskState state = family.state(index);
+            return state != TaskState::none && state != TaskState::removed;
+        };
+        if (!family.is_expanded() && born(unmapped)) which.push_back({task, unmapped, unmapped});
+        for (MapIndex i = 0; i < family.length(); ++i)
+            if (born(i)) which.push_back({task, i, i});
+    }
+    std::ranges::sort(which, {}, [](const Which& one) { return std::pair(one.task, one.lo); });
 }
 
 }  // namespace
@@ -110,6 +133,8 @@ std::vector<Scheduler::Impl::Indexes> Scheduler::Impl::select(
         for (const MapIndex index : chosen[i].some)
             if (index < family.length()) look(task, index);
     }
+    const bool everything = tasks.empty() && !scope.only_failed && !scope.only_running;
+    if (!everything) add_setups(run, result);
     return result;
 }
 
@@ -124,6 +149,7 @@ void Scheduler::Impl::show(const Run& run, const std::vector<Indexes>& which, An
 }
 
 void Scheduler::Impl::clear(Run& run, const Indexes& which, const Cause& cause) {
+    drop_ending(run);
     each_range(
         run,
         which,
@@ -155,6 +181,7 @@ void Scheduler::Impl::clear_instance(Run& run, Instance& instance, const Cause& 
     auto& row = instance.row;
     if (row.state == TaskState::none || row.state == TaskState::restarting) return;
     row.max_tries = row.try_number + run.task(row.key.task).retries;
+    forget_choice(run, row.key);
     row.attempts_since_clear = 0;
     if (row.starts > 0) turn_->checkpoints_dropped.push_back(row.key);
     row.lost_in_a_row = 0;
@@ -191,6 +218,7 @@ void Scheduler::Impl::reopen(Run& run, const Cause& cause) {
     enqueue(run);
     run.deadlines_fired.clear();
     watch_deadlines(run);
+    past_changed(run, no_task);
 }
 
 Taken Scheduler::Impl::on(const ClearTasks& event) {

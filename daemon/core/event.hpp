@@ -156,6 +156,13 @@ struct Expanded {
     ErrorClass error_class{ErrorClass::permanent};
 };
 
+/// The answer to a PastQuestion, as the database has it after the commit that asked.
+struct PastFacts {
+    RunKey run;
+    std::optional<PastRun> previous;  // with its `dag`
+    std::vector<std::string> seen;    // of the tasks asked for: those that an earlier run had
+};
+
 /// Time passed: due schedules, retries, timeouts.
 struct Tick {};
 
@@ -176,6 +183,7 @@ using Event = std::variant<
     Expanded,
     AnswerInput,
     PacesKnown,
+    PastFacts,
     Tick>;
 
 }  // namespace sluice::core

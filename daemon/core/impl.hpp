@@ -52,6 +52,7 @@ public:
     [[nodiscard]] const DagRun* find_open_run(RunKey run) const;
     [[nodiscard]] std::vector<TaskInstance> instances(RunKey run) const;
     [[nodiscard]] std::vector<PoolUse> pool_use() const;
+    [[nodiscard]] std::optional<PastBlock> past_block(const TaskKey& task) const;
     [[nodiscard]] Counts counts() const;
     [[nodiscard]] std::optional<Reasons> why(const std::string& dag_id) const;
     [[nodiscard]] std::optional<Reasons> why(RunKey run) const;
@@ -116,7 +117,7 @@ private:
     void evaluate(Run& run, const TaskKey& key);
     void evaluate_one(Run& run, const TaskKey& key);
     void evaluate_all(Run& run, Family& family);
-    void mark_by_rule(Run& run, const TaskKey& key, TaskState state);
+    void mark_by_rule(Run& run, const TaskKey& key, const Verdict& verdict);
     void expand_or_ask(Run& run, Family& family);
     void stop_asking(Run& run, TaskNo task);
     void set_length(
@@ -135,6 +136,36 @@ private:
     void change_range(
         Run& run, MapRange range, TaskState to, const Cause& cause, const std::string& note
     );
+
+    // judging.cpp: what rules, branches, setups and the past say of an instance
+    [[nodiscard]] Verdict verdict_of(const Run& run, const TaskKey& key, MapIndex index) const;
+    [[nodiscard]] static bool is_judged_by_index(const Run& run, TaskNo task);
+    [[nodiscard]] static bool skipped_by_branch(const Run& run, const TaskKey& key);
+    void unsettle(Run& run, TaskNo task);
+    void look_beyond(Run& run, TaskNo task);
+    void keep_choice(Run& run, const TaskKey& key, const Branch& branch, std::vector<bool> skips);
+    void forget_choice(Run& run, const TaskKey& key);
+
+    void why_setups(const Run& run, const TaskKey& key, Reasons& reasons) const;
+
+    // past.cpp: what a run waits for in the run before it
+    void ask_past(Run& run);
+    [[nodiscard]] const Run* open_previous(const Run& run) const;
+    [[nodiscard]] std::optional<PastBlock> past_block(const Run& run, TaskNo task) const;
+    template <class Use>
+    void each_next(const Run& run, const Use& use);
+    void past_changed(const Run& run, TaskNo task);
+    void hand_over_past(const Run& run);
+    [[nodiscard]] bool waits_for_past(const Run& run) const;
+    void why_past(const Run& run, const TaskKey& key, Reasons& reasons) const;
+
+    // endings.cpp: runs whose end is decided before their last task has ended
+    void set_ending(Run& run, RunState state, std::string reason, bool stop);
+    void drop_ending(Run& run);
+    void fail_fast(Run& run, const Instance& failed);
+    void stop_failed_runs();
+    void end_run(Run& run);
+    void count_failures(Run& run, RunState state, const Cause& cause);
 
     // results.cpp: how attempts end
     void take_result(Run& run, Instance& instance, const AttemptResult& result);
@@ -242,7 +273,13 @@ private:
     static void show(const Run& run, const std::vector<Indexes>& which, Answer& reply);
     static std::vector<Indexes> named(const Run& run, const std::vector<TaskKey>& tasks);
     void reopen(Run& run, const Cause& cause);
-    void stop_unfinished(Run& run, TaskState as, const Cause& cause, CancelReason reason);
+    void stop_unfinished(
+        Run& run,
+        TaskState as,
+        const Cause& cause,
+        CancelReason reason,
+        bool spare_teardowns = false
+    );
     void mark_instance(Run& run, Instance& instance, TaskState state, const Cause& cause);
     void mark(Run& run, const Indexes& which, TaskState state, const Cause& cause);
     std::int64_t clear_failed_below(
@@ -278,6 +315,7 @@ private:
     Taken on(const Expanded& event);
     Taken on(const AnswerInput& event);
     Taken on(const PacesKnown& event);
+    Taken on(const PastFacts& event);
     Taken on(const Tick& event);
 
     Settings settings_;
@@ -313,6 +351,9 @@ private:
     std::vector<DagEntry*> dirty_dags_;
     std::vector<DagEntry*> dirty_next_turn_;
     std::vector<DagEntry*> dag_rows_;      // to be written
+    std::vector<DagEntry*> failure_rows_;  // counts to be written
+    std::vector<RunKey> stopping_;         // their first failure is to end them
+    std::vector<RunKey> stop_later_;       // the rest of them in the next turn
     std::vector<TaskKey> held_over_;       // to be evaluated in the next turn
     std::vector<ReadyTask> start_later_;   // changed in this turn: start in the next one
     std::unordered_set<PoolNo> reserved_;  // kept for a task that waits too long

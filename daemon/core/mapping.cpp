@@ -21,8 +21,7 @@ void Scheduler::Impl::evaluate(Run& run, const TaskKey& key) {
 
 void Scheduler::Impl::evaluate_one(Run& run, const TaskKey& key) {
     if (run.state(key) != TaskState::none || key.map_index >= run.family(key.task).size()) return;
-    const auto rule = run.task(key.task).trigger_rule;
-    const Verdict verdict = judge(rule, upstreams_of(run, key), key.map_index);
+    const Verdict verdict = verdict_of(run, key, key.map_index);
     switch (verdict.kind) {
         case Verdict::Kind::wait:
             if (key.map_index == unmapped) stop_asking(run, key.task);
@@ -36,19 +35,19 @@ void Scheduler::Impl::evaluate_one(Run& run, const TaskKey& key) {
             return;
         case Verdict::Kind::mark:
             if (key.map_index == unmapped) stop_asking(run, key.task);
-            mark_by_rule(run, key, verdict.state);
+            mark_by_rule(run, key, verdict);
             return;
     }
 }
 
-void Scheduler::Impl::mark_by_rule(Run& run, const TaskKey& key, TaskState state) {
+void Scheduler::Impl::mark_by_rule(Run& run, const TaskKey& key, const Verdict& verdict) {
     auto& instance = run.at(key);
     if (instance.touched == turn_no_) {
         hold_over(run, key);
         return;
     }
     instance.row.end_date = now_;
-    change(run, instance, state, {"trigger_rule"});
+    change(run, instance, verdict.state, {verdict.branch ? "branch" : "trigger_rule"});
 }
 
 /// Decided once for all while what is known of the upstreams stays the same.
@@ -57,16 +56,12 @@ void Scheduler::Impl::evaluate_all(Run& run, Family& family) {
     const auto signature = family.up.signature();
     if (family.seen == signature) return;
     family.seen = signature;
-    const bool by_index = std::ranges::any_of(run.task(task).upstream, [&](TaskNo up) {
-        return is_by_index(run, up, task) && run.family(up).is_expanded();
-    });
-    if (by_index) {
+    if (is_judged_by_index(run, task)) {
         for (MapIndex i = 0; i < family.length(); ++i)
             if (family.state(i) == TaskState::none) evaluate_one(run, run.key(task, i));
         return;
     }
-    const auto counts = upstreams_of(run, run.key(task));
-    const Verdict verdict = judge(run.task(task).trigger_rule, counts, 0);
+    const Verdict verdict = verdict_of(run, run.key(task), 0);
     switch (verdict.kind) {
         case Verdict::Kind::wait:
             for (MapIndex i = family.next_ready(0); i != unmapped; i = family.next_ready(i + 1))
@@ -83,9 +78,10 @@ void Scheduler::Impl::evaluate_all(Run& run, Family& family) {
                 {task, 0, family.length() - 1},
                 [](TaskState state) { return state == TaskState::none; },
                 [&](const MapRange& range) {
-                    change_range(run, range, verdict.state, {"trigger_rule"}, "");
+                    const auto* cause = verdict.branch ? "branch" : "trigger_rule";
+                    change_range(run, range, verdict.state, {cause}, "");
                 },
-                [&](MapIndex i) { mark_by_rule(run, run.key(task, i), verdict.state); }
+                [&](MapIndex i) { mark_by_rule(run, run.key(task, i), verdict); }
             );
             return;
     }
@@ -101,7 +97,7 @@ void Scheduler::Impl::expand_or_ask(Run& run, Family& family) {
     if (known.length > 0) {
         expand(run, family, known.length);
     } else if (known.length == 0) {
-        mark_by_rule(run, run.key(task), TaskState::skipped);
+        mark_by_rule(run, run.key(task), {Verdict::Kind::mark, TaskState::skipped});
     } else if (mapping.length) {
         set_length(run, family.mapping, *mapping.length, 0, "{}");
     } else if (known.asked_by == no_task) {
@@ -227,6 +223,7 @@ Taken Scheduler::Impl::on(const Expanded& event) {
     instance.row.error = event.error;
     instance.row.error_class = event.error_class;
     change(*run, instance, TaskState::failed, {"expand"});
+    fail_fast(*run, instance);
     return Taken::yes;
 }
 
@@ -297,6 +294,7 @@ void Scheduler::Impl::change_range(
             below.up.add(change);
         unsettled_.push(run, run.key(down));
     }
+    look_beyond(run, range.task);
     check_later(run);
     touch(run);
     put_transition(run, range.task, static_cast<int>(from), static_cast<int>(to), cause);

@@ -17,7 +17,7 @@ std::string note_of(const Cause& cause) {
 /// Ends every unfinished instance of a run that is ended by hand or by its timeout: attempts are
 /// stopped and become `as`, what never ran is skipped (or a success, when the run is set to one).
 void Scheduler::Impl::stop_unfinished(
-    Run& run, TaskState as, const Cause& cause, CancelReason reason
+    Run& run, TaskState as, const Cause& cause, CancelReason reason, bool spare_teardowns
 ) {
     const bool raise = as == TaskState::success;
     const auto wanted = [&](TaskState state) {
@@ -27,7 +27,8 @@ void Scheduler::Impl::stop_unfinished(
         const bool skip = as == TaskState::failed && !holds_slots(state);
         return skip ? TaskState::skipped : as;
     };
-    for (const auto& which : named(run, {}))
+    for (const auto& which : named(run, {})) {
+        if (spare_teardowns && run.task(which.task).is_teardown) continue;
         each_range(
             run,
             which,
@@ -43,6 +44,7 @@ void Scheduler::Impl::stop_unfinished(
                 mark_instance(run, instance, become(state), cause);
             }
         );
+    }
 }
 
 void Scheduler::Impl::mark_instance(
@@ -123,6 +125,12 @@ Taken Scheduler::Impl::on(const SetTaskState& event) {
             reopen(*run, cause);
         else if (end_state(*run) != run->row.state)
             change_run(*run, end_state(*run), cause);
+        const bool green = run->row.state == RunState::success;
+        auto reason = green ? failures_text(*run) : run->row.reason;
+        if (reason != run->row.reason) {
+            run->row.reason = std::move(reason);
+            touch_row(*run);
+        }
     }
     auto& reply = answer(event.request);
     reply.run = run->row;
@@ -154,13 +162,21 @@ Taken Scheduler::Impl::on(const SetRunState& event) {
     } else if (!is_finished(run->row.state)) {
         const bool good = event.state == RunState::success;
         const auto as = good ? TaskState::success : TaskState::failed;
+        bool teardowns_left = false;
         // A run that has not begun has no instances yet: there is nothing to stop.
         if (run->has_begun() || good) {
             if (run->tasks.empty()) make_instances(*run);
-            stop_unfinished(*run, as, cause, CancelReason::user);
+            // Teardowns still run, unless this was said before.
+            const bool spare = run->row.state == RunState::running && !run->ending;
+            stop_unfinished(*run, as, cause, CancelReason::user, spare);
+            teardowns_left = spare && run->unfinished > 0;
         }
         const auto who = event.actor.user.empty() ? "hand" : event.actor.user;
-        finish_run(*run, event.state, good ? "" : "cancelled by " + who, cause);
+        auto reason = good ? std::string{} : "cancelled by " + who;
+        if (teardowns_left)
+            set_ending(*run, event.state, std::move(reason), false);
+        else
+            finish_run(*run, event.state, std::move(reason), cause);
     } else if (run->row.state != event.state) {
         change_run(*run, event.state, cause);
     }

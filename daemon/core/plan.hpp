@@ -9,6 +9,7 @@
 
 #include "core/pace.hpp"
 #include "core/ready_queue.hpp"
+#include "model/attempt.hpp"
 #include "model/dag.hpp"
 #include "model/timetable.hpp"
 #include "model/turn.hpp"
@@ -24,6 +25,19 @@ struct TaskPlan {
     std::int32_t rank{};       // place in an order in which every task stands after its upstreams
     Gate* dag_gate{nullptr};   // max_active_tis_per_dag
     bool per_run_gate{false};  // max_active_tis_per_dagrun
+
+    bool decides{false};  // the run ends as it does (semantics 5)
+    /// Setups further up, which must have succeeded before its trigger rule counts; and the other
+    /// way round, whose setup it is.
+    std::vector<TaskNo> setups;
+    std::vector<TaskNo> setup_of;
+    /// What must have gone well in the run before: tasks that were there, and downstreams, which
+    /// may have been missing.
+    std::vector<TaskNo> past;
+    std::vector<TaskNo> past_downstream;
+    std::vector<TaskNo> past_of;  // the tasks whose `past` or `past_downstream` name it
+
+    [[nodiscard]] bool needs_past() const { return !past.empty(); }
 };
 
 /// One per DAG version that is current or has open runs; its address never changes.
@@ -34,6 +48,7 @@ struct Plan {
     std::vector<bool> outside;        // by task: not among them; empty = none
     DagNo dag_no{};
     std::vector<TaskPlan> tasks;
+    std::vector<TaskNo> past_tasks;  // those that look at the run before
     int open_runs{0};
     bool critical{false};         // a task of it has the weight rule critical_path
     std::uint64_t paces_seen{0};  // DagEntry::paces_known when its weights were made
@@ -41,6 +56,17 @@ struct Plan {
         return !outside.empty() && outside[static_cast<std::size_t>(task)];
     }
 };
+
+/// Fills what the edges and the past mean for each task; `plan.tasks` has the size of the DAG's.
+void plan_dependencies(Plan& plan);
+
+/// All setups that a clear of the task takes along, and their teardowns: those whose teardown lies
+/// below the task, and those without one.
+std::vector<TaskNo> setups_and_teardowns(const Dag& dag, TaskNo task);
+
+/// What a branch skips: its direct downstreams that are neither chosen nor reachable from a chosen
+/// one, or all that is below it. None if a chosen name is not directly downstream of the branch.
+std::optional<std::vector<bool>> skipped_by(const Dag& dag, TaskNo task, const Branch& branch);
 
 /// A DAG, over all its versions; its address never changes.
 struct DagEntry {
@@ -52,6 +78,10 @@ struct DagEntry {
     std::set<std::pair<Instant, RunKey>> queued;  // runs of no backfill, by run_after
     int running_runs{0};                          // of no backfill
     int open_automated{0};                        // scheduled runs that have not ended
+
+    int past_runs{0};  // open runs with tasks that look at the run before
+    int failures{0};   // runs that failed since the last one that succeeded
+    bool failures_dirty{false};
 
     Gate tasks_gate;                         // max_active_tasks_per_dag
     std::map<std::string, Gate> task_gates;  // by task id

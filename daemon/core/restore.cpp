@@ -47,6 +47,13 @@ Scheduler::Impl::Impl(const Settings& settings, const Snapshot& snapshot)
     for (const auto& wait : snapshot.waits)
         if (const Run* run = find_run(wait.key.run); run != nullptr && run->has(wait.key))
             waits_[wait.key] = {.row = wait, .pokes = 1};
+    for (const auto& choice : snapshot.branches)
+        if (Run* run = find_run(choice.key.run)) restore_choice(*run, choice);
+    for (const auto& ending : snapshot.endings)
+        if (Run* run = find_run(ending.run)) run->ending = ending;
+    for (const auto& failures : snapshot.failures)
+        if (const auto at = dag_numbers_.find(failures.dag_id); at != dag_numbers_.end())
+            dags_[static_cast<std::size_t>(at->second)]->failures = failures.count;
     for (const auto& row : snapshot.open_runs) {
         Run* run = find_run(row.key);
         if (run == nullptr) continue;
@@ -102,6 +109,7 @@ void Scheduler::Impl::recover(const std::vector<AttemptKey>& alive, Instant now,
         if (const auto& timeout = run.plan->dag->dagrun_timeout)
             timers_.add({*run.row.start_date + *timeout, Timer::Kind::run_timeout, 0, {key}, 0});
         resume_instances(run);
+        if (run.ending && run.ending->stop) stopping_.push_back(key);
     }
     // Attempts that nobody waits for: their rows say that they have ended, or they were marked.
     for (const AttemptKey& attempt : living) {

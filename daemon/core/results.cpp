@@ -3,6 +3,23 @@
 #include "core/retry.hpp"
 
 namespace sluice::core {
+namespace {
+
+/// A branch that chose what is not there.
+AttemptResult without_way(const AttemptResult& result) {
+    AttemptResult failed = result;
+    std::string names;
+    for (const auto& name : result.outcome.branch->chosen)
+        names += (names.empty() ? "\"" : ", \"") + name + '"';
+    failed.outcome = {};
+    failed.outcome.kind = OutcomeKind::failed;
+    failed.outcome.error_class = ErrorClass::permanent;
+    failed.outcome.message =
+        "it chose " + names + ", not all of which are directly downstream of it";
+    return failed;
+}
+
+}  // namespace
 
 Taken Scheduler::Impl::on(const AttemptEnded& event) {
     const auto& result = event.result;
@@ -35,6 +52,11 @@ void Scheduler::Impl::take_result(Run& run, Instance& instance, const AttemptRes
         turn_->rendered.push_back({result.key, result.rendered});
     if (outcome.kind == OutcomeKind::failed || outcome.kind == OutcomeKind::lost)
         return fail_attempt(run, instance, result);
+    if (outcome.branch) {
+        auto skips = skipped_by(*run.plan->whole, row.key.task, *outcome.branch);
+        if (!skips) return fail_attempt(run, instance, without_way(result));
+        keep_choice(run, row.key, *outcome.branch, std::move(*skips));
+    }
     for (const auto& xcom : result.xcoms) turn_->xcoms.push_back({row.key, xcom, now_});
     if (result.checkpointed) turn_->checkpoints_dropped.push_back(row.key);
     for (const auto& output : result.outputs) turn_->outputs.push_back({result.key, output});
@@ -57,8 +79,10 @@ void Scheduler::Impl::fail_attempt(Run& run, Instance& instance, const AttemptRe
             row.error =
                 "execution_timeout of " + format_duration(*task.execution_timeout) + " has passed";
     }
-    if (!is_retried(task, row.error_class) || row.try_number > row.max_tries)
-        return change(run, instance, TaskState::failed, {"result"});
+    if (!is_retried(task, row.error_class) || row.try_number > row.max_tries) {
+        change(run, instance, TaskState::failed, {"result"});
+        return fail_fast(run, instance);
+    }
     const RetrySeed seed{run.row.dag_id, task.id, run.date(), row.try_number};
     row.next_try_at = *row.end_date + retry_delay(task, row.attempts_since_clear, seed, outcome);
     change(run, instance, TaskState::up_for_retry, {"retry"});
@@ -76,7 +100,8 @@ void Scheduler::Impl::lose_attempt(Run& run, Instance& instance, const std::stri
     if (forbidden || row.lost_in_a_row >= settings_.max_lost_attempts) {
         row.error += forbidden ? "; on_lost is fail"
                                : "; lost " + std::to_string(row.lost_in_a_row) + " times in a row";
-        return change(run, instance, TaskState::failed, {"lost"});
+        change(run, instance, TaskState::failed, {"lost"});
+        return fail_fast(run, instance);
     }
     put_record(instance, TaskState::none, true);
     ++row.max_tries;

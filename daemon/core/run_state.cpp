@@ -102,6 +102,12 @@ UpstreamCounts upstreams_of(const Run& run, const TaskKey& key) {
     return counts;
 }
 
+void restore_choice(Run& run, const BranchChoice& choice) {
+    auto skips = skipped_by(*run.plan->whole, choice.key.task, choice.branch);
+    SLUICE_CHECK(skips.has_value());  // it was checked when it was made
+    run.choices[choice.key] = {choice.branch, std::move(*skips)};
+}
+
 bool is_waiting(TaskState state) {
     switch (state) {
         case TaskState::up_for_retry:
@@ -145,11 +151,26 @@ void recount(Run& run) {
 
 RunState end_state(const Run& run) {
     for (const auto& family : run.tasks) {
-        if (!run.task(family.one.row.key.task).downstream.empty()) continue;
+        const auto no = static_cast<std::size_t>(family.one.row.key.task);
+        if (!run.plan->tasks[no].decides) continue;
         if (family.count(TaskState::failed) + family.count(TaskState::upstream_failed) > 0)
             return RunState::failed;
     }
     return RunState::success;
+}
+
+std::string failures_text(const Run& run) {
+    constexpr int named = 3;
+    std::string text;
+    int count = 0;
+    for (const auto& family : run.tasks) {
+        if (family.count(TaskState::failed) == 0) continue;
+        if (++count > named) continue;
+        text += count > 1 ? ", " : "with failures: ";
+        text += run.task(family.one.row.key.task).id;
+    }
+    if (count > named) text += " and " + std::to_string(count - named) + " more";
+    return text;
 }
 
 }  // namespace sluice::core

@@ -10,6 +10,7 @@
 #include "core/plan.hpp"
 #include "core/trigger_rules.hpp"
 #include "model/run.hpp"
+#include "model/turn.hpp"
 
 namespace sluice::core {
 
@@ -18,6 +19,20 @@ struct Expansion {
     std::int32_t length{-1};   // -1 = not yet
     TaskNo asked_by{no_task};  // an order is out
     std::int64_t serial{};     // of that order
+};
+
+/// The way a branch took, and which tasks it skips.
+struct Choice {
+    Branch branch;
+    std::vector<bool> skips;  // by task
+};
+
+/// The latest run before this one that has ended (past.cpp).
+struct Past {
+    bool asked{false};
+    bool known{false};
+    std::optional<PastRun> run;     // none: there is none
+    std::vector<std::string> seen;  // ids of tasks that an earlier run had
 };
 
 struct Run {
@@ -38,6 +53,11 @@ struct Run {
     int unfinished{0};                  // instances
     int active{0};                      // hold slots
     int waiting{0};                     // ready, or until a retry is due
+
+    std::map<TaskKey, Choice> choices;  // of branches that succeeded
+    std::optional<RunEnding> ending;    // decided, although teardowns are still at work
+    bool ending_dirty{false};
+    Past past;
 
     Gate gate;                          // max_active_tasks_per_run
     std::map<TaskNo, Gate> task_gates;  // max_active_tis_per_dagrun
@@ -91,6 +111,8 @@ void restore_instance(Run& run, const TaskInstance& row);
 bool is_by_index(const Run& run, TaskNo up, TaskNo down);
 /// The upstreams of one instance: what all instances share, and those by index.
 UpstreamCounts upstreams_of(const Run& run, const TaskKey& key);
+/// Takes over the way a branch took.
+void restore_choice(Run& run, const BranchChoice& choice);
 /// Computes the families' `up`, and `unfinished`, `active` and `waiting` anew from the instances'
 /// states.
 void recount(Run& run);
@@ -98,7 +120,9 @@ void recount(Run& run);
 /// Waits for its time: neither ready nor active, but not stuck.
 bool is_waiting(TaskState state);
 
-/// success or failed by the end-of-run rule (semantics 5): what the leaves ended as.
+/// success or failed by the end-of-run rule (semantics 5): what the deciding tasks ended as.
 RunState end_state(const Run& run);
+/// What a run says that succeeded although tasks of it failed; "" if none did.
+std::string failures_text(const Run& run);
 
 }  // namespace sluice::core

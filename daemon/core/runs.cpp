@@ -19,6 +19,7 @@ Run& Scheduler::Impl::add_run(DagRun row, Plan& plan, DagEntry& entry) {
     run.gate.kind = Origin::run_gate;
     run.gate.most = plan.dag->max_active_tasks_per_run;
     ++plan.open_runs;
+    if (!plan.past_tasks.empty()) ++entry.past_runs;
     for (const auto& task : plan.dag->tasks) {
         if (!task.max_active_tis_per_dagrun) continue;
         auto& gate = run.task_gates[static_cast<TaskNo>(&task - plan.dag->tasks.data())];
@@ -46,6 +47,7 @@ Run& Scheduler::Impl::create_run(DagRun row, DagEntry& entry) {
     if (run.row.type == RunType::scheduled) ++entry.open_automated;
     enqueue(run);
     watch_deadlines(run);
+    past_changed(run, no_task);
     return run;
 }
 
@@ -93,6 +95,7 @@ Run* Scheduler::Impl::find_or_load(RunKey key, const std::optional<StoredRun>& s
     for (const auto& length : stored->map_lengths) restore_length(run, length);
     for (const auto& range : stored->map_ranges) restore_range(run, range);
     for (const auto& row : stored->instances) restore_instance(run, row);
+    for (const auto& choice : stored->branches) restore_choice(run, choice);
     recount(run);
     list(run);  // forgotten again with this turn unless it is made open
     return &run;
@@ -139,6 +142,7 @@ void Scheduler::Impl::start_run(Run& run) {
 
 /// Looks at every instance: at the start of a run and after a restart of the daemon.
 void Scheduler::Impl::resume_instances(Run& run) {
+    ask_past(run);
     for (auto& family : run.tasks) {
         family.seen.reset();
         unsettled_.push(run, family.one.row.key);
@@ -176,8 +180,10 @@ void Scheduler::Impl::finish_run(Run& run, RunState state, std::string reason, c
     }
     if (!is_finished(run.row.state) && run.row.type == RunType::scheduled)
         --run.dag->open_automated;
+    drop_ending(run);
     run.row.end_date = now_;
     run.row.reason = std::move(reason);
+    count_failures(run, state, cause);
     change_run(run, state, cause);
 }
 
@@ -189,8 +195,8 @@ void Scheduler::Impl::check_runs() {
         run.check_queued = false;
         if (run.row.state != RunState::running || run.held == turn_no_) continue;
         if (run.unfinished == 0)
-            finish_run(run, end_state(run), "", {"finished"});
-        else if (run.active == 0 && run.waiting == 0)
+            end_run(run);
+        else if (run.active == 0 && run.waiting == 0 && !waits_for_past(run))
             finish_run(run, RunState::failed, "all_tasks_deadlocked", {"deadlock"});
     }
 }
@@ -207,6 +213,8 @@ void Scheduler::Impl::run_timed_out(const Timer& timer) {
 void Scheduler::Impl::forget_run(RunKey key) {
     const auto at = runs_.find(key);
     Run& run = *at->second;
+    hand_over_past(run);
+    if (!run.plan->past_tasks.empty()) --run.dag->past_runs;
     run.dag->open_run_ids.erase(run.row.run_id);
     if (run.row.logical_date) {
         auto [date, end] = run.dag->open_dates.equal_range(*run.row.logical_date);

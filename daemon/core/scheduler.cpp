@@ -24,6 +24,9 @@ const DagState* Scheduler::find_dag(const std::string& dag_id) const {
 }
 const DagRun* Scheduler::find_open_run(RunKey run) const { return impl_->find_open_run(run); }
 std::vector<TaskInstance> Scheduler::instances(RunKey run) const { return impl_->instances(run); }
+std::optional<PastBlock> Scheduler::past_block(const TaskKey& task) const {
+    return impl_->past_block(task);
+}
 std::vector<Scheduler::PoolUse> Scheduler::pool_use() const { return impl_->pool_use(); }
 Scheduler::Counts Scheduler::counts() const { return impl_->counts(); }
 std::optional<Reasons> Scheduler::why(const std::string& dag_id) const {
@@ -43,6 +46,7 @@ void Scheduler::Impl::dispatch(Instant now, Turn& turn) {
     begin_turn(now, turn);
     // The end of a run lets the next one start, which may end at once, and so on.
     do {
+        stop_failed_runs();
         settle();
         check_runs();
         look_at_dirty_dags();
@@ -76,6 +80,12 @@ std::vector<TaskInstance> Scheduler::Impl::instances(RunKey run) const {
         for (MapIndex i = 0; i < family.length(); ++i) rows.push_back(family.row(i));
     }
     return rows;
+}
+
+std::optional<PastBlock> Scheduler::Impl::past_block(const TaskKey& task) const {
+    const auto at = runs_.find(task.run);
+    if (at == runs_.end() || !at->second->has(task)) return std::nullopt;
+    return past_block(*at->second, task.task);
 }
 
 std::vector<Scheduler::PoolUse> Scheduler::Impl::pool_use() const {

@@ -36,6 +36,15 @@ struct Settings {
     Duration reserve_after{std::chrono::seconds{30}};
 };
 
+/// What of the run before keeps a task from running. An empty run: what has ended before is still
+/// being read.
+struct PastBlock {
+    RunKey run;
+    std::string run_id;
+    std::string task_id;
+    TaskState state{TaskState::none};
+};
+
 /// Whether an event was applied, or must be given again first thing in the next turn.
 enum class Taken { yes, next_turn };
 
@@ -71,6 +80,8 @@ public:
     [[nodiscard]] const DagRun* find_open_run(RunKey run) const;
     /// All instances of an open run as they are in memory; none for a run that has not begun.
     [[nodiscard]] std::vector<TaskInstance> instances(RunKey run) const;
+    /// What of the run before keeps a task of an open run from running; none if nothing does.
+    [[nodiscard]] std::optional<PastBlock> past_block(const TaskKey& task) const;
     struct PoolUse {
         Pool pool;
         std::int64_t running{};

@@ -66,6 +66,7 @@ Plan& Scheduler::Impl::plan_of(
     for (const TaskNo task : topological_order(*plan.dag))
         plan.tasks[static_cast<std::size_t>(task)].rank = rank++;
     weigh(plan, entry);
+    plan_dependencies(plan);
     return plan;
 }
 

@@ -73,6 +73,7 @@ public:
             scheduler.dispatch(now, turn);
             take(turn);
             events = std::move(later);
+            for (const auto& question : turn.past_questions) events.emplace_back(answer(question));
             REQUIRE(++count < 100);
         } while (!events.empty() || (scheduler.next_wakeup() && *scheduler.next_wakeup() <= now));
     }
@@ -172,6 +173,8 @@ public:
         for (const auto& row : map_ranges)
             if (row.run == key) found.map_ranges.push_back(row);
         if (found.run.backfill) found.subset = backfills.at(*found.run.backfill).tasks;
+        for (const auto& [task, row] : branches)
+            if (task.run == key) found.branches.push_back(row);
         return found;
     }
     [[nodiscard]] TaskKey key(const std::string& task) const {
@@ -208,6 +211,12 @@ public:
         for (const auto& [key, row] : waits)
             if (!row.over && !is_finished(runs.at(key.run).state)) result.waits.push_back(row);
         result.deadlines_fired = fired;
+        for (const auto& [key, row] : branches) result.branches.push_back(row);
+        for (const auto& [key, row] : endings) result.endings.push_back(row);
+        for (const auto& [id, row] : failures) result.failures.push_back(row);
+        std::erase_if(result.branches, [&](const BranchChoice& row) {
+            return is_finished(runs.at(row.key.run).state);
+        });
         return result;
     }
     /// kill -9 and a new start; `alive` attempts go on (a reload rather than a restart).
@@ -220,7 +229,33 @@ public:
         scheduler.recover(alive, now, turn);
         scheduler.dispatch(now, turn);
         take(turn);
-        this->turn({});
+        std::vector<Event> facts;
+        for (const auto& question : turn.past_questions) facts.emplace_back(answer(question));
+        this->turn(std::move(facts));
+    }
+
+    /// What the runtime reads of the run before.
+    [[nodiscard]] PastFacts answer(const PastQuestion& question) const {
+        PastFacts facts;
+        facts.run = question.run;
+        const DagRun* previous = nullptr;
+        for (const auto& [key, row] : runs) {
+            if (row.dag_id != question.dag_id || !row.logical_date) continue;
+            if (*row.logical_date >= question.before) continue;
+            for (const auto& id : question.tasks)
+                if (find_task(*version(row.version), id) != no_task) facts.seen.push_back(id);
+            if (question.scheduled_only && row.type == RunType::manual) continue;
+            if (previous == nullptr || *previous->logical_date < *row.logical_date) previous = &row;
+        }
+        if (previous == nullptr) return facts;
+        facts.previous.emplace().run = *previous;
+        facts.previous->dag = version(previous->version);
+        for (const auto& [key, row] : instances) {
+            if (key.run != previous->key) continue;
+            const bool good = row.state == TaskState::success || row.state == TaskState::skipped;
+            facts.previous->tasks.push_back({key.task, good ? 1 : 0, good ? 0 : 1, row.state});
+        }
+        return facts;
     }
 
     void take(const Turn& turn) {
@@ -267,6 +302,15 @@ public:
         for (const auto& name : turn.pools_removed) pools.erase(name);
         for (const auto& row : turn.waits) waits[row.key] = row;
         written += turn.has_rows() ? 1 : 0;
+        for (const auto& row : turn.branches) {
+            branches.erase(row.key);
+            if (!row.forgotten) branches.emplace(row.key, row);
+        }
+        for (const auto& row : turn.endings) {
+            endings.erase(row.run);
+            if (!row.forgotten) endings.emplace(row.run, row);
+        }
+        for (const auto& row : turn.failures) failures[row.dag_id] = row;
         for (const auto& row : turn.attempts) attempts.push_back(row);
         for (const auto& row : turn.audits) audits.push_back(row);
         ++turns;
@@ -298,6 +342,9 @@ public:
     std::vector<ExpandOrder> expands;
     std::map<TaskKey, WaitRow> waits;
     int written{0};  // turns that had something to commit
+    std::map<TaskKey, BranchChoice> branches;
+    std::map<RunKey, RunEnding> endings;
+    std::map<std::string, DagFailures> failures;
     std::vector<AttemptRecord> attempts;
     std::vector<AuditEntry> audits;
     std::vector<Transition> transitions;

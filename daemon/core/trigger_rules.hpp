@@ -42,7 +42,6 @@ struct UpstreamCounts {
 struct Verdict {
     enum class Kind { wait, run, mark } kind{Kind::wait};
     TaskState state{TaskState::none};  // mark: what the task becomes without running
-    bool past{false};                  // wait: nothing but the run before is in the way
     bool branch{false};                // mark: a branch went another way
     friend bool operator==(const Verdict&, const Verdict&) = default;
 };

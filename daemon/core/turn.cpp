@@ -19,6 +19,8 @@ void Scheduler::Impl::begin_turn(Instant now, Turn& turn) {
     for (DagEntry* dag : std::exchange(dirty_next_turn_, {})) mark_dirty(*dag);
     // Nothing of this turn is touched yet, so a busy run cannot put off its own timeouts.
     fire_timers();
+    stopping_ = std::exchange(stop_later_, {});
+    stop_failed_runs();
     for (const TaskKey& key : std::exchange(held_over_, {}))
         if (Run* run = find_run(key.run)) {
             evaluate(*run, key);
@@ -59,6 +61,12 @@ void Scheduler::Impl::seal() {
         if (Run* run = find_run(key.run)) run->family(key.task).pack(key.map_index);
     live_.clear();
     for (Run* run : touched_runs_) {
+        if (std::exchange(run->ending_dirty, false)) {
+            RunEnding gone;
+            gone.run = run->row.key;
+            gone.forgotten = true;
+            turn_->endings.push_back(run->ending.value_or(gone));
+        }
         if (run->row_dirty) {
             RunChange change;
             change.row = run->has_row ? RowIs::existing : RowIs::fresh;
@@ -76,6 +84,10 @@ void Scheduler::Impl::seal() {
     for (DagEntry* dag : std::exchange(dag_rows_, {})) {
         dag->row_dirty = false;
         turn_->dags.push_back(dag->state);
+    }
+    for (DagEntry* dag : std::exchange(failure_rows_, {})) {
+        dag->failures_dirty = false;
+        turn_->failures.push_back({dag->state.dag_id, dag->failures});
     }
     for (auto at = backfills_.begin(); at != backfills_.end();) {
         auto& entry = at->second;
@@ -202,7 +214,16 @@ void Scheduler::Impl::count_change(
         counts.add(to, 1);
         unsettled_.push(run, run.key(down));
     }
+    look_beyond(run, key.task);
     check_later(run);
+}
+
+/// Who looks at the task without being directly downstream of it: work in a setup's scope, and the
+/// runs after this one.
+void Scheduler::Impl::look_beyond(Run& run, TaskNo task) {
+    for (const TaskNo work : run.plan->tasks[static_cast<std::size_t>(task)].setup_of)
+        unsettle(run, work);
+    past_changed(run, task);
 }
 
 }  // namespace sluice::core

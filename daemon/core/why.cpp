@@ -316,6 +316,8 @@ Reasons Scheduler::Impl::why_task(Run& run, const TaskKey& key) {
                 {"expansion", "its list of items is being made", instance_name(run, key), {}, {}}
             );
         why_upstreams(run, key, reasons);
+        why_setups(run, key, reasons);
+        why_past(run, key, reasons);
     }
     return reasons;
 }

@@ -1,4 +1,5 @@
 // What core cannot know by itself: runs that have ended, and the versions they ran.
+#include <set>
 #include <type_traits>
 
 #include "base/check.hpp"
@@ -40,6 +41,28 @@ void Runtime::Impl::add_stored(RunKey run, std::optional<StoredRun>& stored) {
     if (scheduler_->find_open_run(run) != nullptr) return;
     stored = journal_.find_run(run);
     if (stored) stored->dag = version(stored->run.version);
+}
+
+core::PastFacts Runtime::Impl::answer_past(const PastQuestion& question) {
+    core::PastFacts facts;
+    facts.run = question.run;
+    facts.previous =
+        journal_.previous_run(question.dag_id, question.before, question.scheduled_only);
+    if (!facts.previous) return facts;
+    facts.previous->dag = version(facts.previous->run.version);
+    const auto is_in = [](const Dag& dag, const std::string& id) {
+        return find_task(dag, id) != no_task;
+    };
+    std::set<std::string> missing;
+    for (const auto& id : question.tasks)
+        if (!is_in(*facts.previous->dag, id)) missing.insert(id);
+    if (missing.empty()) return facts;
+    for (const auto id : journal_.versions_before(question.dag_id, question.before)) {
+        const auto dag = version(id);
+        for (const auto& task : missing)
+            if (is_in(*dag, task)) facts.seen.push_back(task);
+    }
+    return facts;
 }
 
 DagPtr Runtime::Impl::version(VersionId id) {

@@ -146,6 +146,8 @@ private:
     /// What core cannot know of runs that have ended, read in the loop before the step.
     void add_facts(core::Event& event);
     void add_stored(RunKey run, std::optional<StoredRun>& stored);
+    /// What ended before the run, as the commit that asked left it.
+    core::PastFacts answer_past(const PastQuestion& question);
     DagPtr version(VersionId id);
     /// Who weighs its tasks by how long they take has to be told.
     void add_paces(core::PacesKnown& event);

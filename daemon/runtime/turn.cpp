@@ -150,6 +150,8 @@ void Runtime::Impl::carry_out(Turn& turn, std::vector<Pending>& pending) {
     if (!turn.callbacks.empty() && settings_.callbacks_due) settings_.callbacks_due();
     fault_point("after_effects");
     answer(turn, pending);
+    for (const auto& question : turn.past_questions)
+        later_.push_back({answer_past(question), std::nullopt});
     publish(turn);
 }
 

@@ -26,6 +26,12 @@ struct DatasetUse {
     std::string pointer;
 };
 
+/// What a branch may choose: ids of tasks and groups right below it.
+struct Way {
+    std::vector<std::string> names;
+    std::string pointer;
+};
+
 /// What is known of a task beside its model.
 struct DraftTask {
     std::string pointer;
@@ -35,6 +41,9 @@ struct DraftTask {
     std::vector<DatasetUse> writes;
     std::set<std::string> side_writes;  // rejects, quarantine: undeclared
     std::set<std::string> xcom_tasks;
+    std::vector<Way> ways;                 // values whose schema says x-downstream
+    std::set<std::string> previous_tasks;  // depends_on_previous_tasks: full ids
+    bool rule_written{false};              // the task itself has a trigger_rule
     bool is_gate{false};
 };
 
@@ -71,6 +80,7 @@ void read_datasets(Draft& draft);
 void read_tasks(Draft& draft);
 void check_operators(Draft& draft);
 void connect_tasks(Draft& draft);
+void check_dependencies(Draft& draft);
 void check_schedule_fit(Draft& draft);
 
 // Parts of the schedule object (schedule_days.cpp).

@@ -161,11 +161,30 @@ private:
     }
 
     /// Tasks of the group that nothing in the group depends on, or that depend on nothing in it.
+    /// In the place of a last task that is a teardown stand the tasks right above it: what follows
+    /// the group does not wait for it.
     Numbers lasts(const std::string& group) const {
         const Numbers all = members(group);
         Numbers out = all;
         for (const TaskNo task : all) each_upstream(task, [&](TaskNo up) { out.erase(up); });
-        return out.empty() ? all : out;
+        if (out.empty()) return all;
+        Numbers work;
+        for (const TaskNo task : out) add_last(task, all, work);
+        return work.empty() ? out : work;
+    }
+    void add_last(TaskNo task, const Numbers& all, Numbers& out) const {
+        const auto& tasks = draft_.dag.tasks;
+        if (!tasks[at(task)].is_teardown) {
+            out.insert(task);
+            return;
+        }
+        each_upstream(task, [&](TaskNo up) {
+            if (!all.contains(up) || tasks[at(up)].is_setup) return;
+            if (tasks[at(up)].is_teardown)
+                add_last(up, all, out);
+            else
+                out.insert(up);
+        });
     }
     Numbers firsts(const std::string& group) const {
         const Numbers all = members(group);

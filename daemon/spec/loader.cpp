@@ -107,6 +107,7 @@ Parsed<Dag> read_dag(
     read_tasks(draft);
     check_operators(draft);
     connect_tasks(draft);
+    check_dependencies(draft);
     if (!problems.has_errors()) check_schedule_fit(draft);
     if (!problems.has_errors()) {
         draft.dag.hash = bundle_hash(draft.dag);

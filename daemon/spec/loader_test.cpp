@@ -160,15 +160,12 @@ TEST_CASE(
 ) {
     const auto keys = GENERATE(
         as<std::string>{},
-        R"("depends_on_past": true)",
-        R"("is_setup": true)",
         R"("expand": {"x": [1]})",
         R"("inlets": "raw.x")",
         R"("map_index_template": "x")"
     );
     CAPTURE(keys);
     CHECK(only(tasks(task("a", ", " + keys))).code == "E-NOT-YET");
-    CHECK(only(dag_with(R"("fail_fast": true, "tasks": [)" + task("a") + "]")).code == "E-NOT-YET");
     CHECK(
         only(dag_with(R"("schedule": ["raw.x"], "tasks": [)" + task("a") + "]")).code == "E-NOT-YET"
     );
@@ -180,7 +177,7 @@ TEST_CASE(
             .code == "E-NOT-YET"
     );
     CHECK(
-        only(dag_with(R"("default_args": {"depends_on_past": true}, "tasks": [)" + task("a") + "]"))
+        only(dag_with(R"("default_args": {"inlets": "raw.x"}, "tasks": [)" + task("a") + "]"))
             .code == "E-NOT-YET"
     );
     CHECK(
@@ -191,7 +188,7 @@ TEST_CASE(
         only(tasks(R"({"task_id": "a", "operator": "sensor", "with": {"time": "1h"}})")).code ==
         "E-NOT-YET"
     );
-    good(tasks(task("a", R"(, "depends_on_past": false, "weight_rule": "upstream")")));
+    good(tasks(task("a", R"(, "weight_rule": "upstream")")));
 }
 
 TEST_CASE("schedules become timetables", "[spec][schedule]") {

@@ -68,6 +68,7 @@ public:
             add_names(value, at, dataset == "out" ? task_.writes : task_.reads);
             if (value.is_structured()) read_above_ = at;
         }
+        if (schema.value("x-downstream", false)) way(value, at);
         if (schema.value("x-file", false) && value.is_string()) file(value.get<std::string>(), at);
         if (schema.value("x-template", std::string{}) == "sql" && info_.data &&
             (value.is_string() || value.is_array()))
@@ -76,6 +77,16 @@ public:
     }
 
 private:
+    void way(const json& value, const std::string& at) {
+        Way way;
+        way.pointer = at;
+        if (value.is_string()) way.names.push_back(value.get<std::string>());
+        if (value.is_array())
+            for (const auto& name : value)
+                if (name.is_string()) way.names.push_back(name.get<std::string>());
+        task_.ways.push_back(std::move(way));
+    }
+
     void file(const std::string& path, const std::string& at) {
         if (has_template(path)) {
             draft_.problems.error("E-FILE", at, "the path of a file of the DAG takes no template");

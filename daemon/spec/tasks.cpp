@@ -107,11 +107,26 @@ void read_timing(Fields& fields, Task& task, Problems& problems) {
             problems.error("E-VALUE", fields.pointer(key), "the duration must be longer than 0s");
 }
 
+void read_dependencies(Fields& fields, Task& task) {
+    task.wait_for_downstream = fields.boolean("wait_for_downstream").value_or(false);
+    task.depends_on_past =
+        fields.boolean("depends_on_past").value_or(false) || task.wait_for_downstream;
+    task.ignore_first_depends_on_past =
+        fields.boolean("ignore_first_depends_on_past").value_or(true);
+    task.wait_for_past_depends_before_skipping =
+        fields.boolean("wait_for_past_depends_before_skipping").value_or(false);
+    task.is_setup = fields.boolean("is_setup").value_or(false);
+    task.is_teardown = fields.boolean("is_teardown").value_or(false);
+    task.on_failure_fail_dagrun = fields.boolean("on_failure_fail_dagrun").value_or(false);
+    if (task.is_teardown) task.trigger_rule = TriggerRule::all_done_setup_success;
+}
+
 Task read_task_keys(Draft& draft, const json& merged, const std::string& pointer) {
     Task task;
     Fields fields(merged, pointer, draft.problems);
     task.trigger_rule = trigger_rule_of(fields.string("trigger_rule").value_or("all_success"))
                             .value_or(TriggerRule::all_success);
+    read_dependencies(fields, task);
     read_timing(fields, task, draft.problems);
     task.pool = fields.string("pool").value_or("default_pool");
     task.pool_slots = small_int(fields, "pool_slots").value_or(1);
@@ -190,6 +205,8 @@ void read_task(Draft& draft, const json& written, const std::string& pointer, co
     beside.with = with != written.end() && with->is_object() ? *with : json::object();
     task.with = canonical_json(beside.with);
     beside.written_upstream = names_in(written, "upstream");
+    beside.previous_tasks = names_in(merged, "depends_on_previous_tasks");
+    beside.rule_written = written.contains("trigger_rule");
     draft.dag.tasks.push_back(std::move(task));
     draft.tasks.push_back(std::move(beside));
 }

@@ -68,6 +68,14 @@ inline Catalogue test_catalogue() {
              "policy": {"type": "string", "x-file": true}})"),
          .isolation = Isolation::process,
          .data = true},
+        {.name = "branch",
+         .summary = "Chooses.",
+         .schema = schema(R"("required": ["case"], "properties": {
+             "case": {"type": "array", "items": {"type": "object", "properties": {
+                 "when": {"type": ["string", "boolean"], "x-template": "text"},
+                 "then": {"x-downstream": true, "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}}}},
+             "else": {"x-downstream": true, "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}})"
+         )},
         {.name = "sensor", .summary = "Waits.", .schema = "{}", .not_yet = true},
     });
 }

@@ -217,6 +217,10 @@ void read_top_level(Draft& draft) {
     dag.dagrun_timeout = fields.duration("dagrun_timeout");
     if (dag.dagrun_timeout && *dag.dagrun_timeout <= Duration::zero())
         draft.problems.error("E-VALUE", "/dagrun_timeout", "the timeout must be longer than 0s");
+    dag.fail_fast = fields.boolean("fail_fast").value_or(false);
+    dag.max_consecutive_failed_dag_runs =
+        static_cast<int>(fields.integer("max_consecutive_failed_dag_runs", 0, 1'000'000).value_or(0)
+        );
     dag.lake = fields.string("lake").value_or("lake");
     if (const auto* schemas = fields.object("schemas"); schemas != nullptr) {
         for (const auto& [schema, conn_id] : schemas->items()) {

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/limits.hpp"
+#include "store/past_run.hpp"
 
 namespace sluice::store {
 namespace {
@@ -199,9 +200,7 @@ StoredRun MemoryJournal::stored(const DagRun& run) const {
          ++it) {
         found.instances.push_back(it->second);
     }
-    for (auto it = branches_.lower_bound(first); it != branches_.end() && it->first.run == run.key;
-         ++it)
-        found.branches.push_back(it->second);
+    found.branches = branches(run.key);
     for (auto it = lengths_.lower_bound({run.key, 0});
          it != lengths_.end() && it->first.first == run.key;
          ++it)
@@ -209,6 +208,15 @@ StoredRun MemoryJournal::stored(const DagRun& run) const {
     if (const auto ranges = ranges_.find(run.key); ranges != ranges_.end())
         found.map_ranges = ranges->second;
     if (run.backfill) found.subset = backfills_.at(*run.backfill).tasks;
+    return found;
+}
+
+std::vector<BranchChoice> MemoryJournal::branches(RunKey run) const {
+    std::vector<BranchChoice> found;
+    const TaskKey first{run, INT32_MIN, INT32_MIN};
+    for (auto it = branches_.lower_bound(first); it != branches_.end() && it->first.run == run;
+         ++it)
+        found.push_back(it->second);
     return found;
 }
 
@@ -222,19 +230,7 @@ std::optional<PastRun> MemoryJournal::previous_run(
         if (previous == nullptr || *previous->logical_date <= *run.logical_date) previous = &run;
     }
     if (previous == nullptr) return std::nullopt;
-    PastRun past;
-    past.run = *previous;
-    for (const TaskInstance& row : stored(*previous).instances) {
-        if (past.tasks.empty() || past.tasks.back().task != row.key.task) {
-            past.tasks.emplace_back();
-            past.tasks.back().task = row.key.task;
-        }
-        auto& end = past.tasks.back();
-        const bool good = row.state == TaskState::success || row.state == TaskState::skipped;
-        ++(good ? end.good : end.other);
-        if (!good) end.worst = std::max(end.worst, row.state);
-    }
-    return past;
+    return past_of(stored(*previous));
 }
 
 std::vector<VersionId> MemoryJournal::versions_before(const std::string& dag_id, Instant before) {

@@ -52,6 +52,8 @@ public:
     [[nodiscard]] std::int64_t turn() const { return turn_; }
     [[nodiscard]] const std::map<RunKey, DagRun>& runs() const { return runs_; }
     [[nodiscard]] const std::map<TaskKey, TaskInstance>& instances() const { return instances_; }
+    [[nodiscard]] const std::map<RunKey, RunEnding>& endings() const { return endings_; }
+    [[nodiscard]] std::vector<BranchChoice> branches(RunKey run) const;
     [[nodiscard]] const std::vector<Transition>& transitions() const { return transitions_; }
     [[nodiscard]] const std::vector<AttemptRecord>& attempts() const { return attempts_; }
     [[nodiscard]] const std::vector<CallbackDue>& callbacks() const { return callbacks_; }

@@ -26,12 +26,6 @@ constexpr Query failures_sql{
 constexpr Query previous_run_sql{"previous_run", "select " SLUICE_RUN_COLUMNS R"(
     from dag_run r where r.dag_id = $1 and r.logical_date < $2 and (r.run_type <> 1 or not $3)
     order by r.logical_date desc, r.run_key desc limit 1)"};
-// States 4 and 6 are success and skipped.
-constexpr Query past_tasks_sql{"past_tasks", R"(
-    select task_no, count(*) filter (where state in (4, 6))::int,
-        count(*) filter (where state not in (4, 6))::int,
-        coalesce(max(state) filter (where state not in (4, 6)), 0::smallint)
-    from task_instance where run_key = $1 group by task_no order by task_no)"};
 constexpr Query versions_before_sql{"versions_before", R"(
     select distinct version from dag_run where dag_id = $1 and logical_date < $2 order by 1)"};
 
@@ -73,26 +67,12 @@ std::vector<BranchChoice> read_branches(
     return found;
 }
 
-std::optional<PastRun> read_previous_run(
+Result read_previous_run(
     Connection& connection, const std::string& dag_id, Instant before, bool scheduled_only
 ) {
     Params params;
     params.add(dag_id).add(before).add(scheduled_only);
-    const Result runs = connection.run(previous_run_sql, params);
-    if (runs.rows() == 0) return std::nullopt;
-    PastRun past;
-    past.run = read_run(runs, 0);
-    Params key;
-    key.add(past.run.key.value);
-    const Result tasks = connection.run(past_tasks_sql, key);
-    for (int i = 0; i < tasks.rows(); ++i)
-        past.tasks.push_back(
-            {tasks.int4(i, 0),
-             tasks.int4(i, 1),
-             tasks.int4(i, 2),
-             static_cast<TaskState>(tasks.int2(i, 3))}
-        );
-    return past;
+    return connection.run(previous_run_sql, params);
 }
 
 std::vector<VersionId> read_versions_before(

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,7 +15,8 @@ namespace sluice::store {
 /// Of the open runs: branches and endings; and the failures of all DAGs.
 void read_past(Connection& connection, Snapshot& snapshot);
 std::vector<BranchChoice> read_branches(Connection& connection, std::span<const std::int64_t> runs);
-std::optional<PastRun> read_previous_run(
+/// Its row, if there is one.
+Result read_previous_run(
     Connection& connection, const std::string& dag_id, Instant before, bool scheduled_only
 );
 std::vector<VersionId> read_versions_before(

@@ -8,6 +8,7 @@
 #include "store/lease_keeper.hpp"
 #include "store/migrate.hpp"
 #include "store/past_rows.hpp"
+#include "store/past_run.hpp"
 #include "store/pq.hpp"
 #include "store/rows.hpp"
 #include "store/run_partitions.hpp"
@@ -443,8 +444,12 @@ std::vector<StoredRun> PgJournal::runs_between(
 std::optional<PastRun> PgJournal::previous_run(
     const std::string& dag_id, Instant before, bool scheduled_only
 ) {
-    return state_->guarded([&] {
-        return read_previous_run(state_->connected(), dag_id, before, scheduled_only);
+    return state_->guarded([&]() -> std::optional<PastRun> {
+        const auto found =
+            state_->read_runs(read_previous_run(state_->connected(), dag_id, before, scheduled_only)
+            );
+        if (found.empty()) return std::nullopt;
+        return past_of(found.front());
     });
 }
 

@@ -15,8 +15,8 @@ constexpr const char* branch_schema = R"json({
     "case": {"type": "array", "minItems": 1, "description": "The first one whose `when` is true decides.", "items": {
       "type": "object", "required": ["when", "then"], "additionalProperties": false, "properties": {
         "when": {"type": ["string", "boolean", "number", "null"], "x-template": "text", "description": "A template such as `{{ xcom.count > 0 }}`; null, false, 0, an empty value and the words false, 0, none and null are not true."},
-        "then": {"oneOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string", "minLength": 1}}], "description": "Full ids of direct downstream tasks or groups; the others are skipped."}}}},
-    "else": {"oneOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string", "minLength": 1}}], "description": "If none is true; absent = all are skipped."}
+        "then": {"x-downstream": true, "oneOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string", "minLength": 1}}], "description": "Full ids of direct downstream tasks or groups; the others are skipped."}}}},
+    "else": {"x-downstream": true, "oneOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string", "minLength": 1}}], "description": "If none is true; absent = all are skipped."}
   }
 })json";
 

@@ -53,6 +53,43 @@ Task make_task(Random& random, int number) {
     return task;
 }
 
+/// A setup, the tasks right below it, and a teardown that may be far below.
+void make_setup(Random& random, Dag& dag) {
+    const int count = static_cast<int>(dag.tasks.size());
+    if (count < 3) return;
+    const TaskNo setup = random.between(0, count - 3);
+    const TaskNo teardown = random.between(setup + 1, count - 1);
+    dag.tasks[static_cast<std::size_t>(setup)].is_setup = true;
+    auto& down = dag.tasks[static_cast<std::size_t>(teardown)];
+    down.is_teardown = true;
+    down.on_failure_fail_dagrun = random.chance(30);
+    down.trigger_rule = TriggerRule::all_done_setup_success;
+    const bool paired = random.chance(80);
+    if (paired && std::ranges::find(down.upstream, setup) == down.upstream.end()) {
+        down.upstream.push_back(setup);
+        std::ranges::sort(down.upstream);
+    }
+    for (auto& task : dag.tasks)
+        if (!task.is_teardown && std::ranges::find(task.upstream, setup) != task.upstream.end())
+            task.trigger_rule = TriggerRule::all_success;
+}
+
+void make_past(Random& random, Dag& dag) {
+    for (auto& task : dag.tasks) {
+        if (random.chance(60)) continue;
+        if (random.chance(25)) {
+            task.depends_on_previous_tasks = {
+                random.between(0, static_cast<int>(dag.tasks.size()) - 1)
+            };
+        } else {
+            task.depends_on_past = true;
+            task.wait_for_downstream = random.chance(30);
+        }
+        task.ignore_first_depends_on_past = random.chance(80);
+        task.wait_for_past_depends_before_skipping = random.chance(40);
+    }
+}
+
 void make_schedule(Random& random, Dag& dag, Instant now) {
     const auto minute = std::chrono::floor<std::chrono::minutes>(now);
     dag.start_date = minute - std::chrono::minutes{random.between(-20, 180)};
@@ -131,6 +168,19 @@ void make_mappings(Random& random, Dag& dag) {
 
 }  // namespace
 
+std::optional<Branch> make_way(Random& random, const Dag& dag, TaskNo no) {
+    const Task& task = dag.tasks[static_cast<std::size_t>(no)];
+    Branch way;
+    if (task.operator_name == "short_circuit") {
+        way.skip_all_below = random.chance(70);
+        return random.chance(50) ? std::optional{way} : std::nullopt;
+    }
+    if (task.operator_name != "branch") return std::nullopt;
+    for (const TaskNo down : task.downstream)
+        if (random.chance(50)) way.chosen.push_back(dag.tasks[static_cast<std::size_t>(down)].id);
+    return way;
+}
+
 Dag make_dag(Random& random, const std::string& dag_id, Instant now) {
     Dag dag;
     dag.dag_id = dag_id;
@@ -151,6 +201,14 @@ Dag make_dag(Random& random, const std::string& dag_id, Instant now) {
     make_mappings(random, dag);
     Random own(number);
     add_callbacks(own, dag, now);
+    for (auto& task : dag.tasks) {
+        if (random.chance(10)) task.operator_name = "branch";
+        if (random.chance(5)) task.operator_name = "short_circuit";
+    }
+    if (random.chance(25)) make_setup(random, dag);
+    if (random.chance(25)) make_past(random, dag);
+    dag.fail_fast = random.chance(10);
+    if (random.chance(15)) dag.max_consecutive_failed_dag_runs = random.between(1, 3);
     const auto cycle = link_tasks(dag);
     SLUICE_CHECK(cycle.empty());
     return dag;

@@ -129,6 +129,11 @@ void World::check_limits(const Turn& turn) {
     for (const auto& order : turn.starts) {
         const Task& task = order.dag->tasks[static_cast<std::size_t>(order.key.task.task)];
         const auto& run = *order.run;
+        must(
+            past_is_met(journal_, versions_, run, *order.dag, order.key.task.task) ||
+                order.key.poke != 0 || journal_.instances().at(order.key.task).starts > 1,
+            "started before the past: " + text(order.key.task)
+        );
         const auto what = fmt::format("{} of {}", text(order.key.task), run.dag_id);
         must(run.run_after <= now_, "started before run_after: " + what);
         for (const auto& [pool, amount] : demand(task, settings_)) {
@@ -194,6 +199,8 @@ void World::check_memory() {
                 must(same(row, stored->second), "differs in memory: " + text(row.key));
         }
     }
+    for (const auto& [key, ending] : journal_.endings())
+        must(scheduler_->find_open_run(key) != nullptr, "a run that has ended is to end yet");
     must(scheduler_->counts().open_runs == open, "memory holds runs that are not open");
     const auto waits = std::ranges::count_if(journal_.waits(), [](const auto& entry) {
         return !entry.second.over;
@@ -230,7 +237,14 @@ void World::check_nothing_waits() {
             continue;
         }
         const auto rows = scheduler_->instances(key);
+        const auto choices = journal_.branches(key);
+        const bool ends = journal_.endings().contains(key);
         for (const auto& row : rows) {
+            const bool teardown = dag.tasks[static_cast<std::size_t>(row.key.task)].is_teardown;
+            must(
+                !ends || teardown || is_finished(row.state),
+                "its end is decided, but a task goes on: " + text(row.key)
+            );
             if (is_finished(row.state) || row.state == TaskState::running) continue;
             const auto why = scheduler_->why(row.key);
             must(
@@ -238,14 +252,16 @@ void World::check_nothing_waits() {
                 fmt::format("nobody can say why it waits: {}, {}", text(row.key), name(row.state))
             );
             if (holds(row.state)) continue;
-            const auto verdict = judge_slowly(dag, rows, row.key);
+            const Task& task = dag.tasks[static_cast<std::size_t>(row.key.task)];
+            const auto verdict = judge_slowly(dag, rows, choices, row.key);
             if (row.state == TaskState::none) {
-                must(verdict != Fate::mark, "not marked: " + text(row.key));
-                if (verdict == Fate::wait) continue;
-                const MapNo map = dag.tasks[static_cast<std::size_t>(row.key.task)].mapping;
-                if (map != no_map && row.key.map_index == unmapped) {
+                const bool past = past_is_met(journal_, versions_, run, dag, row.key.task);
+                const bool may_wait = task.wait_for_past_depends_before_skipping && !past;
+                must(verdict != Fate::mark || may_wait, "not marked: " + text(row.key));
+                if (verdict != Fate::run || !past) continue;
+                if (task.mapping != no_map && row.key.map_index == unmapped) {
                     const bool asked = std::ranges::any_of(asked_, [&](const auto& order) {
-                        return order.run_key == key && order.map == map;
+                        return order.run_key == key && order.map == task.mapping;
                     });
                     must(asked, "nobody asked how many there are: " + text(row.key));
                     continue;

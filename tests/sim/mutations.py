@@ -27,6 +27,21 @@ CHECKS = [
 
 # name: (file of daemon/core, what stands there, the bug). The text must occur exactly once.
 MUTATIONS = {
+    "what a branch did not choose runs": (
+        "judging.cpp",
+        "if (!run.choices.empty() && skipped_by_branch(run, key)) {",
+        "if (run.choices.empty() && skipped_by_branch(run, key)) {",
+    ),
+    "a task goes on without the run before": (
+        "judging.cpp",
+        "planned.needs_past() && past_block(run, key.task)",
+        "planned.needs_past() && past_block(run, key.task) && run.row.backfill",
+    ),
+    "a teardown runs without its setup": (
+        "trigger_rules.cpp",
+        "if (up.setups == 0 || up.setups_success > 0) return run;",
+        "if (up.setups >= 0) return run;",
+    ),
     "a poke of before counts": (
         "waits.cpp",
         "if (wait.poke != result.key.poke) return Taken::yes;",

@@ -74,7 +74,92 @@ std::int64_t slots_of(
     return pool == "default_pool" ? 128 : 0;
 }
 
-Fate judge_slowly(const Dag& dag, const std::vector<TaskInstance>& rows, const TaskKey& key) {
+namespace {
+
+const Task& task_in(const Dag& dag, TaskNo no) { return dag.tasks[static_cast<std::size_t>(no)]; }
+
+bool is_below(const Dag& dag, TaskNo no, TaskNo above) {
+    return std::ranges::any_of(task_in(dag, no).upstream, [&](TaskNo other) {
+        return other == above || is_below(dag, other, above);
+    });
+}
+
+bool is_up(const Dag& dag, TaskNo no, TaskNo above) {
+    const auto& up = task_in(dag, no).upstream;
+    return std::ranges::find(up, above) != up.end();
+}
+
+/// Within a mapped group an index has to do with its own index alone.
+bool concerns(const Dag& dag, const TaskKey& other, const TaskKey& key) {
+    const MapNo group = task_in(dag, key.task).mapping;
+    const bool same = group != no_map && group == task_in(dag, other.task).mapping;
+    return !same || key.map_index == unmapped || other.map_index == unmapped ||
+           key.map_index == other.map_index;
+}
+
+bool another_way(
+    const Dag& dag,
+    const std::vector<TaskInstance>& rows,
+    const std::vector<BranchChoice>& choices,
+    const TaskKey& key
+) {
+    return std::ranges::any_of(choices, [&](const BranchChoice& choice) {
+        const TaskKey& branch = choice.key;
+        const auto at = std::ranges::find(rows, branch, [](const auto& row) { return row.key; });
+        if (at == rows.end() || at->state != TaskState::success) return false;
+        const bool alone = branch.map_index != unmapped;
+        const bool same = task_in(dag, branch.task).mapping == task_in(dag, key.task).mapping &&
+                          branch.map_index == key.map_index;
+        if (alone && !same) return false;
+        if (choice.branch.skip_all_below) return is_below(dag, key.task, branch.task);
+        if (!is_up(dag, key.task, branch.task)) return false;
+        return std::ranges::none_of(choice.branch.chosen, [&](const std::string& id) {
+            const TaskNo chosen = find_task(dag, id);
+            return chosen == key.task || is_below(dag, key.task, chosen);
+        });
+    });
+}
+
+bool in_scope_of(const Dag& dag, TaskNo no, TaskNo setup) {
+    if (is_up(dag, no, setup) || !is_below(dag, no, setup)) return false;
+    bool none = true;
+    bool in_scope = false;
+    for (TaskNo down = 0; down < static_cast<TaskNo>(dag.tasks.size()); ++down) {
+        if (!task_in(dag, down).is_teardown || !is_up(dag, down, setup)) continue;
+        none = false;
+        in_scope = in_scope || is_below(dag, down, no);
+    }
+    return none || in_scope;
+}
+
+/// Setups further up that are in the task's scope: the worst of them counts.
+Fate judge_setups(const Dag& dag, const std::vector<TaskInstance>& rows, const TaskKey& key) {
+    Fate fate = Fate::run;
+    for (const auto& row : rows) {
+        const TaskNo setup = row.key.task;
+        if (!task_in(dag, setup).is_setup || !concerns(dag, row.key, key)) continue;
+        if (!in_scope_of(dag, key.task, setup)) continue;
+        const bool bad = is_finished(row.state) && row.state != TaskState::success;
+        if (bad && row.state != TaskState::removed) return Fate::mark;
+        if (row.state != TaskState::success) fate = Fate::wait;
+    }
+    return fate;
+}
+
+Fate judge_teardown(const Dag& dag, const std::vector<TaskInstance>& rows, const TaskKey& key) {
+    bool any = false;
+    bool good = false;
+    for (const auto& row : rows) {
+        if (!is_up(dag, key.task, row.key.task) || !concerns(dag, row.key, key)) continue;
+        if (!is_finished(row.state)) return Fate::wait;
+        if (!task_in(dag, row.key.task).is_setup) continue;
+        any = true;
+        good = good || row.state == TaskState::success;
+    }
+    return !any || good ? Fate::run : Fate::mark;
+}
+
+Fate judge_rule(const Dag& dag, const std::vector<TaskInstance>& rows, const TaskKey& key) {
     const Task& task = dag.tasks[static_cast<std::size_t>(key.task)];
     const bool any_index = task.trigger_rule == TriggerRule::one_success ||
                            task.trigger_rule == TriggerRule::one_failed ||
@@ -132,9 +217,106 @@ Fate judge_slowly(const Dag& dag, const std::vector<TaskInstance>& rows, const T
         case TriggerRule::always:
             return Fate::run;
         case TriggerRule::all_done_setup_success:
-            return over ? Fate::run : Fate::wait;
+            return judge_teardown(dag, rows, key);
     }
     unreachable();
+}
+
+/// How the task of this id ended in a run; "there" even if it never left `none`.
+struct Earlier {
+    bool there{false};
+    bool good{false};
+};
+
+Earlier earlier(
+    store::MemoryJournal& journal,
+    const Versions& versions,
+    const DagRun& run,
+    const std::string& task_id
+) {
+    const Dag& dag = *versions.at(run.version);
+    const TaskNo no = find_task(dag, task_id);
+    if (no == no_task) return {};
+    const auto stored = journal.find_run(run.key);
+    std::int32_t length = -1;
+    for (const auto& known : stored->map_lengths)
+        if (known.map == task_in(dag, no).mapping) length = known.length;
+    std::map<MapIndex, TaskState> states;
+    for (const auto& range : stored->map_ranges)
+        if (range.task == no)
+            for (MapIndex i = range.lo; i <= range.hi; ++i) states[i] = range.state;
+    for (const auto& row : stored->instances)
+        if (row.key.task == no) states[row.key.map_index] = row.state;
+    const auto is_good = [&](MapIndex index) {
+        const auto found = states.find(index);
+        return found != states.end() &&
+               (found->second == TaskState::success || found->second == TaskState::skipped);
+    };
+    const auto one = states.find(unmapped);
+    if (length <= 0 || (one != states.end() && one->second != TaskState::none))
+        return {true, is_good(unmapped)};
+    bool good = true;
+    for (MapIndex i = 0; i < length; ++i) good = good && is_good(i);
+    return {true, good};
+}
+
+}  // namespace
+
+Fate judge_slowly(
+    const Dag& dag,
+    const std::vector<TaskInstance>& rows,
+    const std::vector<BranchChoice>& choices,
+    const TaskKey& key
+) {
+    const bool teardown = task_in(dag, key.task).is_teardown;
+    if (!teardown && another_way(dag, rows, choices, key)) return Fate::mark;
+    const Fate rule = judge_rule(dag, rows, key);
+    if (teardown) return rule;
+    const Fate setups = judge_setups(dag, rows, key);
+    return setups == Fate::mark || rule == Fate::run ? setups : rule;
+}
+
+bool past_is_met(
+    store::MemoryJournal& journal,
+    const Versions& versions,
+    const DagRun& run,
+    const Dag& dag,
+    TaskNo no
+) {
+    const Task& task = dag.tasks[static_cast<std::size_t>(no)];
+    std::set<std::string> wanted;
+    for (const TaskNo other : task.depends_on_previous_tasks)
+        wanted.insert(dag.tasks[static_cast<std::size_t>(other)].id);
+    if (task.depends_on_past) wanted.insert(task.id);
+    if (wanted.empty() || !run.logical_date || (run.backfill && run.backfill_ordinal == 1))
+        return true;
+    const DagRun* previous = nullptr;
+    for (const auto& [key, other] : journal.runs()) {
+        if (other.dag_id != run.dag_id || !other.logical_date) continue;
+        if (*other.logical_date >= *run.logical_date) continue;
+        if (dag.catchup && other.type == RunType::manual) continue;
+        if (previous == nullptr || *other.logical_date >= *previous->logical_date)
+            previous = &other;
+    }
+    if (previous == nullptr) return true;
+    if (dag.catchup && dag.start_date && *previous->logical_date < *dag.start_date) return true;
+    for (const auto& id : wanted) {
+        const Earlier end = earlier(journal, versions, *previous, id);
+        if (end.there && !end.good) return false;
+        if (end.there) continue;
+        if (!task.ignore_first_depends_on_past) return false;
+        for (const auto& [key, other] : journal.runs())
+            if (other.dag_id == run.dag_id && other.logical_date &&
+                *other.logical_date < *run.logical_date &&
+                find_task(*versions.at(other.version), id) != no_task)
+                return false;
+    }
+    if (!task.wait_for_downstream) return true;
+    return std::ranges::all_of(task.downstream, [&](TaskNo down) {
+        const auto& id = dag.tasks[static_cast<std::size_t>(down)].id;
+        const Earlier end = earlier(journal, versions, *previous, id);
+        return !end.there || end.good;
+    });
 }
 
 }  // namespace sluice::sim

@@ -58,7 +58,22 @@ std::int64_t slots_of(
 );
 
 enum class Fate { wait, run, mark };
-/// The table of trigger rules, read off the states of the direct upstreams.
-Fate judge_slowly(const Dag& dag, const std::vector<TaskInstance>& rows, const TaskKey& key);
+/// The table of trigger rules, read off the states of the direct upstreams; before it, what
+/// branches and setups further up say.
+Fate judge_slowly(
+    const Dag& dag,
+    const std::vector<TaskInstance>& rows,
+    const std::vector<BranchChoice>& choices,
+    const TaskKey& key
+);
+
+/// Whether the run before lets the task go (semantics 8), from the stored rows.
+bool past_is_met(
+    store::MemoryJournal& journal,
+    const Versions& versions,
+    const DagRun& run,
+    const Dag& dag,
+    TaskNo task
+);
 
 }  // namespace sluice::sim

@@ -17,7 +17,14 @@ bool has_ended(TaskState state) {
 /// The states of a task's direct upstreams, and questions about them in the words of the table.
 class Upstreams {
 public:
-    void add(TaskState state) { states_.push_back(state); }
+    void add(TaskState state, bool is_setup) {
+        states_.push_back(state);
+        if (is_setup) setups_.push_back(state);
+    }
+    [[nodiscard]] const std::vector<TaskState>& setups() const { return setups_; }
+    [[nodiscard]] std::ptrdiff_t setups_as(TaskState state) const {
+        return std::ranges::count(setups_, state);
+    }
     [[nodiscard]] int count(std::initializer_list<TaskState> among) const {
         return static_cast<int>(std::ranges::count_if(states_, [&](TaskState state) {
             return std::ranges::find(among, state) != among.end();
@@ -33,6 +40,7 @@ public:
 
 private:
     std::vector<TaskState> states_;
+    std::vector<TaskState> setups_;
 };
 
 /// Semantics 7, line by line.
@@ -80,7 +88,11 @@ Word rule(TriggerRule rule, const Upstreams& up) {
         case TriggerRule::always:
             return Word::run;
         case TriggerRule::all_done_setup_success:
-            return up.all_ended() ? Word::run : Word::wait;
+            if (!up.all_ended()) return Word::wait;
+            if (up.setups().empty() || up.setups_as(TaskState::success) > 0) return Word::run;
+            return up.setups_as(TaskState::skipped) == std::ssize(up.setups())
+                       ? Word::skipped
+                       : Word::upstream_failed;
     }
     unreachable();
 }
@@ -110,6 +122,7 @@ Reference::Reference(const Dag& dag, Script script) : dag_(dag), script_(std::mo
 const Task& Reference::task(TaskNo no) const { return dag_.tasks[static_cast<std::size_t>(no)]; }
 
 Reference::Word Reference::judge(const Key& key) const {
+    if (skipped_by_branch(key)) return Word::skipped;
     Upstreams up;
     const auto& own = task(key.first);
     const bool any_index = own.trigger_rule == TriggerRule::one_success ||
@@ -121,9 +134,17 @@ Reference::Word Reference::judge(const Key& key) const {
         const bool by_index = own.mapping != no_map && own.mapping == task(above).mapping &&
                               !any_index && instances_.contains(same);
         for (const Key& each : by_index ? std::vector{same} : instances_of(above))
-            up.add(instances_.at(each).state);
+            up.add(instances_.at(each).state, task(above).is_setup);
     }
-    return rule<Word>(own.trigger_rule, up);
+    const Word word = rule<Word>(own.trigger_rule, up);
+    const auto setups = setups_further_up(key);
+    const auto any = [&](TaskState state) {
+        return std::ranges::find(setups, state) != setups.end();
+    };
+    if (any(TaskState::failed) || any(TaskState::upstream_failed)) return Word::upstream_failed;
+    if (any(TaskState::skipped)) return Word::skipped;
+    const bool ready = std::ranges::count(setups, TaskState::success) == std::ssize(setups);
+    return word == Word::run && !ready ? Word::wait : word;
 }
 
 std::vector<Reference::Key> Reference::instances_of(TaskNo no) const {
@@ -148,6 +169,65 @@ void Reference::expand(TaskNo no) {
     }
 }
 
+bool Reference::is_below(TaskNo no, TaskNo above) const {
+    return std::ranges::any_of(task(no).upstream, [&](TaskNo up) {
+        return up == above || is_below(up, above);
+    });
+}
+
+/// Semantics 14: within a mapped group an index has to do with its own index alone.
+bool Reference::concerns(const Key& other, const Key& key) const {
+    const MapNo group = task(key.first).mapping;
+    return group == no_map || group != task(other.first).mapping || key.second == unmapped ||
+           other.second == unmapped || key.second == other.second;
+}
+
+/// Semantics 15; a branch in a mapped group speaks for its own index inside the group.
+bool Reference::skipped_by_branch(const Key& key) const {
+    const TaskNo no = key.first;
+    if (task(no).is_teardown) return false;
+    return std::ranges::any_of(ways_, [&](const auto& entry) {
+        const auto& [branch, way] = entry;
+        const bool alone = branch.second != unmapped;
+        if (alone &&
+            (branch.second != key.second || task(branch.first).mapping != task(no).mapping))
+            return false;
+        if (way.skip_all_below) return is_below(no, branch.first);
+        const auto& up = task(no).upstream;
+        if (std::ranges::find(up, branch.first) == up.end()) return false;
+        return std::ranges::none_of(way.chosen, [&](const std::string& id) {
+            const TaskNo chosen = find_task(dag_, id);
+            return chosen == no || is_below(no, chosen);
+        });
+    });
+}
+
+/// Semantics 7: the states of the setups that are no direct upstreams, and that have no teardown or
+/// one below the task.
+std::vector<TaskState> Reference::setups_further_up(const Key& key) const {
+    std::vector<TaskState> states;
+    const TaskNo no = key.first;
+    if (task(no).is_teardown) return states;
+    for (const TaskNo setup : order_) {
+        const auto& up = task(no).upstream;
+        const bool direct = std::ranges::find(up, setup) != up.end();
+        if (!task(setup).is_setup || direct || !is_below(no, setup)) continue;
+        bool none = true;
+        bool below = false;
+        for (const TaskNo down : order_) {
+            const auto& theirs = task(down).upstream;
+            if (!task(down).is_teardown) continue;
+            if (std::ranges::find(theirs, setup) == theirs.end()) continue;
+            none = false;
+            below = below || is_below(down, no);
+        }
+        if (!none && !below) continue;
+        for (const Key& each : instances_of(setup))
+            if (concerns(each, key)) states.push_back(instances_.at(each).state);
+    }
+    return states;
+}
+
 /// Semantics 7: marked as soon as its rule says so; upstreams first, so that what became of them in
 /// the same turn is seen together.
 void Reference::settle() {
@@ -162,7 +242,7 @@ void Reference::settle() {
 
 void Reference::settle(const Key& key) {
     auto& instance = instances_.at(key);
-    if (has_ended(instance.state) || instance.tries > 0) return;
+    if (has_ended(instance.state) || started_.contains(key)) return;
     const Word word = judge(key);
     if (word == Word::skipped) instance.state = TaskState::skipped;
     if (word == Word::upstream_failed) instance.state = TaskState::upstream_failed;
@@ -174,6 +254,7 @@ void Reference::ended(const std::vector<Key>& attempts) {
         auto& instance = instances_.at(key);
         const Outcome outcome = script_(key.first, key.second, ++instance.tries);
         if (outcome.kind == OutcomeKind::success) instance.state = TaskState::success;
+        if (outcome.kind == OutcomeKind::success && outcome.branch) ways_[key] = *outcome.branch;
         if (outcome.kind == OutcomeKind::skipped) instance.state = TaskState::skipped;
         if (outcome.kind != OutcomeKind::failed) continue;
         const bool more = instance.tries <= task(key.first).retries;
@@ -185,24 +266,35 @@ void Reference::ended(const std::vector<Key>& attempts) {
 
 bool Reference::may_start(const Key& key) const {
     const auto& instance = instances_.at(key);
-    return !has_ended(instance.state) && (instance.tries > 0 || judge(key) == Word::run);
+    return !has_ended(instance.state) && (started_.contains(key) || judge(key) == Word::run);
 }
 
-/// Semantics 5: what the leaves ended as; failed when something can never move.
+/// Semantics 5: what the deciding tasks ended as; failed when something can never move.
 RunEnd Reference::end() const {
     RunEnd end{RunState::success, instances_};
     for (const auto& [key, instance] : instances_) {
         const bool bad =
             instance.state == TaskState::failed || instance.state == TaskState::upstream_failed;
-        if (!has_ended(instance.state) || (bad && is_leaf(key.first))) end.state = RunState::failed;
+        if (!has_ended(instance.state) || (bad && decides(key.first))) end.state = RunState::failed;
     }
     return end;
 }
 
-bool Reference::is_leaf(TaskNo no) const {
-    return std::ranges::none_of(dag_.tasks, [&](const Task& other) {
-        return std::ranges::find(other.upstream, no) != other.upstream.end();
+/// Semantics 5: the leaves; a teardown counts as nothing unless its failure is to fail the run.
+bool Reference::decides(TaskNo no) const {
+    const auto counts = [](const Task& one) {
+        return !one.is_teardown || one.on_failure_fail_dagrun;
+    };
+    const auto is_leaf = [&](TaskNo of, bool all) {
+        return std::ranges::none_of(dag_.tasks, [&](const Task& other) {
+            const auto& up = other.upstream;
+            return (all || counts(other)) && std::ranges::find(up, of) != up.end();
+        });
+    };
+    const bool any = std::ranges::any_of(order_, [&](TaskNo other) {
+        return counts(task(other)) && is_leaf(other, false);
     });
+    return any ? counts(task(no)) && is_leaf(no, false) : is_leaf(no, true);
 }
 
 }  // namespace sluice::sim

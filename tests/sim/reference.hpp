@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -45,6 +46,9 @@ public:
     /// These attempts ended in one turn: their tries count, and what follows is marked.
     void ended(const std::vector<Key>& attempts);
 
+    /// An attempt of the instance started: from now on nothing marks it without its running.
+    void started(const Key& key) { started_.insert(key); }
+
     /// Whether an attempt of the instance may start now.
     [[nodiscard]] bool may_start(const Key& key) const;
     /// How the run ends if nothing more happens.
@@ -59,12 +63,18 @@ private:
     void settle(const Key& key);
     void expand(TaskNo no);
     [[nodiscard]] std::vector<Key> instances_of(TaskNo no) const;
-    [[nodiscard]] bool is_leaf(TaskNo no) const;
+    [[nodiscard]] bool decides(TaskNo no) const;
+    [[nodiscard]] bool is_below(TaskNo no, TaskNo above) const;
+    [[nodiscard]] bool concerns(const Key& other, const Key& key) const;
+    [[nodiscard]] bool skipped_by_branch(const Key& key) const;
+    [[nodiscard]] std::vector<TaskState> setups_further_up(const Key& key) const;
 
     const Dag& dag_;
     Script script_;
     std::vector<TaskNo> order_;  // every task after its upstreams
     std::map<Key, InstanceEnd> instances_;
+    std::set<Key> started_;
+    std::map<Key, Branch> ways_;  // that branches took
 };
 
 }  // namespace sluice::sim

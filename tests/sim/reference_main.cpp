@@ -30,7 +30,9 @@ using sim::RunEnd;
 /// How often each thing was met; what must not be zero at the end is put in beforehand.
 using Features = std::map<std::string, std::int64_t>;
 
-Outcome outcome_of(std::uint64_t seed, TaskNo task, MapIndex map_index, int try_number) {
+Outcome outcome_of(
+    const Dag& dag, std::uint64_t seed, TaskNo task, MapIndex map_index, int try_number
+) {
     Random random{
         seed + (static_cast<std::uint64_t>(task) << 40) +
         (static_cast<std::uint64_t>(map_index + 1) << 8) + static_cast<std::uint64_t>(try_number)
@@ -38,7 +40,10 @@ Outcome outcome_of(std::uint64_t seed, TaskNo task, MapIndex map_index, int try_
     random.next();
     Outcome outcome;
     const int dice = random.between(1, 100);
-    if (dice <= 62) return outcome;
+    if (dice <= 62) {
+        outcome.branch = sim::make_way(random, dag, task);
+        return outcome;
+    }
     if (dice <= 74) {
         outcome.kind = OutcomeKind::skipped;
         return outcome;
@@ -167,6 +172,7 @@ private:
                 reference_.may_start({key.task, key.map_index}),
                 fmt::format("task {} [{}] must not start", key.task, key.map_index)
             );
+            reference_.started({key.task, key.map_index});
             ++tries_[key];
             live_[order.key.task] = order;
         }
@@ -216,6 +222,10 @@ Features wanted() {
          {"a second try succeeds",
           "a failure that is not tried again",
           "a run is green with failures",
+          "a branch skips",
+          "a short circuit skips",
+          "a teardown after a failure",
+          "a setup fails",
           "an attempt is lost",
           "a mapped task has instances",
           "a crash with live attempts"})
@@ -231,6 +241,12 @@ void count(const Dag& dag, const RunEnd& end, Features& features) {
         ++features[fmt::format("instance {}", name(instance.state))];
         if (!task.upstream.empty()) ++features[fmt::format("rule {}", name(task.trigger_rule))];
         const bool failed = instance.state == TaskState::failed;
+        const bool good = instance.state == TaskState::success;
+        if (good && task.operator_name == "branch") ++features["a branch skips"];
+        if (good && task.operator_name == "short_circuit") ++features["a short circuit skips"];
+        if (good && task.is_teardown && end.state == RunState::failed)
+            ++features["a teardown after a failure"];
+        if (failed && task.is_setup) ++features["a setup fails"];
         failures = failures || failed;
         if (instance.state == TaskState::success && instance.tries > 1)
             ++features["a second try succeeds"];
@@ -246,6 +262,7 @@ DagPtr make_plain_dag(Random& random, Instant now) {
     dag.start_date.reset();
     dag.end_date.reset();
     dag.is_paused_upon_creation = false;
+    dag.fail_fast = false;       // a stopped attempt may have ended all the same
     dag.dagrun_timeout.reset();  // what depends on time has no place here
     for (auto& mapping : dag.mappings)
         if (!mapping.length) mapping.length = random.between(0, 3);
@@ -292,8 +309,8 @@ bool agree(std::uint64_t seed, Features& features) {
     Random random{seed};
     const DagPtr dag =
         make_plain_dag(random, std::chrono::sys_days{std::chrono::year{2026} / 1 / 1});
-    const sim::Script script = [seed](TaskNo task, MapIndex index, int number) {
-        return outcome_of(seed, task, index, number);
+    const sim::Script script = [&dag, seed](TaskNo task, MapIndex index, int number) {
+        return outcome_of(*dag, seed, task, index, number);
     };
     Drive drive{seed, dag, script, features};
     std::string broken;

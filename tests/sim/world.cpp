@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "tests/sim/broken.hpp"
+#include "tests/sim/dag_maker.hpp"
 
 namespace sluice::sim {
 
@@ -38,6 +39,7 @@ std::string event_name(const core::Event& event) {
         "Expanded",
         "AnswerInput",
         "PacesKnown",
+        "PastFacts",
         "Tick"
     };
     return names[event.index()];
@@ -192,6 +194,18 @@ void World::add_facts(core::Event& event) {
     }
 }
 
+core::PastFacts World::answer_past(const PastQuestion& question) {
+    core::PastFacts facts;
+    facts.run = question.run;
+    facts.previous =
+        journal_.previous_run(question.dag_id, question.before, question.scheduled_only);
+    if (facts.previous) facts.previous->dag = versions_.at(facts.previous->run.version);
+    for (const auto id : journal_.versions_before(question.dag_id, question.before))
+        for (const auto& task : question.tasks)
+            if (find_task(*versions_.at(id), task) != no_task) facts.seen.push_back(task);
+    return facts;
+}
+
 void World::turn(std::vector<core::Event> fresh) {
     auto events = std::exchange(put_off_, {});
     std::ranges::move(fresh, std::back_inserter(events));
@@ -281,7 +295,10 @@ AttemptResult World::make_result(const AttemptOrder& order, Instant ends) {
         outcome = not_yet(ends);
         return result;
     }
-    if (dice <= 70) return result;
+    if (dice <= 70) {
+        outcome.branch = make_way(random_, *order.dag, order.key.task.task);
+        return result;
+    }
     if (dice <= 77) {
         outcome.kind = OutcomeKind::skipped;
         return result;
@@ -305,6 +322,7 @@ void World::carry_out(const Turn& turn, const std::vector<core::Event>& taken) {
             if (old_results_.size() > 30) old_results_.erase(old_results_.begin());
         }
     }
+    for (const auto& question : turn.past_questions) put_off_.emplace_back(answer_past(question));
     for (const auto& order : turn.starts) {
         Instant ends = now_ + std::chrono::milliseconds{random_.between(0, 20'000)};
         if (random_.chance(50)) ends = now_;
@@ -331,6 +349,46 @@ void World::quiesce() {
         turn({});
     }
     check_nothing_waits();
+}
+
+/// What only users can do: end runs that wait for a past that will not come, un-pause DAGs that
+/// paused themselves. False if there is none.
+bool World::help_on(std::vector<core::Event>& events) {
+    for (const auto& [dag_id, dag] : current_) {
+        const auto* state = scheduler_->find_dag(dag_id);
+        if (state == nullptr || !state->is_paused) continue;
+        core::PauseDag unpause;
+        unpause.dag_id = dag_id;
+        unpause.paused = false;
+        events.emplace_back(unpause);
+    }
+    for (const auto& [key, run] : journal_.runs()) {
+        if (run.state != RunState::running) continue;
+        const auto& dag = *versions_.at(run.version);
+        const auto rows = scheduler_->instances(key);
+        const bool waits = std::ranges::any_of(rows, [&](const TaskInstance& row) {
+            return row.state == TaskState::none &&
+                   !past_is_met(journal_, versions_, run, dag, row.key.task);
+        });
+        if (!waits) continue;
+        core::SetRunState set;
+        set.run = key;
+        set.state = RunState::success;
+        events.emplace_back(set);
+    }
+    return !events.empty();
+}
+
+std::string World::open_runs_text() const {
+    std::string text;
+    for (const auto& [key, run] : journal_.runs()) {
+        if (is_finished(run.state)) continue;
+        text += fmt::format("\n  run {} of {} is {}:", key.value, run.dag_id, name(run.state));
+        for (const auto& row : scheduler_->instances(key))
+            if (!is_finished(row.state))
+                text += fmt::format(" {}[{}] {}", row.key.task, row.key.map_index, name(row.state));
+    }
+    return text;
 }
 
 void World::drain() {
@@ -364,10 +422,10 @@ void World::drain() {
             if (!next || attempt.ends < *next) next = attempt.ends;
         if (!asked_.empty()) next = now_;
         const bool asked = scheduler_->counts().open_runs > 0 && answer_action().has_value();
-        if (scheduler_->counts().open_runs > 0 && !asked)
-            must(next.has_value(), "open runs wait for nothing");
-        if (next) now_ = std::max(now_, *next);
         std::vector<core::Event> results;
+        if (scheduler_->counts().open_runs > 0 && !asked && !next)
+            must(help_on(results), "open runs wait for nothing: " + open_runs_text());
+        if (next) now_ = std::max(now_, *next);
         if (auto said = answer_action()) results.push_back(std::move(*said));
         collect_results(results);
         turn(std::move(results));

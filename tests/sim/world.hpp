@@ -54,6 +54,9 @@ private:
     void restart(bool process_dies);
     void collect_results(std::vector<core::Event>& events);
     void add_facts(core::Event& event);
+    [[nodiscard]] core::PastFacts answer_past(const PastQuestion& question);
+    bool help_on(std::vector<core::Event>& events);
+    [[nodiscard]] std::string open_runs_text() const;
     void quiesce();
     void tell(std::string line);
     [[nodiscard]] Snapshot load();

@@ -1,0 +1,228 @@
+// past.cpp — what a run waits for in the run before it (semantics 8). That run is either open, then
+// its instances in memory count; or it has ended, then a fact that the runtime reads once, when the
+// run begins, and that is renewed whenever an open run between the two ends.
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/impl.hpp"
+
+namespace sluice::core {
+namespace {
+
+bool is_good(TaskState state) { return state == TaskState::success || state == TaskState::skipped; }
+
+/// The worst that instances of the task are, apart from success and skipped.
+TaskState worst_of(const Family& family) {
+    TaskState worst = TaskState::none;
+    for (int state = 0; state < task_state_count; ++state) {
+        const auto what = static_cast<TaskState>(state);
+        if (!is_good(what) && family.count(what) > 0) worst = what;
+    }
+    return worst;
+}
+
+/// An open or loaded run as the next one sees it.
+PastRun past_of(const Run& run) {
+    PastRun past;
+    past.run = run.row;
+    past.dag = run.plan->dag;
+    for (const auto& family : run.tasks) {
+        auto& end = past.tasks.emplace_back();
+        end.task = family.one.row.key.task;
+        end.good = family.count(TaskState::success) + family.count(TaskState::skipped);
+        end.other = family.size() - end.good;
+        end.worst = worst_of(family);
+    }
+    return past;
+}
+
+/// How a task of the earlier run ended; none if its version has no such task.
+struct PastEnd {
+    bool good{false};
+    TaskState worst{TaskState::none};
+};
+
+std::optional<PastEnd> end_in(const PastRun& past, std::string_view task_id) {
+    const TaskNo no = find_task(*past.dag, task_id);
+    if (no == no_task) return std::nullopt;
+    const auto found = std::ranges::find(past.tasks, no, &PastRun::TaskEnd::task);
+    if (found == past.tasks.end()) return PastEnd{};
+    return PastEnd{found->other == 0 && found->good > 0, found->worst};
+}
+
+std::optional<PastEnd> end_in(const Run& past, const Plan& asking, TaskNo task) {
+    const bool same = past.plan == &asking;
+    const TaskNo no =
+        same ? task
+             : find_task(*past.plan->dag, asking.dag->tasks[static_cast<std::size_t>(task)].id);
+    if (no == no_task) return std::nullopt;
+    if (past.tasks.empty()) return PastEnd{};
+    const Family& family = past.family(no);
+    const auto good = family.count(TaskState::success) + family.count(TaskState::skipped);
+    return PastEnd{good == family.size(), worst_of(family)};
+}
+
+/// By logical date; of two with the same one the run that was made later.
+bool comes_after(const DagRun& run, const DagRun& other) {
+    return std::pair(*run.logical_date, run.key) > std::pair(*other.logical_date, other.key);
+}
+
+bool counts_as_past(const DagRun& run, const Run& asking) {
+    return !(asking.plan->dag->catchup && run.type == RunType::manual);
+}
+
+}  // namespace
+
+/// What has ended before this run is asked for once; until the answer comes its tasks wait.
+void Scheduler::Impl::ask_past(Run& run) {
+    if (run.plan->past_tasks.empty() || !run.row.logical_date || run.past.asked) return;
+    run.past.asked = true;
+    auto& question = turn_->past_questions.emplace_back();
+    question.run = run.row.key;
+    question.dag_id = run.row.dag_id;
+    question.before = *run.row.logical_date;
+    question.scheduled_only = run.plan->dag->catchup;
+    for (const TaskNo task : run.plan->past_tasks)
+        for (const TaskNo other : run.plan->tasks[static_cast<std::size_t>(task)].past)
+            question.tasks.push_back(run.task(other).id);
+}
+
+Taken Scheduler::Impl::on(const PastFacts& event) {
+    Run* run = find_run(event.run);
+    if (run == nullptr || run->past.known) return Taken::yes;
+    auto& past = run->past;
+    past.known = true;
+    past.seen = event.seen;
+    // What was taken over from a run that ended meanwhile is newer.
+    if (event.previous && (!past.run || comes_after(event.previous->run, past.run->run)))
+        past.run = event.previous;
+    for (const TaskNo task : run->plan->past_tasks) unsettle(*run, task);
+    check_later(*run);
+    return Taken::yes;
+}
+
+const Run* Scheduler::Impl::open_previous(const Run& run) const {
+    const auto& dates = run.dag->open_dates;
+    const Run* found = nullptr;
+    auto at = dates.lower_bound(*run.row.logical_date);
+    while (at != dates.begin()) {
+        --at;
+        if (found != nullptr && at->first < *found->row.logical_date) break;
+        const Run& other = *runs_.at(at->second);
+        if (!counts_as_past(other.row, run)) continue;
+        if (found == nullptr || comes_after(other.row, found->row)) found = &other;
+    }
+    return found;
+}
+
+/// What of the past keeps the task from running; none if nothing does.
+std::optional<PastBlock> Scheduler::Impl::past_block(const Run& run, TaskNo task) const {
+    const auto& planned = run.plan->tasks[static_cast<std::size_t>(task)];
+    if (!planned.needs_past() || !run.row.logical_date) return std::nullopt;
+    if (run.row.backfill && run.row.backfill_ordinal == 1) return std::nullopt;
+    const Run* open = open_previous(run);
+    const auto& ended = run.past.run;
+    const bool is_open = open != nullptr && (!ended || !comes_after(ended->run, open->row));
+    if (!run.past.known) return PastBlock{};
+    if (!is_open && !ended) return std::nullopt;
+    const DagRun& previous = is_open ? open->row : ended->run;
+    const Dag& dag = *run.plan->dag;
+    if (dag.catchup && dag.start_date && *previous.logical_date < *dag.start_date)
+        return std::nullopt;
+    const auto end_of = [&](TaskNo no) {
+        return is_open ? end_in(*open, *run.plan, no) : end_in(*ended, run.task(no).id);
+    };
+    const auto block = [&](TaskNo no, TaskState state) {
+        return PastBlock{previous.key, previous.run_id, run.task(no).id, state};
+    };
+    for (const TaskNo no : planned.past) {
+        const auto end = end_of(no);
+        if (end && !end->good) return block(no, end->worst);
+        if (end) continue;
+        const auto& id = run.task(no).id;
+        const bool seen = std::ranges::find(run.past.seen, id) != run.past.seen.end() ||
+                          (ended && find_task(*ended->dag, id) != no_task);
+        if (seen || !run.task(task).ignore_first_depends_on_past) return block(no, TaskState::none);
+    }
+    for (const TaskNo no : planned.past_downstream)
+        if (const auto end = end_of(no); end && !end->good) return block(no, end->worst);
+    return std::nullopt;
+}
+
+/// The open runs that may have this one before them, in order.
+template <class Use>
+void Scheduler::Impl::each_next(const Run& run, const Use& use) {
+    if (run.dag->past_runs == 0 || !run.row.logical_date) return;
+    const auto& dates = run.dag->open_dates;
+    std::optional<Instant> last;
+    for (auto at = dates.upper_bound(*run.row.logical_date); at != dates.end(); ++at) {
+        if (last && at->first > *last) return;
+        Run& next = *runs_.at(at->second);
+        use(next);
+        // It stands between this run and the later ones; a manual one only for some.
+        if (next.row.type != RunType::manual) last = at->first;
+    }
+}
+
+/// A task of the run ended, or ended no longer, or the run is new (no_task): whoever waits for it
+/// in the next runs is looked at again.
+void Scheduler::Impl::past_changed(const Run& run, TaskNo task) {
+    each_next(run, [&](Run& next) {
+        const Plan& plan = *next.plan;
+        if (next.row.state != RunState::running) return;
+        const bool same = &plan == run.plan && task != no_task;
+        const auto& waiting =
+            same ? plan.tasks[static_cast<std::size_t>(task)].past_of : plan.past_tasks;
+        for (const TaskNo no : waiting) unsettle(next, no);
+        check_later(next);
+    });
+}
+
+/// The run leaves memory: the runs after it keep what it ended as.
+void Scheduler::Impl::hand_over_past(const Run& run) {
+    std::optional<PastRun> past;
+    each_next(run, [&](Run& next) {
+        auto& kept = next.past;
+        const bool older = kept.run && comes_after(kept.run->run, run.row);
+        if (!kept.asked || older || !counts_as_past(run.row, next)) return;
+        if (kept.run)
+            for (const TaskNo task : next.plan->past_tasks)
+                for (const TaskNo no : next.plan->tasks[static_cast<std::size_t>(task)].past)
+                    if (find_task(*kept.run->dag, next.task(no).id) != no_task)
+                        kept.seen.push_back(next.task(no).id);
+        if (!past) past = past_of(run);
+        kept.run = past;
+    });
+}
+
+void Scheduler::Impl::why_past(const Run& run, const TaskKey& key, Reasons& reasons) const {
+    const auto block = past_block(run, key.task);
+    if (!block) return;
+    auto text = block->run_id.empty()
+                    ? std::string{"what became of the run before is being read"}
+                    : fmt::format(
+                          "it waits for {} in the run before, {}, where it is {}: clear it there, "
+                          "or mark it success",
+                          block->task_id,
+                          block->run_id,
+                          name(block->state)
+                      );
+    reasons.push_back(
+        {"depends_on_past",
+         std::move(text),
+         fmt::format("{}.{}.{}", run.row.dag_id, block->run_id, block->task_id),
+         run.row.start_date,
+         {}}
+    );
+}
+
+/// Something in the run could go on but for the run before: it is not stuck.
+bool Scheduler::Impl::waits_for_past(const Run& run) const {
+    return std::ranges::any_of(run.plan->past_tasks, [&](TaskNo task) {
+        return run.family(task).count(TaskState::none) > 0 && past_block(run, task).has_value();
+    });
+}
+
+}  // namespace sluice::core
