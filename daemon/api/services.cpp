@@ -223,4 +223,19 @@ Answer command(Services& services, core::Event event) {
     return answer;
 }
 
+std::vector<Answer> command_all(Services& services, std::vector<core::Event> events) {
+    constexpr std::size_t portion = 16;
+    std::vector<Answer> answers;
+    std::vector<core::Event> some;
+    for (std::size_t i = 0; i < events.size(); ++i) {
+        some.push_back(std::move(events[i]));
+        if (some.size() < portion && i + 1 < events.size()) continue;
+        for (auto& answer : services.runtime.call_all(std::exchange(some, {}))) {
+            if (answer.error) throw failure(status_of(*answer.error), answer.message);
+            answers.push_back(std::move(answer));
+        }
+    }
+    return answers;
+}
+
 }  // namespace sluice::api

@@ -132,5 +132,8 @@ AuditEntry audit_of(
 );
 /// Runs a command; an answer with an error becomes a Failure.
 Answer command(Services& services, core::Event event);
+/// Many, a few in one turn, so that the loop is never held up. The first refusal throws; what was
+/// done before it stays done.
+std::vector<Answer> command_all(Services& services, std::vector<core::Event> events);
 
 }  // namespace sluice::api

@@ -35,6 +35,79 @@ std::vector<TaskNo> with_relatives(const Dag& dag, TaskNo task, bool upstream, b
     return order;
 }
 
+/// What a mark over several runs, or a clear, asks of one run.
+struct RunTarget {
+    store::RunRow run;
+    DagPtr dag;
+};
+
+/// Runs of the DAG by logical date, oldest first.
+std::vector<RunTarget> runs_between(
+    Services& services,
+    const std::string& dag_id,
+    const std::optional<Instant>& from,
+    const std::optional<Instant>& to
+) {
+    store::RunFilter filter;
+    filter.dag_ids = {dag_id};
+    filter.logical_date.gte = from;
+    filter.logical_date.lte = to;
+    filter.order = {{store::RunOrder::logical_date, false}};
+    filter.page.limit = static_cast<std::int64_t>(limits::page_rows);
+    std::vector<RunTarget> runs;
+    while (true) {
+        auto page = services.queries.runs(filter);
+        for (auto& row : page.rows) {
+            auto dag = dag_of(services, row);
+            runs.push_back({std::move(row), std::move(dag)});
+        }
+        filter.page.offset += filter.page.limit;
+        if (filter.page.offset >= page.total) return runs;
+    }
+}
+
+/// The run, and those before and after it if asked for.
+std::vector<RunTarget> with_neighbours(
+    Services& services, const store::RunRow& run, bool past, bool future
+) {
+    if (!past && !future) return {{run, dag_of(services, run)}};
+    const auto& date = run.run.logical_date;
+    if (!date)
+        throw failure(
+            400,
+            "include_past and include_future need a run with a logical date, which this has not"
+        );
+    // Bounds even where there is none: runs without a logical date are neither past nor future.
+    using std::chrono::year;
+    const std::optional<Instant> first = std::chrono::sys_days{year{1} / 1 / 1};
+    const std::optional<Instant> last = std::chrono::sys_days{year{9999} / 1 / 1};
+    return runs_between(services, run.run.dag_id, past ? first : date, future ? last : date);
+}
+
+/// The instances of one run that a mark changes; `named` is the one that the request names.
+std::vector<TaskInstance> to_mark(
+    Services& services,
+    const RunTarget& target,
+    const std::vector<TaskNo>& tasks,
+    const TaskInstance& named,
+    TaskState wanted
+) {
+    std::vector<TaskInstance> affected;
+    for (const TaskNo no : tasks) {
+        const MapIndex index = no == tasks.front() ? named.key.map_index : unmapped;
+        const TaskKey key{target.run.run.key, no, index};
+        if (key == named.key) {
+            affected.push_back(named);
+            continue;
+        }
+        const auto row = services.queries.task(key);
+        const Task& task = target.dag->tasks[static_cast<std::size_t>(no)];
+        affected.push_back(row ? row->instance : unborn(key.run, no, task));
+    }
+    std::erase_if(affected, [&](const TaskInstance& item) { return item.state == wanted; });
+    return affected;
+}
+
 Reply mark(Services& services, const Request& request, const Caller& caller, bool dry_run) {
     for (const std::string& field : request.query_values("update_mask"))
         if (field != "new_state" && field != "note")
@@ -48,36 +121,37 @@ Reply mark(Services& services, const Request& request, const Caller& caller, boo
     const bool future = body.boolean("include_future").value_or(false);
     const bool past = body.boolean("include_past").value_or(false);
     body.done();
-    if (future || past)
-        throw failure(400, "include_future and include_past are not supported: mark run by run");
     if (note) throw failure(400, "A note on a task instance is not supported");
     if (!state) throw failure(422, "Field required: new_state");
-    const TaskState wanted_state = *task_state_of(*state);
-    std::vector<TaskInstance> affected;
-    for (const TaskNo no : with_relatives(*found.dag, found.no, upstream, downstream)) {
-        if (no == found.no) {
-            affected.push_back(found.instance);
-            continue;
-        }
-        const TaskKey key{found.run.run.key, no, unmapped};
-        const auto row = services.queries.task(key);
-        const Task& task = found.dag->tasks[static_cast<std::size_t>(no)];
-        affected.push_back(row ? row->instance : unborn(key.run, no, task));
-    }
-    std::erase_if(affected, [&](const TaskInstance& item) { return item.state == wanted_state; });
-    if (!dry_run && !affected.empty()) {
+    const TaskState wanted = *task_state_of(*state);
+    const std::string& task_id = found.task().id;
+    const auto targets = with_neighbours(services, found.run, past, future);
+    std::vector<std::pair<const RunTarget*, std::vector<TaskInstance>>> affected;
+    std::vector<core::Event> events;
+    for (const RunTarget& target : targets) {
+        const TaskNo no = find_task(*target.dag, task_id);
+        if (no == no_task) continue;  // its version has no such task
+        const auto tasks = with_relatives(*target.dag, no, upstream, downstream);
+        auto items = to_mark(services, target, tasks, found.instance, wanted);
+        if (items.empty()) continue;
         core::SetTaskState event;
         event.actor = actor_of(request, caller);
-        event.state = wanted_state;
-        for (const TaskInstance& item : affected) event.tasks.push_back(item.key);
-        command(services, std::move(event));
-        for (TaskInstance& item : affected)
-            if (auto row = services.queries.task(item.key)) item = std::move(row->instance);
+        event.state = wanted;
+        for (const TaskInstance& item : items) event.tasks.push_back(item.key);
+        events.emplace_back(std::move(event));
+        affected.emplace_back(&target, std::move(items));
     }
+    if (!dry_run) command_all(services, std::move(events));
     Json list = Json::array();
-    for (const TaskInstance& item : affected)
-        list.push_back(instance_json(services, found.run, *found.dag, item));
-    return reply(200, instance_list(std::move(list), static_cast<std::int64_t>(affected.size())));
+    for (auto& [target, items] : affected) {
+        for (TaskInstance& item : items) {
+            if (auto row = services.queries.task(item.key); row && !dry_run)
+                item = std::move(row->instance);
+            list.push_back(instance_json(services, target->run, *target->dag, item));
+        }
+    }
+    const auto total = static_cast<std::int64_t>(list.size());
+    return reply(200, instance_list(std::move(list), total));
 }
 
 Reply patch_task_instance(Services& services, const Request& request, const Caller& caller) {
@@ -93,6 +167,8 @@ struct ClearRequest {
     std::optional<Json> tasks;
     std::optional<Instant> start;
     std::optional<Instant> end;
+    bool past{false};
+    bool future{false};
 };
 
 ClearRequest read_clear(const Request& request) {
@@ -108,24 +184,21 @@ ClearRequest read_clear(const Request& request) {
     asked.run_id = body.text("dag_run_id");
     asked.event.upstream = body.boolean("include_upstream").value_or(false);
     asked.event.downstream = body.boolean("include_downstream").value_or(false);
-    const bool future = body.boolean("include_future").value_or(false);
-    const bool past = body.boolean("include_past").value_or(false);
+    asked.future = body.boolean("include_future").value_or(false);
+    asked.past = body.boolean("include_past").value_or(false);
     body.boolean("run_on_latest_version");
     body.boolean("prevent_running_task");
     body.text("note");
     body.done();
-    if (future || past)
-        throw failure(
-            400, "include_future and include_past are not supported: name start_date and end_date"
-        );
     if (asked.event.only_failed && asked.event.only_running)
         throw failure(422, "only_failed and only_running both are set");
     return asked;
 }
 
-/// task_ids holds ids and pairs [id, map_index].
+/// task_ids holds ids and pairs [id, map_index]. What another run's version has not is left out,
+/// if `lenient`.
 std::vector<TaskKey> keys_of(
-    Services& services, const Dag& dag, RunKey run, const std::optional<Json>& tasks
+    Services& services, const Dag& dag, RunKey run, const std::optional<Json>& tasks, bool lenient
 ) {
     std::vector<TaskKey> keys;
     if (!tasks) return keys;
@@ -136,6 +209,7 @@ std::vector<TaskKey> keys_of(
             throw failure(422, "task_ids takes task ids and pairs [task id, map index]");
         const std::string id = pair ? item[0].get<std::string>() : item.get<std::string>();
         const TaskNo no = find_task(dag, id);
+        if (no == no_task && lenient) continue;
         if (no == no_task) throw not_found("Task id " + id + " is not in Dag " + dag.dag_id);
         if (pair) {
             keys.push_back({run, no, item[1].get<MapIndex>()});
@@ -152,40 +226,43 @@ std::vector<TaskKey> keys_of(
     return keys;
 }
 
-std::vector<store::RunRow> runs_to_clear(
+std::vector<RunTarget> runs_to_clear(
     Services& services, const std::string& dag_id, const ClearRequest& asked
 ) {
-    if (asked.run_id) return {find_run(services, dag_id, *asked.run_id)};
-    store::RunFilter filter;
-    filter.dag_ids = {dag_id};
-    filter.logical_date.gte = asked.start;
-    filter.logical_date.lte = asked.end;
-    filter.page.limit = static_cast<std::int64_t>(limits::page_rows);
-    std::vector<store::RunRow> runs;
-    while (true) {
-        auto page = services.queries.runs(filter);
-        for (auto& row : page.rows) runs.push_back(std::move(row));
-        filter.page.offset += filter.page.limit;
-        if (filter.page.offset >= page.total) return runs;
-    }
+    if (asked.run_id)
+        return with_neighbours(
+            services, find_run(services, dag_id, *asked.run_id), asked.past, asked.future
+        );
+    return runs_between(
+        services,
+        dag_id,
+        asked.past ? std::nullopt : asked.start,
+        asked.future ? std::nullopt : asked.end
+    );
 }
 
 Reply clear(Services& services, const Request& request, const Caller& caller) {
     const ClearRequest asked = read_clear(request);
     const std::string& dag_id = request.param("dag_id");
     find_dag(services, dag_id);
-    Json list = Json::array();
-    for (const auto& run : runs_to_clear(services, dag_id, asked)) {
-        const DagPtr dag = dag_of(services, run);
+    const auto targets = runs_to_clear(services, dag_id, asked);
+    const bool lenient = targets.size() > 1;
+    std::vector<core::Event> events;
+    std::vector<const RunTarget*> touched;
+    for (const RunTarget& target : targets) {
         core::ClearTasks event = asked.event;
         event.actor = actor_of(request, caller);
-        event.run = run.run.key;
-        event.tasks = keys_of(services, *dag, run.run.key, asked.tasks);
+        event.run = target.run.run.key;
+        event.tasks = keys_of(services, *target.dag, event.run, asked.tasks, lenient);
         if (asked.tasks && event.tasks.empty()) continue;
-        const Answer answer = command(services, std::move(event));
-        for (const TaskInstance& instance : answer.instances)
-            list.push_back(instance_json(services, run, *dag, instance));
+        events.emplace_back(std::move(event));
+        touched.push_back(&target);
     }
+    const auto answers = command_all(services, std::move(events));
+    Json list = Json::array();
+    for (std::size_t i = 0; i < answers.size(); ++i)
+        for (const TaskInstance& instance : answers[i].instances)
+            list.push_back(instance_json(services, touched[i]->run, *touched[i]->dag, instance));
     const auto total = static_cast<std::int64_t>(list.size());
     return reply(200, instance_list(std::move(list), total));
 }

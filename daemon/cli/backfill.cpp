@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -5,6 +6,7 @@
 #include <memory>
 #include <set>
 #include <thread>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -26,6 +28,9 @@ struct Options {
     std::string to_date;
     std::string reprocess{"none"};
     std::string conf;
+    std::vector<std::string> tasks;
+    bool upstream{false};
+    bool downstream{false};
     int max_active_runs{10};
     bool run_backwards{false};
     bool dry_run{false};
@@ -142,6 +147,31 @@ void wait_for(Client& client, const std::string& dag_id, int id) {
         throw Error(ErrorCode::internal, std::to_string(last.failed) + " runs failed");
 }
 
+/// A line a date: what is done, and why not.
+void print_plan(const Json& plan) {
+    std::vector<Json> dates(plan.at("backfills"));
+    for (const auto& date : plan.at("skipped")) dates.push_back(date);
+    std::ranges::stable_sort(dates, {}, [](const Json& date) {
+        return text_of(date, "logical_date");
+    });
+    std::vector<std::vector<std::string>> rows{{"logical date", "action", "reason", "seconds"}};
+    for (const auto& date : dates)
+        rows.push_back(
+            {text_of(date, "logical_date"),
+             text_of(date, "action"),
+             text_of(date, "reason"),
+             text_of(date, "estimated_seconds")}
+        );
+    std::cout << table(rows) << plan.at("total_entries") << " runs would be created or cleared";
+    if (plan.at("estimated_seconds").is_number())
+        std::cout << ", in about " << plan.at("estimated_seconds") << " s";
+    std::cout << '\n';
+    if (plan.at("task_ids").empty()) return;
+    std::cout << "tasks:";
+    for (const auto& id : plan.at("task_ids")) std::cout << ' ' << id.get<std::string>();
+    std::cout << '\n';
+}
+
 void create(const Options& options) {
     Client client(options.target);
     Json body{
@@ -157,13 +187,12 @@ void create(const Options& options) {
         if (!body["dag_run_conf"].is_object())
             throw Error(ErrorCode::invalid, "--dag-run-conf must be a JSON object");
     }
-    if (options.dry_run) {
-        const Json answer = client.post("/api/v2/backfills/dry_run", body);
-        for (const auto& date : answer.at("backfills"))
-            std::cout << text_of(date, "logical_date") << '\n';
-        std::cout << answer.at("total_entries") << " runs would be created or cleared\n";
-        return;
+    if (!options.tasks.empty()) {
+        body["task_ids"] = options.tasks;
+        body["include_upstream"] = options.upstream;
+        body["include_downstream"] = options.downstream;
     }
+    if (options.dry_run) return print_plan(client.post("/api/v2/backfills/dry_run", body));
     const Json backfill = client.post("/api/v2/backfills", body);
     const int id = backfill.at("id").get<int>();
     std::cout << "backfill " << id << " of " << options.dag_id << " created\n";
@@ -174,7 +203,19 @@ void list(const Options& options) {
     Client client(options.target);
     const Json answer = client.get("/api/v2/backfills?dag_id=" + encode(options.dag_id));
     std::vector<std::vector<std::string>> rows{
-        {"id", "from", "to", "reprocess", "max active", "paused", "created", "completed"}
+        {"id",
+         "from",
+         "to",
+         "reprocess",
+         "max active",
+         "paused",
+         "queued",
+         "running",
+         "success",
+         "failed",
+         "skipped",
+         "created",
+         "completed"}
     };
     for (const auto& backfill : answer.at("backfills"))
         rows.push_back(
@@ -184,6 +225,11 @@ void list(const Options& options) {
              text_of(backfill, "reprocess_behavior"),
              text_of(backfill, "max_active_runs"),
              text_of(backfill, "is_paused"),
+             text_of(backfill.at("dag_run_counts"), "queued"),
+             text_of(backfill.at("dag_run_counts"), "running"),
+             text_of(backfill.at("dag_run_counts"), "success"),
+             text_of(backfill.at("dag_run_counts"), "failed"),
+             text_of(backfill, "skipped_dates"),
              text_of(backfill, "created_at"),
              text_of(backfill, "completed_at")}
         );
@@ -221,8 +267,11 @@ void add_backfill(CLI::App& app) {
         ->capture_default_str();
     create_verb->add_option("--max-active-runs", options->max_active_runs)->capture_default_str();
     create_verb->add_option("--dag-run-conf", options->conf, "JSON object");
+    create_verb->add_option("--task-id", options->tasks, "only these tasks (several times)");
+    create_verb->add_flag("--upstream", options->upstream, "and what comes before them");
+    create_verb->add_flag("--downstream", options->downstream, "and what follows");
     create_verb->add_flag("--run-backwards", options->run_backwards, "newest first");
-    create_verb->add_flag("--dry-run", options->dry_run, "only list the dates");
+    create_verb->add_flag("--dry-run", options->dry_run, "only show the plan");
     create_verb->add_flag("--wait", options->wait, "show progress until it has ended");
     create_verb->callback([options] { create(*options); });
 

@@ -21,6 +21,12 @@ struct Options {
     bool downstream{false};
     bool upstream{false};
     bool only_failed{false};
+    bool only_running{false};
+    bool past{false};
+    bool future{false};
+    std::string from_date;
+    std::string to_date;
+    std::string state;
     bool dry_run{false};
 };
 
@@ -62,25 +68,56 @@ void logs(const Options& options) {
     }
 }
 
+/// A line each, and then how many, without the line's end.
+void print_instances(const Json& answer) {
+    for (const auto& instance : answer.at("task_instances"))
+        std::cout << instance.at("dag_run_id").get<std::string>() << ' '
+                  << instance.at("task_id").get<std::string>() << '\n';
+    std::cout << answer.at("task_instances").size();
+}
+
 void clear(const Options& options) {
     Client client(options.target);
     Json body{
         {"dry_run", options.dry_run},
-        {"dag_run_id", options.run_id},
         {"only_failed", options.only_failed},
+        {"only_running", options.only_running},
+        {"include_past", options.past},
+        {"include_future", options.future},
         {"include_downstream", options.downstream},
         {"include_upstream", options.upstream},
         {"reset_dag_runs", true},
     };
+    if (options.run_id != "~") body["dag_run_id"] = options.run_id;
+    if (!options.from_date.empty()) body["start_date"] = options.from_date;
+    if (!options.to_date.empty()) body["end_date"] = options.to_date;
+    const bool ranged = !options.from_date.empty() || !options.to_date.empty();
+    if (ranged != (options.run_id == "~"))
+        throw Error(
+            ErrorCode::invalid,
+            "name a run, or ~ for all runs --from-date one date --to-date another"
+        );
     if (!options.task_id.empty()) body["task_ids"] = Json::array({options.task_id});
     const Json answer =
         client.post("/api/v2/dags/" + encode(options.dag_id) + "/clearTaskInstances", body);
-    for (const auto& instance : answer.at("task_instances"))
-        std::cout << instance.at("dag_run_id").get<std::string>() << ' '
-                  << instance.at("task_id").get<std::string>() << '\n';
-    std::cout << answer.at("task_instances").size()
-              << (options.dry_run ? " task instances would be cleared\n"
-                                  : " task instances cleared\n");
+    print_instances(answer);
+    std::cout
+        << (options.dry_run ? " task instances would be cleared\n" : " task instances cleared\n");
+}
+
+void mark(const Options& options) {
+    Client client(options.target);
+    const Json body{
+        {"new_state", options.state},
+        {"include_upstream", options.upstream},
+        {"include_downstream", options.downstream},
+        {"include_past", options.past},
+        {"include_future", options.future},
+    };
+    const auto path = run_path(options) + "/taskInstances/" + encode(options.task_id);
+    print_instances(client.patch(options.dry_run ? path + "/dry_run" : path, body));
+    std::cout << (options.dry_run ? " task instances would be marked " : " task instances marked ")
+              << options.state << '\n';
 }
 
 }  // namespace
@@ -99,16 +136,34 @@ void add_tasks(CLI::App& app) {
     logs_verb->add_option("--try", options->try_number, "number of the try");
     logs_verb->callback([options] { logs(*options); });
 
-    auto* clear_verb = tasks->add_subcommand("clear", "run task instances of a run again");
+    auto* clear_verb = tasks->add_subcommand(
+        "clear", "run task instances of a run again (~ = of all runs of a range of dates)"
+    );
     add_target(*clear_verb, options->target);
     clear_verb->add_option("dag_id", options->dag_id)->required();
     clear_verb->add_option("run_id", options->run_id)->required();
     clear_verb->add_option("task_id", options->task_id, "default: all tasks of the run");
-    clear_verb->add_flag("--downstream", options->downstream, "and what follows");
-    clear_verb->add_flag("--upstream", options->upstream, "and what comes before");
     clear_verb->add_flag("--only-failed", options->only_failed);
-    clear_verb->add_flag("--dry-run", options->dry_run, "only list them");
+    clear_verb->add_flag("--only-running", options->only_running);
+    clear_verb->add_option("--from-date,--from", options->from_date, "with ~: first logical date");
+    clear_verb->add_option("--to-date,--to", options->to_date, "with ~: last logical date");
     clear_verb->callback([options] { clear(*options); });
+
+    auto* mark_verb = tasks->add_subcommand("mark", "set the state of a task instance by hand");
+    add_target(*mark_verb, options->target);
+    mark_verb->add_option("dag_id", options->dag_id)->required();
+    mark_verb->add_option("run_id", options->run_id)->required();
+    mark_verb->add_option("task_id", options->task_id)->required();
+    mark_verb->add_option("state", options->state, "success, failed or skipped")->required();
+    mark_verb->callback([options] { mark(*options); });
+
+    for (auto* verb : {clear_verb, mark_verb}) {
+        verb->add_flag("--downstream", options->downstream, "and what follows");
+        verb->add_flag("--upstream", options->upstream, "and what comes before");
+        verb->add_flag("--past", options->past, "and the same in earlier runs");
+        verb->add_flag("--future", options->future, "and in later runs");
+        verb->add_flag("--dry-run", options->dry_run, "only list them");
+    }
 }
 
 }  // namespace sluice::cli

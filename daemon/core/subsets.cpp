@@ -5,6 +5,7 @@
 
 #include "base/check.hpp"
 #include "core/impl.hpp"
+#include "core/pace.hpp"
 
 namespace sluice::core {
 namespace {

@@ -75,7 +75,8 @@ public:
     [[nodiscard]] bool drained() const { return executor_.alive().empty(); }
     void need_owner() const;
     [[nodiscard]] std::string owner_address() const;
-    Answer call(core::Event command, Duration timeout);
+    std::future<Answer> submit(core::Event command);
+    std::vector<Answer> call_all(std::vector<core::Event> commands, Duration timeout);
     void post(core::Event event);
     DagPtr define(const Dag& dag, std::vector<Problem> warnings);
     void announce(const std::string& dag_id);

@@ -42,7 +42,7 @@ void Runtime::Impl::stop() {
     feed_.close();
 }
 
-Answer Runtime::Impl::call(core::Event command, Duration timeout) {
+std::future<Answer> Runtime::Impl::submit(core::Event command) {
     need_owner();
     if (!figures_.database_available)
         throw Error(ErrorCode::unavailable, "the run-state database is away; try again shortly");
@@ -56,8 +56,19 @@ Answer Runtime::Impl::call(core::Event command, Duration timeout) {
             "too many commands are waiting (limit api_queue_events); try again shortly"
         );
     }
-    wait_for_answer(future, timeout);
-    return future.get();
+    return future;
+}
+
+std::vector<Answer> Runtime::Impl::call_all(std::vector<core::Event> commands, Duration timeout) {
+    std::vector<std::future<Answer>> futures;
+    futures.reserve(commands.size());
+    for (auto& command : commands) futures.push_back(submit(std::move(command)));
+    std::vector<Answer> answers;
+    for (auto& future : futures) {
+        wait_for_answer(future, timeout);
+        answers.push_back(future.get());
+    }
+    return answers;
 }
 
 void Runtime::Impl::wait_for_answer(const std::future<Answer>& future, Duration timeout) const {
@@ -133,7 +144,12 @@ bool Runtime::drained() const { return impl_->drained(); }
 void Runtime::need_owner() const { impl_->need_owner(); }
 std::string Runtime::owner_address() const { return impl_->owner_address(); }
 Answer Runtime::call(core::Event command, Duration timeout) {
-    return impl_->call(std::move(command), timeout);
+    std::vector<core::Event> single;
+    single.push_back(std::move(command));
+    return impl_->call_all(std::move(single), timeout).front();
+}
+std::vector<Answer> Runtime::call_all(std::vector<core::Event> commands, Duration timeout) {
+    return impl_->call_all(std::move(commands), timeout);
 }
 void Runtime::post(core::Event event) { impl_->post(std::move(event)); }
 void Runtime::report(AttemptResult result) { impl_->post(core::AttemptEnded{std::move(result)}); }

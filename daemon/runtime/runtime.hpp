@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
@@ -105,6 +106,11 @@ public:
     /// Throws Error: `limit` (queue full, 429), `unavailable` (database away or stopping, 503);
     /// StandsBy.
     Answer call(core::Event command, Duration timeout = std::chrono::seconds{30});
+    /// Several at once, so that they share commits; the answers in their order. A caller with many
+    /// gives them in portions: the loop takes all that wait in one turn.
+    std::vector<Answer> call_all(
+        std::vector<core::Event> commands, Duration timeout = std::chrono::seconds{30}
+    );
     /// Posts an event that nobody waits for; never dropped while the loop lives.
     void post(core::Event event);
     /// An attempt's end, from the executor.
