@@ -25,6 +25,7 @@ int main(int argc, char** argv) {
     sluice::cli::add_runs(app);
     sluice::cli::add_tasks(app);
     sluice::cli::add_approve(app);
+    sluice::cli::add_why(app);
     sluice::cli::add_backfill(app);
     sluice::cli::add_pools(app);
     sluice::cli::add_outbox(app);

@@ -220,6 +220,7 @@ private:
               mark_endpoints(),
               xcom_endpoints(),
               hitl_endpoints(),
+              why_endpoints(),
               log_endpoints(),
               backfill_endpoints(),
               pool_endpoints(),

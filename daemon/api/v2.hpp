@@ -12,6 +12,7 @@ Rows task_endpoints();
 Rows mark_endpoints();
 Rows xcom_endpoints();
 Rows hitl_endpoints();
+Rows why_endpoints();
 Rows log_endpoints();
 Rows backfill_endpoints();
 Rows pool_endpoints();

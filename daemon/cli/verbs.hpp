@@ -26,5 +26,6 @@ void add_pools(CLI::App& app);
 void add_outbox(CLI::App& app);
 void add_wait_ready(CLI::App& app);
 void add_explain(CLI::App& app);
+void add_why(CLI::App& app);
 
 }  // namespace sluice::cli

@@ -1,0 +1,64 @@
+// sluice why: what is in the way of a DAG, a run or a task instance.
+#include <iostream>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "base/instant.hpp"
+#include "cli/verbs.hpp"
+
+namespace sluice::cli {
+namespace {
+
+using Json = nlohmann::json;
+
+struct Options {
+    Target target;
+    std::string dag_id;
+    std::string run_id;
+    std::string task_id;
+    int map_index{-1};
+};
+
+std::string path_of(const Options& options) {
+    auto path = "/ui/v1/dags/" + encode(options.dag_id);
+    if (!options.run_id.empty()) path += "/runs/" + encode(options.run_id);
+    if (!options.task_id.empty()) path += "/tis/" + encode(options.task_id);
+    if (options.map_index >= 0) path += '/' + std::to_string(options.map_index);
+    return path + "/why";
+}
+
+std::string time_of(const Json& millis) {
+    return format_z(Instant{std::chrono::milliseconds{millis.get<std::int64_t>()}});
+}
+
+void why(const Options& options) {
+    Client client(options.target);
+    const Json answer = client.get(path_of(options));
+    const auto& reasons = answer.at("reasons");
+    if (reasons.empty()) {
+        std::cout << "nothing is in its way: it is " << text_of(answer, "state") << '\n';
+        return;
+    }
+    for (const auto& reason : reasons) {
+        std::cout << text_of(reason, "condition") << ": " << text_of(reason, "text");
+        if (!reason.at("since").is_null()) std::cout << ", since " << time_of(reason.at("since"));
+        std::cout << '\n';
+    }
+}
+
+}  // namespace
+
+void add_why(CLI::App& app) {
+    const auto options = std::make_shared<Options>();
+    auto* verb = app.add_subcommand("why", "why a DAG, a run or a task instance does not run");
+    add_target(*verb, options->target);
+    verb->add_option("dag_id", options->dag_id)->required();
+    verb->add_option("run_id", options->run_id);
+    verb->add_option("task_id", options->task_id);
+    verb->add_option("--map-index", options->map_index, "of a mapped task");
+    verb->callback([options] { why(*options); });
+}
+
+}  // namespace sluice::cli
