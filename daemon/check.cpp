@@ -9,7 +9,7 @@
 
 #include "base/error.hpp"
 #include "config.hpp"
-#include "dag_loading.hpp"
+#include "folder_loading.hpp"
 #include "operators/operators.hpp"
 #include "spec/loader.hpp"
 #include "wiring.hpp"
@@ -32,20 +32,16 @@ void print(const std::vector<Problem>& problems, Tally& tally) {
     }
 }
 
-void check_file(
-    const fs::path& root, const fs::path& file, executor::DagChecks& checks, Tally& tally
-) {
+void check_file(const fs::path& root, const fs::path& file, FolderLoading& dags, Tally& tally) {
     ++tally.files;
-    const auto text = read_file(file);
-    const auto name = fs::relative(file, root).string();
-    if (!text) {
-        print({{.code = "E-READ", .file = name, .message = "the file cannot be read"}}, tally);
-        return;
-    }
+    const auto name = file.lexically_relative(root).string();
     const bool is_policy = file.parent_path().filename() == "policies";
+    if (!is_policy) return print(dags.load(name).problems, tally);
+    const auto text = read_file(file);
     print(
-        is_policy ? spec::check_policy(*text, name)
-                  : DagLoading(root, checks).load(*text, name).problems,
+        text ? spec::check_policy(*text, name)
+             : std::vector<
+                   Problem>{{.code = "E-READ", .file = name, .message = "the file cannot be read"}},
         tally
     );
 }
@@ -62,15 +58,18 @@ void check(const std::vector<std::string>& paths) {
     executor::DagChecks checks(ops::all_operators(), program());
     for (const auto& path : paths) {
         if (!fs::exists(path)) throw Error(ErrorCode::not_found, path + " does not exist");
-        if (!fs::is_directory(path)) {
-            const auto parent = fs::path(path).parent_path();
-            check_file(parent.empty() ? "." : parent, path, checks, tally);
+        const fs::path given = fs::absolute(path).lexically_normal();
+        if (!fs::is_directory(given)) {
+            // The data sets of the folder's other DAGs are known, their problems are not told.
+            FolderLoading dags(given.parent_path(), checks);
+            check_file(given.parent_path(), given, dags, tally);
             continue;
         }
+        FolderLoading dags(given, checks);
         std::set<fs::path> files;
-        for (const auto& entry : fs::recursive_directory_iterator(path))
+        for (const auto& entry : fs::recursive_directory_iterator(given))
             if (entry.is_regular_file() && wanted(entry.path())) files.insert(entry.path());
-        for (const auto& file : files) check_file(path, file, checks, tally);
+        for (const auto& file : files) check_file(given, file, dags, tally);
     }
     std::cout << tally.files << " files, " << tally.errors << " errors, " << tally.warnings
               << " warnings\n";

@@ -82,7 +82,9 @@ DagLoading::DagLoading(fs::path root, executor::DagChecks& checks)
 
 const Catalogue& DagLoading::catalogue() { return operator_catalogue(); }
 
-Parsed<Dag> DagLoading::load(const std::string& text, const std::string& file) const {
+Parsed<Dag> DagLoading::read(
+    const std::string& text, const std::string& file, const spec::OtherDatasets& others
+) const {
     const auto folder = (root_ / file).parent_path();
     const auto read = [&](const std::string& path) -> std::optional<std::string> {
         const auto named = (folder / path).lexically_normal();
@@ -90,7 +92,13 @@ Parsed<Dag> DagLoading::load(const std::string& text, const std::string& file) c
         if (!inside(root_, named)) return std::nullopt;
         return read_file(named);
     };
-    auto parsed = spec::load(text, file, catalogue(), read);
+    return spec::load(text, file, catalogue(), read, others);
+}
+
+Parsed<Dag> DagLoading::load(
+    const std::string& text, const std::string& file, const spec::OtherDatasets& others
+) const {
+    auto parsed = read(text, file, others);
     if (!parsed.value) return parsed;
     const auto report = [&]() -> std::shared_ptr<const task::CheckReport> {
         try {

@@ -9,6 +9,7 @@
 #include "executor/dag_checks.hpp"
 #include "model/catalogue.hpp"
 #include "model/dag.hpp"
+#include "spec/loader.hpp"
 #include "store/journal.hpp"
 
 namespace sluice {
@@ -19,7 +20,13 @@ public:
 
     /// `file` is relative to the root folder; the files it names are looked up beside it, and must
     /// lie inside the root.
-    [[nodiscard]] Parsed<Dag> load(const std::string& text, const std::string& file) const;
+    [[nodiscard]] Parsed<Dag> load(
+        const std::string& text, const std::string& file, const spec::OtherDatasets& others = {}
+    ) const;
+    /// Without the check of the data plane: who writes and declares what.
+    [[nodiscard]] Parsed<Dag> read(
+        const std::string& text, const std::string& file, const spec::OtherDatasets& others = {}
+    ) const;
     /// A stored definition. One that a later version cannot read in full still has its tasks.
     [[nodiscard]] static DagPtr load_stored(const store::Journal::StoredVersion& stored);
 

@@ -24,6 +24,7 @@
 #include "dag_loading.hpp"
 #include "executor/local_executor.hpp"
 #include "executor/task_log.hpp"
+#include "folder_loading.hpp"
 #include "home.hpp"
 #include "model/params.hpp"
 #include "model/timetable.hpp"
@@ -140,13 +141,16 @@ private:
 
 Dag load(const std::string& file) {
     const fs::path path = fs::absolute(file).lexically_normal();
-    const auto text = read_file(path);
-    if (!text) throw Error(ErrorCode::not_found, file + " cannot be read");
+    if (!fs::is_regular_file(path)) throw Error(ErrorCode::not_found, file + " cannot be read");
     executor::DagChecks checks(ops::all_operators(), program());
-    auto parsed = DagLoading(path.parent_path(), checks).load(*text, path.filename().string());
+    auto parsed = FolderLoading(path.parent_path(), checks).load(path.filename().string());
     for (const auto& problem : parsed.problems) std::cerr << format(problem) << '\n';
     if (!parsed.value) throw Error(ErrorCode::invalid, file + " is not a DAG file that can run");
     Dag dag = std::move(*parsed.value);
+    for (const auto& dataset : dag.datasets)
+        if (!dataset.owner.empty())
+            std::cerr << "note: " << dataset.name << " is written by the DAG " << dataset.owner
+                      << ", which is not run here: nothing is read from it\n";
     // One run, by hand: no schedule, no limit of dates.
     dag.is_paused_upon_creation = false;
     return dag;

@@ -111,8 +111,8 @@ public:
           upkeep_(upkeep_world()),
           folder_(
               dags_,
-              [this](const std::string& text, const std::string& file) {
-                  return loading_.load(text, file);
+              [this](const auto& text, const auto& file, const auto& others) {
+                  return loading_.load(text, file, others);
               },
               runtime_,
               config_.dag_stale_after

@@ -27,6 +27,12 @@ std::string partitioning(const Dag& dag, const std::string& name) {
     return "day";
 }
 
+/// The zone of its partitions' labels: that of the DAG that writes it.
+const std::string& zone_of(const Dag& dag, const std::string& name) {
+    const auto* known = find_dataset(dag, name);
+    return known == nullptr || known->timezone.empty() ? dag.timezone : known->timezone;
+}
+
 Instant begin_of(const AttemptOrder& order) {
     const auto& run = *order.run;
     if (run.data_interval) return run.data_interval->start;
@@ -52,6 +58,7 @@ std::vector<task::InputSlice> live_inputs(
 ) {
     const auto& dag = *order.dag;
     const auto kind = partitioning(dag, query.dataset);
+    const auto& zone = zone_of(dag, query.dataset);
     store::SliceQuery wanted{.dataset = query.dataset};
     switch (query.partitions) {
         case task::InputQuery::Partitions::all:
@@ -61,10 +68,9 @@ std::vector<task::InputSlice> live_inputs(
             [[fallthrough]];
         case task::InputQuery::Partitions::interval:
             if (!wanted.latest_only)
-                wanted.from = label(
-                    begin_of(order) - query.lookback.value_or(Duration{}), kind, dag.timezone
-                );
-            wanted.to = label(last_of(order), kind, dag.timezone);
+                wanted.from =
+                    label(begin_of(order) - query.lookback.value_or(Duration{}), kind, zone);
+            wanted.to = label(last_of(order), kind, zone);
             break;
     }
     std::vector<task::InputSlice> slices;
@@ -130,7 +136,8 @@ task::OutputClaim claim_output(
 }  // namespace
 
 std::string partition_of(const AttemptOrder& order, const std::string& dataset) {
-    return label(begin_of(order), partitioning(*order.dag, dataset), order.dag->timezone);
+    const auto& dag = *order.dag;
+    return label(begin_of(order), partitioning(dag, dataset), zone_of(dag, dataset));
 }
 
 std::string partition_key_of(const AttemptOrder& order) {

@@ -194,6 +194,11 @@ struct DatasetSpec {
     std::string description;
     TaskNo writer{no_task};  // the task of this DAG that writes it
     std::vector<TaskNo> readers;
+    /// Of a data set that another DAG writes or declares: that DAG, whose partitions are labelled in
+    /// its time zone and lie in its lake. "" = this DAG's own.
+    std::string owner;
+    std::string timezone;
+    std::string lake;
 };
 
 struct Dag {

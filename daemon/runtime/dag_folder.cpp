@@ -181,26 +181,78 @@ std::size_t DagFolder::scan() {
     if (!fs::is_directory(root_))
         throw Error(ErrorCode::unavailable, root_.string() + " is not a folder");
     const auto files = list();
+    know_stored(files);
+    const auto gone = drop_missing(files);
+    const std::size_t loaded = load_files(changed_files(files), gone);
+    looked();
+    return loaded;
+}
+
+/// At the first look a data set is still that of the DAG that had it before the daemon ended,
+/// whatever the order of the files.
+void DagFolder::know_stored(const Names& files) {
+    if (last_look()) return;
+    for (const auto& listed : runtime_.registry().all())
+        if (!listed.state.is_stale && files.contains(listed.dag->fileloc))
+            datasets_.put(listed.dag->fileloc, *listed.dag);
+}
+
+/// Returns the data sets that went with their files.
+DagFolder::Names DagFolder::drop_missing(const Names& files) {
+    Names gone;
     for (auto it = known_.begin(); it != known_.end();) {
         if (files.contains(it->first)) {
             ++it;
             continue;
         }
+        gone.merge(datasets_.remove(it->first));
         drop(it->first, it->second);
         it = known_.erase(it);
     }
-    std::size_t loaded = 0;
+    return gone;
+}
+
+DagFolder::Names DagFolder::changed_files(const Names& files) {
+    Names out;
     for (const auto& file : files) {
-        const auto& [stamps, dag_id, broken] = known_[file];
-        const bool same =
-            !broken && !stamps.empty() && std::ranges::all_of(stamps, [&](const auto& entry) {
-                return entry.second == stamp_of(entry.first);
-            });
-        if (same) continue;
-        if (load_file(file)) ++loaded;
-        looked();  // a first look at many files takes long, and is no silence
+        const Known& known = known_[file];
+        const bool same = !known.broken && !known.stamps.empty() &&
+                          std::ranges::all_of(known.stamps, [&](const auto& entry) {
+                              return entry.second == stamp_of(entry.first);
+                          });
+        if (!same) out.insert(file);
     }
-    looked();
+    return out;
+}
+
+/// Loads the files, and again those that read what another one has changed: the order of files does
+/// not matter, and an error is told only when nothing that was loaded has cured it.
+std::size_t DagFolder::load_files(Names files, Names changed) {
+    std::size_t loaded = 0;
+    std::map<std::string, std::vector<Problem>> waiting;
+    // DAGs that read each other's data sets settle; if they do not, the next look goes on.
+    for (int round = 0; round < 100; ++round) {
+        for (const auto& [file, known] : known_)
+            if (std::ranges::any_of(known.reads, [&](const auto& n) {
+                    return changed.contains(n);
+                }))
+                files.insert(file);
+        if (!changed.empty())
+            for (const auto& [file, problems] : waiting) files.insert(file);
+        if (files.empty()) break;
+        changed.clear();
+        for (const auto& file : std::exchange(files, {})) {
+            std::vector<Problem> waits_for;
+            datasets_changed_.clear();
+            const Loaded result = load_file(file, waits_for);
+            waiting.erase(file);
+            if (result == Loaded::yes) ++loaded;
+            if (result == Loaded::waits) waiting[file] = std::move(waits_for);
+            changed.merge(datasets_changed_);
+            looked();  // a first look at many files takes long, and is no silence
+        }
+    }
+    for (auto& [file, problems] : waiting) fail(file, std::move(problems), known_[file]);
     return loaded;
 }
 
@@ -214,7 +266,7 @@ void DagFolder::forget_unknown() {
             runtime_.forget(listed.dag->dag_id);
 }
 
-bool DagFolder::load_file(const std::string& file) {
+DagFolder::Loaded DagFolder::load_file(const std::string& file, std::vector<Problem>& waits_for) {
     auto& known = known_[file];
     known.stamps = {{file, stamp_of(file)}};
     known.broken = true;
@@ -232,7 +284,7 @@ bool DagFolder::load_file(const std::string& file) {
     } catch (const std::system_error& error) {
         return fail(file, {problem_of(file, "E-READ", error.what())}, known);
     }
-    auto parsed = load_(text, file);
+    auto parsed = load_(text, file, datasets_.others(file));
     const auto folder = fs::path(file).parent_path();
     if (parsed.value)
         for (const auto& [named, content] : parsed.value->files) {
@@ -240,11 +292,17 @@ bool DagFolder::load_file(const std::string& file) {
             const auto path = (folder / named).lexically_normal().string();
             known.stamps[path] = stamp_of(path);
         }
+    if (!parsed.value && waits_for_others(parsed.problems)) {
+        waits_for = std::move(parsed.problems);
+        return Loaded::waits;
+    }
     if (!parsed.value) return fail(file, std::move(parsed.problems), known);
     return define(std::move(*parsed.value), std::move(parsed.problems), known);
 }
 
-bool DagFolder::fail(const std::string& file, std::vector<Problem> problems, Known& known) {
+DagFolder::Loaded DagFolder::fail(
+    const std::string& file, std::vector<Problem> problems, Known& known
+) {
     // Broken since before this daemon's first look: the last good version is still its DAG.
     if (known.dag_id.empty())
         for (const auto& listed : runtime_.registry().all())
@@ -252,10 +310,10 @@ bool DagFolder::fail(const std::string& file, std::vector<Problem> problems, Kno
                 known.dag_id = listed.dag->dag_id;
     if (runtime_.registry().put_import_error(file, std::move(problems), SystemClock{}.now()))
         runtime_.announce_import_errors(known.dag_id);
-    return false;
+    return Loaded::failed;
 }
 
-bool DagFolder::define(Dag dag, std::vector<Problem> warnings, Known& known) {
+DagFolder::Loaded DagFolder::define(Dag dag, std::vector<Problem> warnings, Known& known) {
     const std::string file = dag.fileloc;
     for (const auto& [other, entry] : known_) {
         if (other == file || entry.dag_id != dag.dag_id) continue;
@@ -264,7 +322,7 @@ bool DagFolder::define(Dag dag, std::vector<Problem> warnings, Known& known) {
         );
         if (runtime_.registry().put_import_error(file, {problem}, SystemClock{}.now()))
             runtime_.announce_import_errors("");
-        return false;
+        return Loaded::failed;
     }
     if (!known.dag_id.empty() && known.dag_id != dag.dag_id) runtime_.forget(known.dag_id);
     known.dag_id = dag.dag_id;
@@ -276,8 +334,10 @@ bool DagFolder::define(Dag dag, std::vector<Problem> warnings, Known& known) {
         known.stamps.clear();  // the database is away: the next look tries again
         throw;
     }
+    known.reads = names_of_others(dag);
+    datasets_changed_.merge(datasets_.put(file, dag));
     if (mended) runtime_.announce_import_errors(dag.dag_id);
-    return true;
+    return Loaded::yes;
 }
 
 void DagFolder::drop(const std::string& file, const Known& known) {

@@ -17,6 +17,7 @@
 #include "base/error.hpp"
 #include "base/instant.hpp"
 #include "model/dag.hpp"
+#include "runtime/dataset_index.hpp"
 #include "runtime/runtime.hpp"
 
 namespace sluice::runtime {
@@ -24,8 +25,11 @@ namespace sluice::runtime {
 class DagFolder {
 public:
     /// Reads a DAG file's text (strictly, with every file it names) into a Dag; `file` is relative
-    /// to the folder. What needs an engine (types, classes, edges from SQL) is part of it.
-    using Load = std::function<Parsed<Dag>(const std::string& text, const std::string& file)>;
+    /// to the folder, `others` the data sets of the other files' DAGs. What needs an engine (types,
+    /// classes, edges from SQL) is part of it.
+    using Load = std::function<Parsed<Dag>(
+        const std::string& text, const std::string& file, const spec::OtherDatasets& others
+    )>;
 
     /// A DAG that is known from before and has no file at the first look is stale after
     /// `stale_after` only: a new owner's folder may be filled a moment later. A file that goes
@@ -62,13 +66,20 @@ private:
         // The cure of a broken file may lie in another one (a policy, a file with the same dag_id)
         // that is not known as long as it is broken: it is tried again at every look.
         bool broken{false};
+        std::set<std::string> reads;  // data sets of other DAGs
     };
+    using Names = std::set<std::string>;
+    enum class Loaded { yes, failed, waits };
 
     void watch();
     void add_watches(int inotify) const;
-    bool load_file(const std::string& file);
-    bool define(Dag dag, std::vector<Problem> warnings, Known& known);
-    bool fail(const std::string& file, std::vector<Problem> problems, Known& known);
+    void know_stored(const Names& files);
+    Names drop_missing(const Names& files);
+    [[nodiscard]] Names changed_files(const Names& files);
+    std::size_t load_files(Names files, Names changed);
+    Loaded load_file(const std::string& file, std::vector<Problem>& waits_for);
+    Loaded define(Dag dag, std::vector<Problem> warnings, Known& known);
+    Loaded fail(const std::string& file, std::vector<Problem> problems, Known& known);
     void forget_unknown();
     void looked();
     void drop(const std::string& file, const Known& known);
@@ -81,6 +92,8 @@ private:
     const Duration stale_after_;
     std::mutex mutex_;                        // guards known_; held for a whole scan
     std::map<std::string, Known> known_;      // by path relative to root_
+    DatasetIndex datasets_;                   // of the files, guarded by mutex_ too
+    Names datasets_changed_;                  // by the file that was just loaded
     std::atomic<std::int64_t> last_look_{0};  // UTC microseconds, 0 = never
     std::thread thread_;
     int stop_fd_{-1};

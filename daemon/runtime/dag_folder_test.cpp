@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <sstream>
 
 #include <catch2/catch.hpp>
 
@@ -24,23 +25,46 @@ public:
     void stop() override {}
 };
 
-/// A file's text is its dag_id; "?" and what follows is what is wrong with it.
-Parsed<Dag> load(const std::string& text, const std::string& file) {
+/// A file's text is its dag_id; "?" and what follows is what is wrong with it. "a >raw.x:int"
+/// writes the data set raw.x with a column of that type, "b <raw.x" reads it.
+Parsed<Dag> load(
+    const std::string& text, const std::string& file, const spec::OtherDatasets& others
+) {
     Parsed<Dag> parsed;
     if (text.starts_with('?')) {
         parsed.problems.push_back({.code = "E-TEST", .file = file, .message = text.substr(1)});
         return parsed;
     }
     Dag dag;
-    dag.dag_id = text;
+    std::istringstream words(text);
+    words >> dag.dag_id;
     dag.hash = text;
     dag.fileloc = file;
-    parsed.value = std::move(dag);
+    const auto wrong = [&](const char* code, const std::string& name) {
+        parsed.problems.push_back({.code = code, .file = file, .message = name});
+    };
+    for (std::string word; words >> word;) {
+        const auto colon = word.find(':');
+        DatasetSpec dataset;
+        dataset.name = word.substr(1, colon == std::string::npos ? colon : colon - 1);
+        const DatasetSpec* other = others(dataset.name);
+        if (word[0] == '<' && other == nullptr) wrong("E-DATASET-UNKNOWN", dataset.name);
+        if (word[0] == '>' && other != nullptr) wrong("E-DATASET-WRITERS", dataset.name);
+        if (word[0] == '<' && other != nullptr) dataset = *other;
+        if (word[0] == '>') {
+            dataset.declared = true;
+            dataset.columns = {{.name = "c", .type = word.substr(colon + 1)}};
+        }
+        if (word[0] == '<' && other != nullptr) dag.hash += other->columns.at(0).type;
+        dag.datasets.push_back(std::move(dataset));
+    }
+    if (parsed.problems.empty()) parsed.value = std::move(dag);
     return parsed;
 }
 
 DagPtr load_stored(const store::Journal::StoredVersion& stored) {
-    Dag dag;
+    const spec::OtherDatasets nothing = [](const std::string&) { return nullptr; };
+    Dag dag = load(stored.hash, stored.fileloc, nothing).value.value_or(Dag{});
     dag.dag_id = stored.dag_id;
     dag.hash = stored.hash;
     dag.fileloc = stored.fileloc;
@@ -196,6 +220,60 @@ TEST_CASE("a DAG folder that is away for a moment makes no DAG stale", "[runtime
     fs::rename(away, world.root);
     daemon.folder.scan();
     CHECK_FALSE(daemon.is_stale("a"));
+}
+
+TEST_CASE("data sets across DAGs: the order of files does not matter", "[runtime][folder]") {
+    World world;
+    // The readers come before what they read.
+    world.write("a.json", "a <raw.b >raw.a:int");
+    world.write("b.json", "b <raw.c >raw.b:int");
+    world.write("c.json", "c >raw.c:int");
+    Daemon daemon(world.root, world.journal);
+    CHECK(daemon.folder.scan() == 3);
+    CHECK(daemon.runtime.registry().import_errors().empty());
+    const auto version = [&](const char* dag_id) {
+        return daemon.runtime.registry().find(dag_id)->dag->hash;
+    };
+    const auto errors = [&] {
+        std::vector<std::string> out;
+        for (const auto& error : daemon.runtime.registry().import_errors())
+            out.push_back(error.filename + ' ' + error.problems.at(0).code);
+        return out;
+    };
+
+    SECTION("a writer that changes its schema makes new versions of its readers") {
+        world.write("c.json", "c >raw.c:text");
+        daemon.folder.scan();
+        CHECK(version("b") == "b <raw.c >raw.b:inttext");
+        CHECK(version("a") == "a <raw.b >raw.a:intint");
+    }
+    SECTION("a writer that goes leaves its readers with an error, until another one comes") {
+        fs::remove(world.root / "c.json");
+        daemon.folder.scan();
+        CHECK(errors() == std::vector<std::string>{"b.json E-DATASET-UNKNOWN"});
+        CHECK_FALSE(daemon.is_stale("b"));
+        world.write("d.json", "d >raw.c:date");
+        daemon.folder.scan();
+        CHECK(errors().empty());
+        CHECK(version("b") == "b <raw.c >raw.b:intdate");
+    }
+    SECTION("a second writer is refused, also after a restart and whatever its file's name") {
+        world.write("aa.json", "aa >raw.c:int");
+        daemon.folder.scan();
+        CHECK(errors() == std::vector<std::string>{"aa.json E-DATASET-WRITERS"});
+        daemon.folder.stop();
+        daemon.runtime.stop();
+        Daemon again(world.root, world.journal);
+        again.folder.start();
+        REQUIRE(again.runtime.registry().import_errors().size() == 1);
+        CHECK(again.runtime.registry().import_errors()[0].filename == "aa.json");
+        CHECK_FALSE(again.is_stale("c"));
+        // The first writer leaves the name: the second one has it.
+        world.write("c.json", "c");
+        again.folder.scan();
+        CHECK(again.runtime.registry().import_errors().empty());
+        CHECK(again.runtime.registry().find("aa").has_value());
+    }
 }
 
 }  // namespace sluice::runtime

@@ -296,6 +296,7 @@ void read_datasets(Draft& draft) {
         const bool named = check_dataset_name(name, at, draft.dag, draft.problems);
         const bool fine = check_language(written, definition("dataset"), at, draft.problems);
         if (!named || !fine) continue;
+        check_only_writer(draft, name, at);
         draft.dag.datasets.push_back(read_dataset(draft, name, written, at));
     }
 }

@@ -60,6 +60,7 @@ struct Draft {
     Problems& problems;
     const FileReader& read_file;
     const SourceMap& places;
+    const OtherDatasets& others;
     bool stored{false};  // a stored version: its operators' parameters were checked long ago
     std::optional<Zone> zone{};
     std::vector<DraftTask> tasks{};  // beside dag.tasks
@@ -89,6 +90,16 @@ void read_events(Draft& draft, Fields& fields);
 void read_schedule_days(Draft& draft, Fields& fields);
 /// A problem if the calendar closes every day on which the schedule fires.
 void check_ticks(Draft& draft);
+
+// other_datasets.cpp: data sets of other DAGs
+/// The other DAG's data set of this name becomes one of this DAG's; nullptr if there is none.
+DatasetSpec* adopt_dataset(Draft& draft, const std::string& name);
+/// E-DATASET-WRITERS if another DAG writes or declares it too.
+void check_only_writer(Draft& draft, const std::string& name, const std::string& pointer);
+/// Keeps what the version inherits in its bundle: part of its hash.
+void keep_inherited(Draft& draft);
+/// What a stored bundle has inherited.
+OtherDatasets inherited_in(const std::map<std::string, std::string>& files);
 
 /// E-NOT-YET for the keys of `value` that `schema` marks with x-not-yet.
 void refuse_not_yet(

@@ -57,6 +57,8 @@ private:
 
     void note_writer(const std::string& name, TaskNo task, const std::string& pointer) {
         auto& dataset = ensure(name);
+        if (dataset.writer == no_task && !dataset.declared)
+            check_only_writer(draft_, name, pointer);
         if (dataset.writer == no_task || dataset.writer == task) {
             dataset.writer = task;
             return;
@@ -80,7 +82,10 @@ private:
                 if (check_dataset_name(use.name, use.pointer, draft_.dag, draft_.problems))
                     note_writer(use.name, task, use.pointer);
             for (const auto& name : draft_.tasks[i].side_writes)
-                if (find(name) == nullptr) ensure(name).writer = task;
+                if (find(name) == nullptr) {
+                    check_only_writer(draft_, name, draft_.tasks[i].pointer);
+                    ensure(name).writer = task;
+                }
         }
     }
 
@@ -104,6 +109,7 @@ private:
                     !check_dataset_name(use.name, use.pointer, draft_.dag, draft_.problems))
                     continue;
                 DatasetSpec* dataset = find(use.name);
+                if (dataset == nullptr) dataset = adopt_dataset(draft_, use.name);
                 if (dataset == nullptr) {
                     // In SQL it may be a column of an alias; binding the statement tells.
                     if (!from_sql) unknown(use);
@@ -124,7 +130,7 @@ private:
         draft_.problems.error(
             "E-DATASET-UNKNOWN",
             use.pointer,
-            fmt::format("no task writes {} and it is not declared", use.name),
+            fmt::format("no task writes {} and it is not declared, in no DAG", use.name),
             did_you_mean(use.name, known)
         );
     }
@@ -334,7 +340,7 @@ void connect_tasks(Draft& draft) {
         );
     if (draft.stored || draft.problems.has_errors()) return;
     for (const auto& dataset : draft.dag.datasets)
-        if (dataset.declared && dataset.writer == no_task)
+        if (dataset.declared && dataset.owner.empty() && dataset.writer == no_task)
             draft.problems.warning(
                 "W-DATASET-UNWRITTEN",
                 child_pointer("/datasets", dataset.name),

@@ -75,6 +75,7 @@ Parsed<Dag> read_dag(
     const std::string& file,
     const Catalogue& catalogue,
     const FileReader& read_file,
+    const OtherDatasets& others,
     Kind kind
 ) {
     Parsed<Dag> out;
@@ -98,6 +99,7 @@ Parsed<Dag> read_dag(
         .problems = problems,
         .read_file = read_file,
         .places = *document.map,
+        .others = others,
         .stored = kind.stored
     };
     draft.dag.fileloc = file;
@@ -108,6 +110,7 @@ Parsed<Dag> read_dag(
     check_operators(draft);
     connect_tasks(draft);
     check_dependencies(draft);
+    keep_inherited(draft);
     if (!problems.has_errors()) check_schedule_fit(draft);
     if (!problems.has_errors()) {
         draft.dag.hash = bundle_hash(draft.dag);
@@ -123,9 +126,10 @@ Parsed<Dag> load(
     std::string_view text,
     const std::string& file,
     const Catalogue& catalogue,
-    const FileReader& read_file
+    const FileReader& read_file,
+    const OtherDatasets& others
 ) {
-    return read_dag(read_text(text, file, file_limits), file, catalogue, read_file, {});
+    return read_dag(read_text(text, file, file_limits), file, catalogue, read_file, others, {});
 }
 
 Parsed<Dag> load_stored(
@@ -140,7 +144,12 @@ Parsed<Dag> load_stored(
         return found->second;
     };
     return read_dag(
-        read_json(source, fileloc, file_limits), fileloc, catalogue, read, {.stored = true}
+        read_json(source, fileloc, file_limits),
+        fileloc,
+        catalogue,
+        read,
+        inherited_in(files),
+        {.stored = true}
     );
 }
 

@@ -18,13 +18,20 @@ namespace sluice::spec {
 /// Reads a file that the DAG names, by its path relative to the DAG file; none = no such file.
 using FileReader = std::function<std::optional<std::string>(const std::string& path)>;
 
+/// A data set that another DAG writes or declares (its `owner`), by name; nullptr = no DAG does.
+using OtherDatasets = std::function<const DatasetSpec*(const std::string& name)>;
+
+/// What the other DAGs get of this one's data sets: those it writes or declares itself.
+std::vector<DatasetSpec> own_datasets(const Dag& dag);
+
 /// `file` is the path as the user knows it: it stands in every problem and becomes `fileloc`.
 /// Warnings may come with a value.
 Parsed<Dag> load(
     std::string_view text,
     const std::string& file,
     const Catalogue& catalogue,
-    const FileReader& read_file
+    const FileReader& read_file,
+    const OtherDatasets& others = {}
 );
 
 /// A stored version: what `load` gave as `source` and `files`. An operator that this catalogue does

@@ -7,6 +7,7 @@
 #include "base/check.hpp"
 #include "base/error.hpp"
 #include "base/limits.hpp"
+#include "model/dataset_json.hpp"
 #include "model/names.hpp"
 #include "task/members.hpp"
 
@@ -72,34 +73,11 @@ TaskInfo info_of(const Json& json) {
     return info;
 }
 
-constexpr Members column_members{
-    Member{"name", &ColumnSpec::name},
-    Member{"type", &ColumnSpec::type},
-    Member{"not_null", &ColumnSpec::not_null},
-    Member{"class", &ColumnSpec::pii_class},
-    Member{"origins", &ColumnSpec::origins},
-    Member{"parse", &ColumnSpec::parse},
-    Member{"description", &ColumnSpec::description}
-};
-
 constexpr Members resource_members{
     Member{"threads", &Resources::threads},
     Member{"memory_bytes", &Resources::memory_bytes},
     Member{"temp_bytes", &Resources::temp_bytes},
     Member{"written", &Resources::written}
-};
-
-/// All but the columns.
-constexpr Members dataset_members{
-    Member{"name", &DatasetSpec::name},
-    Member{"declared", &DatasetSpec::declared},
-    Member{"key", &DatasetSpec::key},
-    Member{"partition", &DatasetSpec::partition},
-    Member{"partition_by", &DatasetSpec::partition_by},
-    Member{"indexes", &DatasetSpec::indexes},
-    Member{"description", &DatasetSpec::description},
-    Member{"writer", &DatasetSpec::writer},
-    Member{"readers", &DatasetSpec::readers}
 };
 
 /// All but the password.
@@ -160,19 +138,8 @@ Json json_or_text(std::string_view text) {
     return std::string(text);
 }
 
-Json to_json(const DatasetSpec& dataset) {
-    Json out = dataset_members.json(dataset);
-    Json& columns = out["columns"] = Json::array();
-    for (const auto& column : dataset.columns) columns.push_back(column_members.json(column));
-    return out;
-}
-
-DatasetSpec dataset_of(const Json& json) {
-    DatasetSpec dataset = dataset_members.read(json);
-    for (const auto& column : json.at("columns"))
-        dataset.columns.push_back(column_members.read(column));
-    return dataset;
-}
+Json to_json(const DatasetSpec& dataset) { return dataset_json(dataset); }
+DatasetSpec dataset_of(const Json& json) { return dataset_of_json(json); }
 
 Json to_json(const Connection& connection) {
     Json out = connection_members.json(connection);
