@@ -265,6 +265,10 @@ private:
             .save_checkpoint = [this](
                                    const AttemptKey& attempt, const std::string& state
                                ) { checkpoints_.save(attempt, state); },
+            .asset_events =
+                [this](RunKey run) {
+                    return queries_.asset_events({.taken_by = run, .page = {.limit = 10'000}}).rows;
+                },
         });
         made.run_facts = [this](const RunQuestion& question) {
             return runtime_.run_facts(question);

@@ -151,6 +151,34 @@ std::string partition_key_of(const AttemptOrder& order) {
     return partition_key(begin_of(order), kind, zone);
 }
 
+namespace {
+
+/// As templates see them: per asset the list of its events.
+std::string asset_events_json(const std::vector<AssetEvent>& events) {
+    nlohmann::json out = nlohmann::json::object();
+    for (const auto& event : events) {
+        nlohmann::json item{
+            {"id", event.id},
+            {"asset", event.asset},
+            {"timestamp", format_offset(event.at)},
+            {"extra", nlohmann::json::parse(event.extra)},
+            {"source_dag_id", nullptr},
+            {"source_run_id", nullptr},
+            {"source_task_id", nullptr},
+            {"source_map_index", event.map_index}
+        };
+        if (!event.dag_id.empty()) {
+            item["source_dag_id"] = event.dag_id;
+            item["source_run_id"] = event.run_id;
+            item["source_task_id"] = event.task_id;
+        }
+        out[event.asset].push_back(std::move(item));
+    }
+    return out.dump();
+}
+
+}  // namespace
+
 executor::Services task_services(ServiceSources sources) {
     executor::Services services;
     services.connection = sources.connection;
@@ -179,6 +207,10 @@ executor::Services task_services(ServiceSources sources) {
     services.save_checkpoint = [save = sources.save_checkpoint](
                                    const AttemptOrder& order, const std::string& state
                                ) { save(order.key, state); };
+    if (sources.asset_events)
+        services.asset_events = [events = sources.asset_events](const AttemptOrder& order) {
+            return asset_events_json(events(order.run->key));
+        };
     services.partition_key = partition_key_of;
     services.partition = partition_of;
     services.inputs = [&ledger = sources.ledger](const auto& order, const auto& query) {

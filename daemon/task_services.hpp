@@ -32,6 +32,8 @@ struct ServiceSources {
     Artefacts& artefacts;
     std::function<std::string(const TaskKey&)> load_checkpoint;
     std::function<void(const AttemptKey&, const std::string& state)> save_checkpoint;
+    /// The events that made a run, by id.
+    std::function<std::vector<AssetEvent>(RunKey)> asset_events;
     /// "" = the schema itself; `dags test` writes to a throw-away one.
     std::string schema_suffix;
 };

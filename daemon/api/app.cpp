@@ -224,6 +224,7 @@ private:
               log_endpoints(),
               backfill_endpoints(),
               pool_endpoints(),
+              asset_endpoints(),
               admin_endpoints(),
               meta_endpoints(),
               ui_endpoints(),

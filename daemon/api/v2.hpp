@@ -16,7 +16,11 @@ Rows why_endpoints();
 Rows log_endpoints();
 Rows backfill_endpoints();
 Rows pool_endpoints();
+Rows asset_endpoints();
 Rows admin_endpoints();
 Rows meta_endpoints();
+
+/// The condition of a DAG's schedule, and what of it is still missing, for its details.
+void add_asset_condition(Services& services, const Dag& dag, Json& json);
 
 }  // namespace sluice::api

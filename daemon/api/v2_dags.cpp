@@ -172,7 +172,9 @@ Reply get_dag_details(Services& services, const Request& request, const Caller&)
     auto counts = services.queries.dag_counts({dag_id});
     const auto active = counts[dag_id].runs[RunState::running];
     const auto version = services.versions.row(dag_id, listed.dag->version);
-    return reply(200, dag_details_view(listed, version, active));
+    Json json = dag_details_view(listed, version, active);
+    add_asset_condition(services, *listed.dag, json);
+    return reply(200, json);
 }
 
 bool read_paused(const Request& request) {

@@ -118,6 +118,11 @@ bool is_periodic(const Schedule& schedule) {
 }
 
 std::string schedule_summary(const Schedule& schedule) {
+    if (schedule.assets) {
+        std::string text = "Asset";
+        for (const std::string& cron : schedule.crons) text += " or " + cron;
+        return text;
+    }
     switch (schedule.kind) {
         case ScheduleKind::none:
             return "";
@@ -142,6 +147,11 @@ std::string schedule_summary(const Schedule& schedule) {
 }
 
 std::string schedule_description(const Schedule& schedule) {
+    if (schedule.assets) {
+        std::string text = "Triggered by assets";
+        for (const std::string& cron : schedule.crons) text += ", or " + describe_cron(cron);
+        return text;
+    }
     switch (schedule.kind) {
         case ScheduleKind::none:
             return "Never, external triggers only";

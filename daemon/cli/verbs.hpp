@@ -24,6 +24,7 @@ void add_approve(CLI::App& app);
 void add_backfill(CLI::App& app);
 void add_pools(CLI::App& app);
 void add_outbox(CLI::App& app);
+void add_assets(CLI::App& app);
 void add_wait_ready(CLI::App& app);
 void add_explain(CLI::App& app);
 void add_why(CLI::App& app);

@@ -215,6 +215,7 @@ void Scheduler::Impl::reopen(Run& run, const Cause& cause) {
     run.cleared = turn_no_;
     change_run(run, RunState::queued, cause);
     if (run.row.type == RunType::scheduled) ++run.dag->open_automated;
+    if (run.row.type == RunType::asset_triggered) ++run.dag->open_asset_runs;
     enqueue(run);
     run.deadlines_fired.clear();
     watch_deadlines(run);

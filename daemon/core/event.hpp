@@ -140,6 +140,21 @@ struct PacesKnown {
     std::map<std::string, Known> tasks;  // by task id
 };
 
+/// An update of an asset that no task of ours made.
+struct CreateAssetEvent {
+    RequestId request;
+    Actor actor;
+    std::string asset;
+    std::string extra{"{}"};
+};
+/// Events that wait to make a run of the DAG ("" = of every DAG) are forgotten.
+struct ForgetAssetEvents {
+    RequestId request;
+    Actor actor;
+    std::string dag_id;
+    std::string asset;  // "" = of every asset
+};
+
 /// An attempt ended; delivered at least once, the second time ignored.
 struct AttemptEnded {
     AttemptResult result;
@@ -179,6 +194,8 @@ using Event = std::variant<
     PauseDag,
     PutPool,
     RemovePool,
+    CreateAssetEvent,
+    ForgetAssetEvents,
     AttemptEnded,
     Expanded,
     AnswerInput,

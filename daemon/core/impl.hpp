@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <deque>
 #include <functional>
 #include <string_view>
 #include <unordered_map>
@@ -36,6 +37,12 @@ struct BackfillEntry {
     [[nodiscard]] bool has_open_runs() const { return running > 0 || !queued.empty(); }
 };
 
+/// An asset that some DAG waits for.
+struct Asset {
+    std::deque<AssetEvent> events;  // beyond the mark of some DAG, by id
+    std::set<DagNo> subscribers;
+};
+
 class Scheduler::Impl {
 public:
     Impl(const Settings& settings, const Snapshot& snapshot);
@@ -57,6 +64,10 @@ public:
     [[nodiscard]] std::optional<Reasons> why(const std::string& dag_id) const;
     [[nodiscard]] std::optional<Reasons> why(RunKey run) const;
     std::optional<Reasons> why(const TaskKey& task);
+    [[nodiscard]] std::vector<AssetEvent> queued_asset_events(
+        const std::string& dag_id, const std::string& asset
+    ) const;
+    [[nodiscard]] std::vector<std::string> subscribers_of(const std::string& asset) const;
 
 private:
     // turn.cpp: the turn and what it records
@@ -256,6 +267,18 @@ private:
     void resume_schedule(DagEntry& dag);
     void look_at_dirty_dags();
 
+    // assets.cpp: updates of assets, and the runs that they make
+    void restore_assets(const Snapshot& snapshot);
+    void subscribe(DagEntry& dag);
+    void put_asset_event(AssetEvent event);
+    void put_outputs(const Run& run, const TaskKey& key);
+    void put_mark(DagEntry& dag, const std::string& asset, std::int64_t seen);
+    void make_asset_runs(DagEntry& dag);
+    bool make_asset_run(DagEntry& dag);
+    void trim_asset(const std::string& asset);
+    [[nodiscard]] std::set<std::string> updated_assets(const DagEntry& dag) const;
+    void why_assets(const DagEntry& dag, Reasons& reasons) const;
+
     // clearing.cpp, marking.cpp
     struct Scope {
         bool upstream{false};
@@ -311,6 +334,8 @@ private:
     Taken on(const PauseDag& event);
     Taken on(const PutPool& event);
     Taken on(const RemovePool& event);
+    Taken on(const CreateAssetEvent& event);
+    Taken on(const ForgetAssetEvents& event);
     Taken on(const AttemptEnded& event);
     Taken on(const Expanded& event);
     Taken on(const AnswerInput& event);
@@ -332,6 +357,8 @@ private:
     std::unordered_map<TaskKey, Wait> waits_;
     std::unordered_map<std::string, std::set<TaskKey>> sleepers_;  // by event
     std::map<TaskKey, WaitRow> wait_rows_;                         // to be written
+    std::map<std::string, Asset> assets_;
+    std::int64_t last_asset_event_{0};
     Seq last_seq_;
     RunKey last_run_;
     BackfillId last_backfill_;

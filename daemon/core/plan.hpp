@@ -38,6 +38,7 @@ struct TaskPlan {
     std::vector<TaskNo> past_of;  // the tasks whose `past` or `past_downstream` name it
 
     [[nodiscard]] bool needs_past() const { return !past.empty(); }
+    std::vector<std::string> outputs;  // assets that its success updates
 };
 
 /// One per DAG version that is current or has open runs; its address never changes.
@@ -82,6 +83,8 @@ struct DagEntry {
     int past_runs{0};  // open runs with tasks that look at the run before
     int failures{0};   // runs that failed since the last one that succeeded
     bool failures_dirty{false};
+    int open_asset_runs{0};                     // made by assets, not ended
+    std::map<std::string, std::int64_t> marks;  // assets of its condition: events seen so far
 
     Gate tasks_gate;                         // max_active_tasks_per_dag
     std::map<std::string, Gate> task_gates;  // by task id

@@ -37,6 +37,7 @@ Scheduler::Impl::Impl(const Settings& settings, const Snapshot& snapshot)
         run.has_row = true;
         make_instances(run);
         if (row.type == RunType::scheduled) ++dag.open_automated;
+        if (row.type == RunType::asset_triggered) ++dag.open_asset_runs;
     }
     for (const auto& length : snapshot.map_lengths)
         if (Run* run = find_run(length.run)) restore_length(*run, length);
@@ -74,6 +75,7 @@ Scheduler::Impl::Impl(const Settings& settings, const Snapshot& snapshot)
     for (const auto& fired : snapshot.deadlines_fired)
         if (Run* run = find_run(fired.key.run))
             run->deadlines_fired.emplace_back(fired.key.task, fired.deadline);
+    restore_assets(snapshot);
     for (auto& dag : dags_) mark_dirty(*dag);
 }
 

@@ -64,6 +64,7 @@ void Scheduler::Impl::take_result(Run& run, Instance& instance, const AttemptRes
     const bool skipped = outcome.kind == OutcomeKind::skipped;
     if (!skipped) note_pace(run, row);
     row.note = outcome.unchanged ? "unchanged" : outcome.message;
+    if (!skipped) put_outputs(run, row.key);
     change(run, instance, skipped ? TaskState::skipped : TaskState::success, {"result"});
 }
 

@@ -45,6 +45,7 @@ Run& Scheduler::Impl::create_run(DagRun row, DagEntry& entry) {
     put_transition(run, no_task, -1, static_cast<int>(RunState::queued), {"created"});
     turn_->transitions.back().actor = run.row.triggering_user;
     if (run.row.type == RunType::scheduled) ++entry.open_automated;
+    if (run.row.type == RunType::asset_triggered) ++entry.open_asset_runs;
     enqueue(run);
     watch_deadlines(run);
     past_changed(run, no_task);
@@ -181,6 +182,8 @@ void Scheduler::Impl::finish_run(Run& run, RunState state, std::string reason, c
     if (!is_finished(run.row.state) && run.row.type == RunType::scheduled)
         --run.dag->open_automated;
     drop_ending(run);
+    if (!is_finished(run.row.state) && run.row.type == RunType::asset_triggered)
+        --run.dag->open_asset_runs;
     run.row.end_date = now_;
     run.row.reason = std::move(reason);
     count_failures(run, state, cause);

@@ -34,6 +34,14 @@ std::optional<Reasons> Scheduler::why(const std::string& dag_id) const {
 }
 std::optional<Reasons> Scheduler::why(RunKey run) const { return impl_->why(run); }
 std::optional<Reasons> Scheduler::why(const TaskKey& task) const { return impl_->why(task); }
+std::vector<AssetEvent> Scheduler::queued_asset_events(
+    const std::string& dag_id, const std::string& asset
+) const {
+    return impl_->queued_asset_events(dag_id, asset);
+}
+std::vector<std::string> Scheduler::subscribers_of(const std::string& asset) const {
+    return impl_->subscribers_of(asset);
+}
 
 Taken Scheduler::Impl::step(const Event& event, Instant now, Turn& turn) {
     begin_turn(now, turn);

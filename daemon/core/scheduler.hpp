@@ -97,6 +97,12 @@ public:
         std::size_t waits{};  // tasks that have poked
     };
     [[nodiscard]] Counts counts() const;
+    /// Events that wait to make a run of the DAG ("" = of any asset), by id.
+    [[nodiscard]] std::vector<AssetEvent> queued_asset_events(
+        const std::string& dag_id, const std::string& asset
+    ) const;
+    /// DAGs whose condition names the asset.
+    [[nodiscard]] std::vector<std::string> subscribers_of(const std::string& asset) const;
 
     // Why something does not run: all conditions that are not met; empty = none is in the way, none
     // = it is not known here (a run that has finished, an instance that does not exist).

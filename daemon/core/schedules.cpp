@@ -79,6 +79,7 @@ Taken Scheduler::Impl::on(const DagLoaded& event) {
         dag.state.is_paused = event.dag->is_paused_upon_creation.value_or(event.paused_at_creation);
     note_old_run_after(dag, *event.dag);
     set_current(dag, event.dag);
+    subscribe(dag);
     if (fresh || dag.state.is_stale || dag.state.current != event.dag->version) {
         dag.state.current = event.dag->version;
         dag.state.is_stale = false;
@@ -185,6 +186,7 @@ void Scheduler::Impl::advance(DagEntry& dag) {
     if (active) {
         while (has_room_for_automated(dag) && create_next(dag, missed(version))) {
         }
+        make_asset_runs(dag);
     }
     std::optional<RunTimes> next;
     if (!dag.state.is_stale)

@@ -58,6 +58,12 @@ Plan& Scheduler::Impl::plan_of(
         planned.lane = queue_.lane_for(pools_.demand_of(task), Share::regular);
         planned.backfill_lane = queue_.lane_for(queue_.demand(planned.lane), Share::backfill);
         planned.weight = task.effective_weight;
+        const auto number = static_cast<TaskNo>(&task - dag->tasks.data());
+        for (const auto& dataset : dag->datasets)
+            if (dataset.writer == number) planned.outputs.push_back(dataset.name);
+        for (const auto& name : task.outlets)
+            if (std::ranges::find(planned.outputs, name) == planned.outputs.end())
+                planned.outputs.push_back(name);
         planned.per_run_gate = task.max_active_tis_per_dagrun.has_value();
         if (!task.max_active_tis_per_dag) continue;
         planned.dag_gate = &entry.task_gates[task.id];

@@ -217,6 +217,9 @@ public:
         std::erase_if(result.branches, [&](const BranchChoice& row) {
             return is_finished(runs.at(row.key.run).state);
         });
+        for (const auto& [key, mark] : asset_marks) result.asset_marks.push_back(mark);
+        result.asset_events = asset_events;
+        if (!asset_events.empty()) result.last_asset_event = asset_events.back().id;
         return result;
     }
     /// kill -9 and a new start; `alive` attempts go on (a reload rather than a restart).
@@ -284,6 +287,12 @@ public:
             last_seq = transition.seq;
             transitions.push_back(transition);
         }
+        for (const auto& row : turn.asset_events) asset_events.push_back(row);
+        for (const auto& row : turn.asset_uses) asset_uses[row.run].push_back(row.event);
+        for (const auto& row : turn.asset_marks) {
+            asset_marks.erase({row.dag_id, row.asset});
+            if (!row.forgotten) asset_marks.emplace(std::pair{row.dag_id, row.asset}, row);
+        }
         for (const auto& row : turn.map_lengths) map_lengths[{row.run, row.map}] = row;
         for (const auto& row : turn.map_ranges) map_ranges.push_back(row);
         for (const auto& due : turn.callbacks) {
@@ -345,6 +354,9 @@ public:
     std::map<TaskKey, BranchChoice> branches;
     std::map<RunKey, RunEnding> endings;
     std::map<std::string, DagFailures> failures;
+    std::vector<AssetEvent> asset_events;
+    std::map<RunKey, std::vector<std::int64_t>> asset_uses;
+    std::map<std::pair<std::string, std::string>, AssetMark> asset_marks;
     std::vector<AttemptRecord> attempts;
     std::vector<AuditEntry> audits;
     std::vector<Transition> transitions;

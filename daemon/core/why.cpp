@@ -74,7 +74,9 @@ Reasons Scheduler::Impl::why_dag(const DagEntry& dag) const {
     const Dag& version = *dag.current->dag;
     if (dag.state.is_paused) add("dag_paused", "the DAG is paused: un-pause it");
     if (dag.state.is_stale) add("dag_stale", "the DAG's file is gone: no new runs are made");
+    if (version.schedule.assets) why_assets(dag, reasons);
     if (version.schedule.kind == ScheduleKind::none) {
+        if (version.schedule.assets) return reasons;
         add("no_schedule", "the DAG has no schedule: its runs are triggered");
         return reasons;
     }

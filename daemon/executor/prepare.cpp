@@ -138,6 +138,8 @@ void add_reads(
             );
         context.variables[variable] = std::move(*value);
     }
+    if (reads.asset_events && services.asset_events)
+        context.asset_events = services.asset_events(order);
     for (const std::string& id : reads.connections)
         context.connections[id] = for_templates(require_connection(services, redactor, id));
 }
@@ -228,6 +230,8 @@ Prepared prepare(
     job.resources = task.resources;
     job.on_empty = task.on_empty;
     job.reuse = task.reuse;
+    job.inlets = task.inlets;
+    job.outlets = task.outlets;
     job.push_xcom = task.do_xcom_push;
     job.multiple_outputs = task.multiple_outputs;
     job.lake = order.dag->lake;

@@ -45,6 +45,8 @@ struct Services {
     std::function<task::OutputClaim(const AttemptOrder&, const ClaimRequest&)> claim;
     /// Where values over the inline limit go; null = they are refused.
     Artefacts* artefacts{nullptr};
+    /// The events that made the run: JSON object, asset -> list of events.
+    std::function<std::string(const AttemptOrder&)> asset_events;
     /// JSON text; "null" = none.
     std::function<std::string(const AttemptOrder&)> load_checkpoint;
     std::function<void(const AttemptOrder&, const std::string& state)> save_checkpoint;

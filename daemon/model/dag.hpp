@@ -11,6 +11,7 @@
 
 #include "base/ids.hpp"
 #include "base/instant.hpp"
+#include "model/asset.hpp"
 #include "model/calendar.hpp"
 
 namespace sluice {
@@ -62,7 +63,10 @@ struct Schedule {
     bool restrict_to_events{false};  // a manual run takes the latest of them
     Duration jitter{};               // postpones run_after by less than this, the same at each look
     Calendar calendar;               // days without ticks
-    std::string text;  // as written, for views: "0 0 * * *", "@daily", JSON of an object form
+    /// Updates of assets make runs too (kind none: only they do).
+    std::optional<AssetCondition> assets;
+    bool asset_batch{true};  // one run for all updates so far, or one for each
+    std::string text;        // as written, for views: "0 0 * * *", "@daily", JSON of an object form
     friend bool operator==(const Schedule&, const Schedule&) = default;
 };
 
@@ -154,6 +158,8 @@ struct Task {
     bool reuse{false};
     bool do_xcom_push{true};
     bool multiple_outputs{false};
+    std::vector<std::string> inlets;   // data sets, of operators that cannot be looked into
+    std::vector<std::string> outlets;  // each is an output of its success
     std::string attest;  // the reason to trust declared classes of what cannot be looked into
 
     std::string description;
@@ -194,8 +200,8 @@ struct DatasetSpec {
     std::string description;
     TaskNo writer{no_task};  // the task of this DAG that writes it
     std::vector<TaskNo> readers;
-    /// Of a data set that another DAG writes or declares: that DAG, whose partitions are labelled in
-    /// its time zone and lie in its lake. "" = this DAG's own.
+    /// Of a data set that another DAG writes or declares: that DAG, whose partitions are labelled
+    /// in its time zone and lie in its lake. "" = this DAG's own.
     std::string owner;
     std::string timezone;
     std::string lake;

@@ -286,6 +286,7 @@ void literals_of(const tmpl::Expr& expr, std::set<std::string>& out) {
 
 void collect(const tmpl::Expr& expr, TemplateReads& out) {
     const auto path = path_of(expr);
+    if (!path.empty() && path[0] == "triggering_asset_events") out.asset_events = true;
     if (path.size() >= 2) {
         if (path[0] == "xcom") out.xcom_tasks.insert(path[1]);
         if (path[0] == "conn") out.connections.insert(path[1]);

@@ -53,6 +53,7 @@ struct RenderContext {
     std::string conf{"{}"};             // of the run
     bool test_mode{false};
     std::string exception;  // of a callback: the error that made it due; "" = none
+    std::string asset_events{"{}"};  // triggering_asset_events: asset -> list of events
     std::map<std::string, std::map<std::string, std::string>> xcoms;  // task id -> key -> JSON
     std::map<std::string, std::string> variables;
     std::map<std::string, RenderConnection> connections;
@@ -64,6 +65,7 @@ struct TemplateReads {
     std::set<std::string> variables;    // var.value.x, var.json.x
     std::set<std::string> connections;  // conn.x
     std::set<std::string> secrets;      // secret.x
+    bool asset_events{false};           // triggering_asset_events
 };
 TemplateReads template_reads(const nlohmann::json& with);
 

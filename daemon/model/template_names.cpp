@@ -29,7 +29,6 @@ bool is_not_yet(const std::string& name) {
         "task_reschedule_count",
         "map_index_template",
         "expanded_ti_count",
-        "triggering_asset_events",
         "map",
     };
     return std::ranges::find(names, name) != std::end(names);
@@ -93,7 +92,8 @@ std::vector<std::string> Names::root_names() const {
         "conn",
         "xcom",
         "macros",
-        "secret"
+        "secret",
+        "triggering_asset_events"
     };
 }
 
@@ -138,6 +138,8 @@ Value Names::root(const std::string& name) const {
     if (name == "run_id") return text(context_.run_id);
     if (name == "partition_key") return text(context_.partition_key);
     if (name == "exception") return sampling() ? Value{Any{}} : text(context_.exception);
+    if (name == "triggering_asset_events")
+        return scope_ != nullptr ? Value{Any{}} : of_text(context_.asset_events);
     if (name == "test_mode") return Value{context_.test_mode};
     if (name == "task_instance_key_str") {
         return text(fmt::format(

@@ -11,6 +11,7 @@
 #include "base/error.hpp"
 #include "base/ids.hpp"
 #include "base/instant.hpp"
+#include "model/asset.hpp"
 #include "model/attempt.hpp"
 #include "model/run.hpp"
 #include "model/states.hpp"
@@ -160,6 +161,7 @@ struct Answer {
     std::int64_t affected{};              // how many they are
     std::optional<Backfill> backfill;
     std::vector<BackfillDate> dates;
+    std::optional<AssetEvent> asset_event;
 };
 
 /// A callback that has come due, as a row of the outbox: delivered after the commit, at least once.
@@ -209,6 +211,9 @@ struct Turn {
     std::vector<WaitRow> waits;                // upsert, or their end
     std::vector<TaskKey> checkpoints_dropped;  // the next attempt begins without one
     std::vector<CallbackDue> callbacks;
+    std::vector<AssetEvent> asset_events;
+    std::vector<AssetMark> asset_marks;  // upsert
+    std::vector<AssetUse> asset_uses;
     // carried out after the commit
     std::vector<AttemptOrder> starts;
     std::vector<CancelOrder> cancels;
@@ -223,7 +228,8 @@ struct Turn {
             backfills.empty() && backfill_dates.empty() && dags.empty() && pools.empty() &&
             pools_removed.empty() && audits.empty() && branches.empty() && endings.empty() &&
             failures.empty() && map_lengths.empty() && map_ranges.empty() && map_names.empty() &&
-            waits.empty() && checkpoints_dropped.empty() && callbacks.empty()
+            waits.empty() && checkpoints_dropped.empty() && callbacks.empty() &&
+            asset_events.empty() && asset_marks.empty() && asset_uses.empty()
         );
     }
     void clear() { *this = Turn{}; }
@@ -279,6 +285,9 @@ struct Snapshot {
     std::vector<DagFailures> failures;
     std::vector<WaitRow> waits;  // not over, of the open runs
     std::vector<RunSubset> subsets;  // of open backfills and of those with open runs
+    std::vector<AssetMark> asset_marks;
+    std::vector<AssetEvent> asset_events;  // by id; beyond the mark of some DAG
+    std::int64_t last_asset_event{0};
 };
 
 }  // namespace sluice

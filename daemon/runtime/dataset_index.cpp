@@ -52,6 +52,7 @@ std::set<std::string> names_of_others(const Dag& dag) {
     std::set<std::string> names;
     for (const auto& dataset : dag.datasets)
         if (!dataset.owner.empty()) names.insert(dataset.name);
+    if (dag.schedule.assets) names.merge(asset_names(*dag.schedule.assets));
     return names;
 }
 

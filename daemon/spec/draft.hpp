@@ -96,6 +96,8 @@ void check_ticks(Draft& draft);
 DatasetSpec* adopt_dataset(Draft& draft, const std::string& name);
 /// E-DATASET-WRITERS if another DAG writes or declares it too.
 void check_only_writer(Draft& draft, const std::string& name, const std::string& pointer);
+/// E-DATASET-UNKNOWN for assets of the schedule that nobody writes or declares.
+void check_schedule_assets(Draft& draft);
 /// Keeps what the version inherits in its bundle: part of its hash.
 void keep_inherited(Draft& draft);
 /// What a stored bundle has inherited.

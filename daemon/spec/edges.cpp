@@ -83,7 +83,9 @@ private:
                     note_writer(use.name, task, use.pointer);
             for (const auto& name : draft_.tasks[i].side_writes)
                 if (find(name) == nullptr) {
-                    check_only_writer(draft_, name, draft_.tasks[i].pointer);
+                    // Rejects stand beside a data set that has been looked at already.
+                    if (!name.ends_with("_rejects"))
+                        check_only_writer(draft_, name, draft_.tasks[i].pointer);
                     ensure(name).writer = task;
                 }
         }
@@ -331,6 +333,7 @@ std::string cycle_text(const Dag& dag, const std::vector<TaskNo>& cycle) {
 
 void connect_tasks(Draft& draft) {
     Edges(draft).connect();
+    check_schedule_assets(draft);
     const auto cycle = link_tasks(draft.dag);
     if (!cycle.empty())
         draft.problems.error(

@@ -74,7 +74,7 @@ constexpr const char* schedules = R"json(
     "schedule": {"x-title": "Schedule", "oneOf": [
       {"type": "null", "x-note": "only triggered"},
       {"type": "string", "x-note": "a cron expression or preset, short for {\"cron\": …}; \"@once\", \"@continuous\""},
-      {"type": "array", "minItems": 1, "items": {"type": "string"}, "x-not-yet": true, "x-note": "when all of these assets were updated"},
+      {"type": "array", "minItems": 1, "items": {"type": "string"}, "x-note": "when all of these assets were updated"},
       {"type": "object", "required": ["cron"], "additionalProperties": false, "x-note": "trigger at T; interval [T − window, T), with previous_tick [last tick, T)", "properties": {
         "cron": {"$ref": "#/definitions/names", "description": "Cron expressions or presets."},
         "window": {"oneOf": [{"const": "previous_tick"}, {"$ref": "#/definitions/duration"}], "default": "0s", "description": "Length of the data interval, or previous_tick."},
@@ -100,10 +100,10 @@ constexpr const char* schedules = R"json(
         "restrict_to_events": {"type": "boolean", "default": false, "description": "Manual runs take the latest of them as interval."},
         "jitter": {"$ref": "#/definitions/duration", "default": "0s", "description": "Runs start later by less than this, the same for a DAG and tick at each look."},
         "calendar": {"$ref": "#/definitions/calendar", "description": "Days without ticks."}}},
-      {"type": "object", "required": ["assets"], "additionalProperties": false, "x-not-yet": true, "x-note": "when assets were updated", "properties": {
+      {"type": "object", "required": ["assets"], "additionalProperties": false, "x-note": "when assets were updated", "properties": {
         "assets": {"$ref": "#/definitions/asset_expression", "description": "{all | any: [names]}, nested."},
-        "batch": {"type": "boolean", "default": true, "description": "One run for all updates, or one each."},
-        "or_cron": {"type": "string", "description": "And by time."}}}
+        "batch": {"type": "boolean", "default": true, "description": "One run for all updates so far, or one for each."},
+        "or_cron": {"type": "string", "description": "And by time: both make runs, each for itself."}}}
     ]},
 )json";
 
@@ -149,8 +149,8 @@ constexpr const char* tasks = R"json(
       "on_lost": {"enum": ["retry", "fail"], "default": "retry", "description": "What becomes of an attempt that ended with its daemon; fail is for commands that must not run twice."},
       "reuse": {"type": "boolean", "default": false, "description": "If code, parameters and inputs equal those of the live output, end in success without doing it again."},
       "on_empty": {"enum": ["ok", "warn", "skip", "fail"], "default": "ok", "description": "What a data operator does that got no rows."},
-      "inlets": {"$ref": "#/definitions/names", "x-not-yet": true, "description": "Data sets read by an operator that Sluice cannot look into."},
-      "outlets": {"$ref": "#/definitions/names", "x-not-yet": true, "description": "Data sets written by such an operator."},
+      "inlets": {"$ref": "#/definitions/names", "description": "Data sets read by an operator that Sluice cannot look into."},
+      "outlets": {"$ref": "#/definitions/names", "description": "Data sets written by such an operator; its success updates these assets."},
       "attest": {"type": "string", "minLength": 1, "description": "The reason to trust declared classes of columns that Sluice cannot trace."},
       "do_xcom_push": {"type": "boolean", "default": true, "description": "Keep the result as XCom."},
       "multiple_outputs": {"type": "boolean", "default": false, "description": "An object as result becomes one XCom for each key."},

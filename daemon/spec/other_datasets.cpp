@@ -62,6 +62,22 @@ void check_only_writer(Draft& draft, const std::string& name, const std::string&
     );
 }
 
+void check_schedule_assets(Draft& draft) {
+    const auto& schedule = draft.dag.schedule;
+    if (draft.stored || !schedule.assets || !draft.operators_known) return;
+    for (const auto& name : asset_names(*schedule.assets)) {
+        const auto own = std::ranges::find(draft.dag.datasets, name, &DatasetSpec::name);
+        if (own != draft.dag.datasets.end()) continue;
+        if (draft.others && draft.others(name) != nullptr) continue;
+        draft.problems.error(
+            "E-DATASET-UNKNOWN",
+            "/schedule",
+            fmt::format("the asset {} is written and declared by no DAG", name),
+            "declare it under \"datasets\" if it is updated from outside"
+        );
+    }
+}
+
 void keep_inherited(Draft& draft) {
     json inherited = json::array();
     for (auto& dataset : draft.dag.datasets) {

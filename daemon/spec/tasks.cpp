@@ -145,7 +145,10 @@ Task read_task_keys(Draft& draft, const json& merged, const std::string& pointer
     task.doc_md = fields.string("doc_md").value_or("");
     task.owner = fields.string("owner").value_or(draft.dag.owner);
     read_callbacks(draft, merged, pointer, task.callbacks, task.deadlines);
-    const bool scheduled = draft.dag.schedule.kind != ScheduleKind::none;
+    task.inlets = fields.names("inlets").value_or(std::vector<std::string>{});
+    task.outlets = fields.names("outlets").value_or(std::vector<std::string>{});
+    const bool scheduled =
+        draft.dag.schedule.kind != ScheduleKind::none || draft.dag.schedule.assets.has_value();
     task.params =
         read_params(fields.object("params"), fields.pointer("params"), scheduled, draft.problems);
     return task;
@@ -207,6 +210,10 @@ void read_task(Draft& draft, const json& written, const std::string& pointer, co
     beside.written_upstream = names_in(written, "upstream");
     beside.previous_tasks = names_in(merged, "depends_on_previous_tasks");
     beside.rule_written = written.contains("trigger_rule");
+    for (const auto& name : task.inlets)
+        beside.reads.push_back({name, child_pointer(pointer, "inlets")});
+    for (const auto& name : task.outlets)
+        beside.writes.push_back({name, child_pointer(pointer, "outlets")});
     draft.dag.tasks.push_back(std::move(task));
     draft.tasks.push_back(std::move(beside));
 }

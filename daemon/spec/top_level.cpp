@@ -119,25 +119,51 @@ void read_schedule_object(Draft& draft, const json& value) {
     check_ticks(draft);
 }
 
-bool refuse_later_schedule(Draft& draft, const json& value) {
-    const char* what = nullptr;
-    if (value.is_array()) what = "a list of assets";
-    if (value.is_object() && value.contains("assets")) what = "assets";
-    if (what == nullptr) return false;
-    draft.problems.error(
-        "E-NOT-YET",
-        "/schedule",
-        fmt::format("\"schedule\" by {} comes with a later version of Sluice", what)
-    );
-    return true;
+AssetCondition read_condition(const json& parts, bool any) {
+    AssetCondition condition;
+    condition.any = any;
+    for (const auto& part : parts) {
+        if (part.is_string()) condition.names.push_back(part.get<std::string>());
+        if (!part.is_object()) continue;
+        for (const char* key : {"all", "any"})
+            if (part.contains(key) && part[key].is_array())
+                condition.nested.push_back(read_condition(part[key], key == std::string("any")));
+    }
+    return condition;
+}
+
+/// ["curated.sales", ...], or {"assets": {"all" | "any": [...]}, "batch", "or_cron"}.
+void read_schedule_assets(Draft& draft, const json& value) {
+    auto& schedule = draft.dag.schedule;
+    schedule.text = canonical_json(value);
+    if (value.is_array()) {
+        schedule.assets = read_condition(value, false);
+        return;
+    }
+    Fields fields(value, "/schedule", draft.problems);
+    const json outer = json::array({value["assets"]});
+    auto condition = read_condition(outer, false);
+    if (condition.nested.size() == 1) condition = AssetCondition(condition.nested.front());
+    schedule.assets = std::move(condition);
+    schedule.asset_batch = fields.boolean("batch").value_or(true);
+    if (const auto cron = fields.string("or_cron")) {
+        schedule.kind = ScheduleKind::cron_trigger;
+        add_cron(draft, *cron, "/schedule/or_cron");
+    }
+}
+
+bool is_asset_schedule(const json& value) {
+    return value.is_array() || (value.is_object() && value.contains("assets"));
 }
 
 void read_schedule(Draft& draft) {
     const auto found = draft.root.find("schedule");
     if (found == draft.root.end() || found->is_null()) return;
     const json& value = *found;
-    if (refuse_later_schedule(draft, value)) return;
-    if (value.is_string()) {
+    if (is_asset_schedule(value)) {
+        read_schedule_assets(draft, value);
+        if (draft.dag.schedule.kind == ScheduleKind::none) return;  // no dates, so no first one
+    } else if (value.is_string()) {
         read_schedule_text(draft, value.get<std::string>());
     } else if (value.is_object()) {
         draft.dag.schedule.text = canonical_json(value);
@@ -235,7 +261,8 @@ void read_top_level(Draft& draft) {
     }
     read_policy(draft, fields);
     read_callbacks(draft, draft.root, "", dag.callbacks, dag.deadlines);
-    const bool scheduled = dag.schedule.kind != ScheduleKind::none;
+    const bool scheduled =
+        dag.schedule.kind != ScheduleKind::none || dag.schedule.assets.has_value();
     dag.params = read_params(fields.object("params"), "/params", scheduled, draft.problems);
 }
 

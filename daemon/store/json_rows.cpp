@@ -334,6 +334,58 @@ void write_past(const Turn& turn, Writer& w) {
     w.end_object();
 }
 
+void write_asset_event(const AssetEvent& event, Writer& w) {
+    w.begin_object();
+    w.field("id", event.id);
+    w.field("asset", event.asset);
+    w.field("at", event.at);
+    w.json("extra", event.extra);
+    if (!event.dag_id.empty()) {
+        w.field("source_dag_id", event.dag_id);
+        w.field("source_run_id", event.run_id);
+        w.field("source_task_id", event.task_id);
+        w.field("source_map_index", event.map_index);
+    }
+    if (event.interval) {
+        w.field("interval_start", event.interval->start);
+        w.field("interval_end", event.interval->end);
+    }
+    w.field("created_by", event.user);
+    w.end_object();
+}
+
+void write_assets(const Turn& turn, Writer& w) {
+    w.begin_object("x_assets");
+    w.begin_list("events");
+    for (const AssetEvent& event : turn.asset_events) write_asset_event(event, w);
+    w.end_list();
+    for (const bool gone : {false, true}) {
+        w.begin_list(gone ? "marks_gone" : "marks");
+        for (const AssetMark& mark : turn.asset_marks) {
+            if (mark.forgotten != gone) continue;
+            w.begin_object();
+            w.field("dag_id", mark.dag_id);
+            w.field("asset", mark.asset);
+            if (!gone) w.field("seen", mark.seen);
+            w.end_object();
+        }
+        w.end_list();
+    }
+    w.begin_list("uses");
+    for (const AssetUse& use : turn.asset_uses) {
+        w.begin_object();
+        w.field("run_key", use.run.value);
+        w.field("event_id", use.event);
+        w.end_object();
+    }
+    w.end_list();
+    w.end_object();
+}
+
+bool has_assets(const Turn& turn) {
+    return !(turn.asset_events.empty() && turn.asset_marks.empty() && turn.asset_uses.empty());
+}
+
 bool has_past(const Turn& turn) {
     return !(turn.branches.empty() && turn.endings.empty() && turn.failures.empty());
 }
@@ -432,7 +484,7 @@ std::string extra_rows(const Turn& turn, bool tell) {
         !turn.callbacks.empty() ||
         !(turn.outputs.empty() && turn.backfills.empty() && turn.backfill_dates.empty() &&
           turn.dags.empty() && turn.pools.empty() && turn.pools_removed.empty() &&
-          turn.audits.empty() && turn.waits.empty() && !has_past(turn));
+          turn.audits.empty() && turn.waits.empty() && !has_past(turn) && !has_assets(turn));
     if (!rare && turn.attempts.empty() && turn.xcoms.empty() && turn.rendered.empty()) return {};
 
     Writer w;
@@ -453,6 +505,7 @@ std::string extra_rows(const Turn& turn, bool tell) {
         write_callbacks(turn.callbacks, w);
         if (tell) write_told(turn, w);
         write_backfill_plans(turn, w);
+        if (has_assets(turn)) write_assets(turn, w);
         w.end_object();
     }
     w.end_object();

@@ -128,6 +128,12 @@ void MemoryJournal::apply(const Turn& turn) {
         if (!row.forgotten) endings_.emplace(row.run, row);
     }
     for (const DagFailures& row : turn.failures) failures_[row.dag_id] = row;
+    for (const AssetEvent& event : turn.asset_events) asset_events_[event.id] = event;
+    for (const AssetMark& mark : turn.asset_marks) {
+        asset_marks_.erase({mark.dag_id, mark.asset});
+        if (!mark.forgotten) asset_marks_.emplace(std::pair{mark.dag_id, mark.asset}, mark);
+    }
+    for (const AssetUse& use : turn.asset_uses) asset_uses_[use.run].push_back(use.event);
 }
 
 void MemoryJournal::commit(const Turn& turn) {
@@ -189,6 +195,13 @@ Snapshot MemoryJournal::load() {
         if (!wait.over && run != runs_.end() && !is_finished(run->second.state))
             snapshot.waits.push_back(wait);
     }
+    for (const auto& [key, mark] : asset_marks_) snapshot.asset_marks.push_back(mark);
+    for (const auto& [id, event] : asset_events_)
+        if (std::ranges::any_of(snapshot.asset_marks, [&](const AssetMark& mark) {
+                return mark.asset == event.asset && mark.seen < id;
+            }))
+            snapshot.asset_events.push_back(event);
+    if (!asset_events_.empty()) snapshot.last_asset_event = asset_events_.rbegin()->first;
     return snapshot;
 }
 

@@ -51,6 +51,12 @@ public:
     // What is stored, for assertions and for `dags test`.
     [[nodiscard]] std::int64_t turn() const { return turn_; }
     [[nodiscard]] const std::map<RunKey, DagRun>& runs() const { return runs_; }
+    [[nodiscard]] const std::map<std::int64_t, AssetEvent>& asset_events() const {
+        return asset_events_;
+    }
+    [[nodiscard]] const std::map<RunKey, std::vector<std::int64_t>>& asset_uses() const {
+        return asset_uses_;
+    }
     [[nodiscard]] const std::map<TaskKey, TaskInstance>& instances() const { return instances_; }
     [[nodiscard]] const std::map<RunKey, RunEnding>& endings() const { return endings_; }
     [[nodiscard]] std::vector<BranchChoice> branches(RunKey run) const;
@@ -109,6 +115,9 @@ private:
     std::map<RunKey, RunEnding> endings_;
     std::map<std::string, DagFailures> failures_;
     std::map<TaskKey, WaitRow> waits_;
+    std::map<std::int64_t, AssetEvent> asset_events_;
+    std::map<std::pair<std::string, std::string>, AssetMark> asset_marks_;
+    std::map<RunKey, std::vector<std::int64_t>> asset_uses_;
     std::vector<StoredVersion> versions_;
     std::int64_t last_version_{0};
 };

@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/fault.hpp"
+#include "store/asset_rows.hpp"
 #include "store/backfill_rows.hpp"
 #include "store/lease_keeper.hpp"
 #include "store/migrate.hpp"
@@ -274,6 +275,7 @@ void PgJournal::State::read_state(Snapshot& snapshot) {
     for (int i = 0; i < pools.rows(); ++i) snapshot.pools.push_back(read_pool(pools, i));
     read_past(*connection, snapshot);
     read_subsets(*connection, snapshot);
+    read_assets(*connection, snapshot);
 }
 
 Snapshot PgJournal::load() {

@@ -202,6 +202,28 @@ struct VersionRow {
     Instant created_at;
 };
 
+struct AssetEventFilter {
+    std::string asset;
+    std::string dag_id;
+    std::string run_id;
+    std::string task_id;
+    std::optional<std::int64_t> map_index;
+    TimeRange at;
+    std::optional<RunKey> taken_by;
+    bool newest_first{false};
+    PageOf page;
+};
+/// A run that took an event.
+struct AssetTaker {
+    std::int64_t event{};
+    DagRun run;
+};
+struct AssetActivity {
+    std::string asset;
+    std::int64_t events{};
+    AssetEvent last;
+};
+
 class Queries {
 public:
     explicit Queries(ConnectionPool& pool) : pool_(pool) {}
@@ -246,6 +268,13 @@ public:
     Seq last_seq();
     Page<AuditRow> audits(const AuditFilter& filter);
     std::optional<AuditRow> audit(std::int64_t id);
+
+    // Assets
+    Page<AssetEvent> asset_events(const AssetEventFilter& filter);
+    /// The runs that took these events, by event and run.
+    std::vector<AssetTaker> asset_takers(const std::vector<AssetEvent>& events);
+    /// Every asset that was ever updated, by name.
+    std::vector<AssetActivity> asset_activity();
 
     // Backfills
     Page<BackfillRow> backfills(const std::string& dag_id, PageOf page);

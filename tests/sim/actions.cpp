@@ -140,9 +140,25 @@ std::optional<core::Event> World::answer_action() {
     return std::nullopt;
 }
 
+core::Event World::asset_action(const std::string& dag_id) {
+    const std::string asset = "raw.a" + std::to_string(random_.between(0, 4));
+    if (random_.chance(75)) {
+        auto push = command<core::CreateAssetEvent>();
+        push.asset = asset;
+        return push;
+    }
+    auto forget = command<core::ForgetAssetEvents>();
+    if (random_.chance(60)) forget.dag_id = dag_id;
+    if (random_.chance(60)) forget.asset = asset;
+    return forget;
+}
+
 void World::user_action(std::vector<core::Event>& events) {
     const std::string dag_id = "d" + std::to_string(random_.between(0, 4));
-    switch (random_.between(0, 11)) {
+    switch (random_.between(0, 12)) {
+        case 12:
+            events.push_back(asset_action(dag_id));
+            return;
         case 0:
         case 1:
         case 2:

@@ -145,6 +145,30 @@ void make_schedule(Random& random, Dag& dag, Instant now) {
     if (random.chance(20)) dag.end_date = now + std::chrono::hours{random.between(1, 30)};
 }
 
+AssetCondition make_condition(Random& random, int depth) {
+    AssetCondition condition;
+    condition.any = random.chance(50);
+    const int parts = random.between(1, 3);
+    for (int i = 0; i < parts; ++i) {
+        if (depth > 0 && random.chance(30))
+            condition.nested.push_back(make_condition(random, depth - 1));
+        else
+            condition.names.push_back("raw.a" + std::to_string(random.between(0, 3)));
+    }
+    return condition;
+}
+
+/// Tasks that update assets, and DAGs that wait for them, also beside a cron schedule.
+void make_assets(Random& random, Dag& dag) {
+    for (auto& task : dag.tasks)
+        if (random.chance(12)) task.outlets = {"raw.a" + std::to_string(random.between(0, 3))};
+    const bool either =
+        dag.schedule.kind == ScheduleKind::none || dag.schedule.kind == ScheduleKind::cron_trigger;
+    if (!either || !random.chance(50)) return;
+    dag.schedule.assets = make_condition(random, 2);
+    dag.schedule.asset_batch = random.chance(60);
+}
+
 /// Tasks that are mapped, alone or as a group; the number of instances known or asked for.
 void make_mappings(Random& random, Dag& dag) {
     for (std::size_t i = 0; i < dag.tasks.size(); ++i) {
@@ -209,6 +233,7 @@ Dag make_dag(Random& random, const std::string& dag_id, Instant now) {
     if (random.chance(25)) make_past(random, dag);
     dag.fail_fast = random.chance(10);
     if (random.chance(15)) dag.max_consecutive_failed_dag_runs = random.between(1, 3);
+    make_assets(random, dag);
     const auto cycle = link_tasks(dag);
     SLUICE_CHECK(cycle.empty());
     return dag;

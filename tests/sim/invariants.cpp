@@ -116,6 +116,7 @@ void World::check_turn(const Turn& turn) {
     for (const auto& due : turn.callbacks)
         ++histogram_[{"callback", std::string{name(due.callback.on)}}];
     check_callbacks(turn, journal_.runs(), versions_, journal_.callbacks());
+    check_assets(turn);
     check_limits(turn);
 }
 
@@ -213,6 +214,7 @@ void World::check_memory() {
 
 /// When nothing is due, nothing that could go on may be waiting.
 void World::check_nothing_waits() {
+    check_no_asset_waits();
     const Usage usage = in_use();
     for (const auto& [key, run] : journal_.runs()) {
         if (is_finished(run.state)) continue;

@@ -35,6 +35,8 @@ std::string event_name(const core::Event& event) {
         "PauseDag",
         "PutPool",
         "RemovePool",
+        "CreateAssetEvent",
+        "ForgetAssetEvents",
         "AttemptEnded",
         "Expanded",
         "AnswerInput",

@@ -72,6 +72,7 @@ private:
     core::Event backfill_action();
     core::Event pool_action();
     std::optional<core::Event> answer_action();
+    core::Event asset_action(const std::string& dag_id);
     [[nodiscard]] std::optional<RunKey> some_run();
     std::vector<TaskKey> some_tasks(RunKey run);
     template <class Command>
@@ -80,6 +81,8 @@ private:
     // invariants.cpp
     void check_turn(const Turn& turn);
     void check_limits(const Turn& turn);
+    void check_assets(const Turn& turn);
+    void check_no_asset_waits();
     void check_active_runs(const Turn& turn, const Usage& usage);
     void check_memory();
     void check_nothing_waits();
@@ -107,8 +110,11 @@ private:
     std::map<std::string, Pool> pools_;
     std::map<TaskKey, TaskState> states_;  // replayed from the transitions
     std::map<RunKey, int> run_states_;
-    std::set<BackfillId> backfills_;  // all that were made
-    std::set<BackfillId> at_work_;    // not completed
+    std::set<BackfillId> backfills_;                                     // all that were made
+    std::set<BackfillId> at_work_;                                       // not completed
+    std::map<std::pair<std::string, std::string>, std::int64_t> marks_;  // by DAG and asset
+    std::set<std::pair<std::string, std::int64_t>> taken_events_;        // by DAG
+    std::int64_t last_asset_event_{0};
     std::int64_t last_version_{0};
     std::int64_t last_request_{0};
     bool draining_{false};

@@ -41,9 +41,23 @@ export function cronWords(cron: string): string {
     return cron;
 }
 
+type Condition = string | { all?: Condition[]; any?: Condition[] };
+
+/** ["a", {"any": ["b", "c"]}] is "a and (b or c)". */
+function assetWords(condition: Condition): string {
+    if (typeof condition === "string") return condition;
+    const parts = (condition.any ?? condition.all ?? []).map((part) =>
+        typeof part === "string" ? part : `(${assetWords(part)})`);
+    return parts.join(condition.any ? " or " : " and ");
+}
+
 /** The object forms of a schedule: {"cron_interval": "@daily", "delay": "2h"} is "daily 00:00, 2h later". */
 function objectWords(text: string): string {
     const form = JSON.parse(text) as Record<string, unknown>;
+    if (form["assets"] !== undefined) {
+        const words = `after ${assetWords(form["assets"] as Condition)}`;
+        return typeof form["or_cron"] === "string" ? `${words}; ${cronWords(form["or_cron"])}` : words;
+    }
     const cron = form["cron"] ?? form["cron_interval"];
     const delta = form["delta"] ?? form["delta_interval"];
     const words =
@@ -57,7 +71,8 @@ function objectWords(text: string): string {
 /** With the zone unless it is UTC. */
 export function scheduleWords(dag: Pick<DagRow, "schedule" | "kind" | "tz">): string {
     const text = dag.schedule;
-    if (dag.kind === "none" || !text) return "manual only";
+    if (text.startsWith("[")) return `after ${assetWords({ all: JSON.parse(text) as Condition[] })}`;
+    if ((dag.kind === "none" && !text.startsWith("{")) || !text) return "manual only";
     if (dag.kind === "once" || text === "@once") return "once";
     if (dag.kind === "continuous" || text === "@continuous") return "continuous";
     const words = text.startsWith("{") ? objectWords(text) : dag.kind === "cron" ? cronWords(text) : text;

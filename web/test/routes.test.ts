@@ -62,6 +62,11 @@ test("schedules in words", () => {
     assert.equal(words("0 4 1 * *"), "monthly, day 1 04:00");
     assert.equal(words("1,2 3 * 4 *"), "1,2 3 * 4 *");
     assert.equal(words("", "none"), "manual only");
+    assert.equal(words('["raw.a","raw.b"]', "none"), "after raw.a and raw.b");
+    assert.equal(
+        words('{"assets":{"any":["raw.a",{"all":["raw.b","raw.c"]}]},"or_cron":"@daily"}'),
+        "after raw.a or (raw.b and raw.c); daily 00:00",
+    );
     assert.equal(words("@once", "once"), "once");
     assert.equal(words('{"every":"10m"}', "delta"), '{"every":"10m"}');
 });
