@@ -270,6 +270,15 @@ private:
                     const std::lock_guard lock(checkpoints_mutex_);
                     checkpoints_[attempt.task] = state;
                 },
+            .xcom_lists =
+                [this](RunKey run, TaskNo task) {
+                    std::map<std::string, std::string> lists;
+                    runtime_.query([&](const core::Scheduler&) {
+                        lists = journal_.xcom_lists(run, task);
+                    });
+                    return lists;
+                },
+            .map_items = &map_items_,
             .schema_suffix = TestSchemas::suffix(),
         });
     }
@@ -310,6 +319,11 @@ private:
     std::mutex checkpoints_mutex_;  // guards checkpoints_
     std::map<TaskKey, std::string> checkpoints_;
     store::MemoryJournal journal_;
+    store::MemoryMapItems map_items_{[this](RunKey run, MapNo map) {
+        std::optional<MapLength> length;
+        runtime_.query([&](const core::Scheduler&) { length = journal_.map_length(run, map); });
+        return length;
+    }};
     executor::LocalExecutor executor_;
     runtime::Runtime runtime_;
 };

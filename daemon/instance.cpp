@@ -90,6 +90,7 @@ public:
           pool_(url_, 8),
           admin_(pool_),
           queries_(pool_),
+          map_items_(pool_),
           ledger_(pool_),
           checkpoints_(pool_),
           outbox_(pool_),
@@ -269,6 +270,9 @@ private:
                 [this](RunKey run) {
                     return queries_.asset_events({.taken_by = run, .page = {.limit = 10'000}}).rows;
                 },
+            .xcom_lists =
+                [this](RunKey run, TaskNo task) { return queries_.xcom_lists(run, task); },
+            .map_items = &map_items_,
         });
         made.run_facts = [this](const RunQuestion& question) {
             return runtime_.run_facts(question);
@@ -303,6 +307,7 @@ private:
     store::ConnectionPool pool_;
     store::Admin admin_;
     store::Queries queries_;
+    store::PgMapItems map_items_;
     store::PgLedger ledger_;
     store::Checkpoints checkpoints_;
     store::Outbox outbox_;

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "map_values.hpp"
 #include "model/timetable.hpp"
 #include "model/zone.hpp"
 
@@ -133,6 +134,13 @@ task::OutputClaim claim_output(
     };
 }
 
+/// The values of a mapped task's instances; each may be an artefact.
+std::string resolved_list(const std::string& list, Artefacts& artefacts) {
+    auto values = nlohmann::json::parse(list);
+    for (auto& value : values) value = nlohmann::json::parse(artefacts.resolve(value.dump()));
+    return values.dump();
+}
+
 }  // namespace
 
 std::string partition_of(const AttemptOrder& order, const std::string& dataset) {
@@ -191,16 +199,28 @@ executor::Services task_services(ServiceSources sources) {
         return std::move(found->second);
     };
     services.artefacts = &sources.artefacts;
-    services.xcoms = [xcoms = sources.xcoms, &artefacts = sources.artefacts](
-                         const AttemptOrder& order, const std::string& task_id
-                     ) {
-        std::map<std::string, std::string> values;
-        const TaskNo task = find_task(*order.dag, task_id);
-        if (task == no_task) return values;
-        values = xcoms({.run = order.key.task.run, .task = task, .map_index = unmapped});
-        for (auto& [key, value] : values) value = artefacts.resolve(std::move(value));
-        return values;
-    };
+    services.xcoms =
+        [xcoms = sources.xcoms,
+         lists = sources.xcom_lists,
+         &artefacts = sources.artefacts](const AttemptOrder& order, const std::string& task_id) {
+            std::map<std::string, std::string> values;
+            const TaskNo task = find_task(*order.dag, task_id);
+            if (task == no_task) return values;
+            const auto mapping = [&](TaskNo no) {
+                return order.dag->tasks[static_cast<std::size_t>(no)].mapping;
+            };
+            const TaskKey& own = order.key.task;
+            const bool by_index = mapping(task) != no_map && own.map_index != unmapped &&
+                                  mapping(task) == mapping(own.task);
+            if (mapping(task) != no_map && !by_index && lists) {
+                values = lists(own.run, task);
+                for (auto& [key, list] : values) list = resolved_list(list, artefacts);
+                return values;
+            }
+            values = xcoms({own.run, task, by_index ? own.map_index : unmapped});
+            for (auto& [key, value] : values) value = artefacts.resolve(std::move(value));
+            return values;
+        };
     services.load_checkpoint = [load = sources.load_checkpoint](const AttemptOrder& order) {
         return load(order.key.task);
     };
@@ -211,6 +231,13 @@ executor::Services task_services(ServiceSources sources) {
         services.asset_events = [events = sources.asset_events](const AttemptOrder& order) {
             return asset_events_json(events(order.run->key));
         };
+    if (sources.map_items != nullptr) {
+        auto values = std::make_shared<MapValues>(*sources.map_items);
+        services.put_items = [values](const auto& order, const auto& expansion) {
+            values->put(order, expansion);
+        };
+        services.map_value = [values](const auto& order) { return values->of(order); };
+    }
     services.partition_key = partition_key_of;
     services.partition = partition_of;
     services.inputs = [&ledger = sources.ledger](const auto& order, const auto& query) {

@@ -11,6 +11,7 @@
 #include "executor/services.hpp"
 #include "model/attempt.hpp"
 #include "store/ledger.hpp"
+#include "store/map_items.hpp"
 
 namespace sluice {
 
@@ -34,6 +35,9 @@ struct ServiceSources {
     std::function<void(const AttemptKey&, const std::string& state)> save_checkpoint;
     /// The events that made a run, by id.
     std::function<std::vector<AssetEvent>(RunKey)> asset_events;
+    /// Of all instances of a mapped task: key -> JSON list by map index, without nulls.
+    std::function<std::map<std::string, std::string>(RunKey, TaskNo)> xcom_lists{};
+    store::MapItems* map_items{nullptr};  // null: mappings are not expanded here
     /// "" = the schema itself; `dags test` writes to a throw-away one.
     std::string schema_suffix;
 };

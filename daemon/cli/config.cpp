@@ -20,6 +20,7 @@ void list() {
         row("dag_file_bytes", dag_file_bytes, "a DAG file"),
         row("dag_file_depth", dag_file_depth, "nesting in a DAG file"),
         row("tasks_per_dag", tasks_per_dag, "tasks of one DAG"),
+        row("map_length", map_length, "instances of one mapped task in a run"),
         row("run_id_bytes", run_id_bytes, "a run id"),
         row("dag_id_bytes", dag_id_bytes, "a DAG id"),
         row("log_line_bytes", log_line_bytes, "one line of a task log"),

@@ -5,6 +5,24 @@
 #include "core/impl.hpp"
 
 namespace sluice::core {
+namespace {
+
+TaskInstance row_of(const PlainInstance& plain) {
+    TaskInstance row;
+    row.key = plain.key;
+    row.state = plain.state;
+    row.try_number = plain.try_number;
+    row.max_tries = plain.max_tries;
+    row.starts = plain.starts;
+    row.attempts_since_clear = plain.attempts_since_clear;
+    row.scheduled_at = plain.scheduled_at;
+    row.queued_at = plain.start_date;
+    row.start_date = plain.start_date;
+    row.end_date = plain.end_date;
+    return row;
+}
+
+}  // namespace
 
 Scheduler::Impl::Impl(const Settings& settings, const Snapshot& snapshot)
     : settings_(settings),
@@ -55,6 +73,8 @@ Scheduler::Impl::Impl(const Settings& settings, const Snapshot& snapshot)
     for (const auto& failures : snapshot.failures)
         if (const auto at = dag_numbers_.find(failures.dag_id); at != dag_numbers_.end())
             dags_[static_cast<std::size_t>(at->second)]->failures = failures.count;
+    for (const auto& plain : snapshot.plain)
+        if (Run* run = find_run(plain.key.run)) restore_instance(*run, row_of(plain));
     for (const auto& row : snapshot.open_runs) {
         Run* run = find_run(row.key);
         if (run == nullptr) continue;

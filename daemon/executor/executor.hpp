@@ -22,6 +22,9 @@ public:
 
     /// Starts attempts, all of one turn in one push.
     virtual void start(std::vector<AttemptOrder> orders) = 0;
+    /// Finds out how many instances a mapping has; `done` is called from any thread, once, unless
+    /// the executor stops first.
+    virtual void expand(ExpandOrder order, std::function<void(ExpandAnswer)> done) = 0;
     /// Ends a running attempt; its report says `failed` (timeout), or what it became before.
     virtual void cancel(const CancelOrder& order) = 0;
     /// Attempts that were started and whose report was not yet acknowledged by `acknowledge`.

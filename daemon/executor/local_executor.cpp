@@ -216,6 +216,9 @@ LocalExecutor::LocalExecutor(
 LocalExecutor::~LocalExecutor() = default;
 
 void LocalExecutor::start(std::vector<AttemptOrder> orders) { impl_->start(std::move(orders)); }
+void LocalExecutor::expand(ExpandOrder order, std::function<void(ExpandAnswer)> done) {
+    impl_->expand(std::move(order), std::move(done));
+}
 void LocalExecutor::cancel(const CancelOrder& order) { impl_->cancel(order); }
 std::vector<AttemptKey> LocalExecutor::alive() const { return impl_->alive(); }
 void LocalExecutor::acknowledge(const AttemptKey& key) { impl_->acknowledge(key); }

@@ -27,6 +27,7 @@ public:
     ~LocalExecutor() override;
 
     void start(std::vector<AttemptOrder> orders) override;
+    void expand(ExpandOrder order, std::function<void(ExpandAnswer)> done) override;
     void cancel(const CancelOrder& order) override;
     [[nodiscard]] std::vector<AttemptKey> alive() const override;
     void acknowledge(const AttemptKey& key) override;

@@ -76,6 +76,7 @@ public:
 
     // local_executor.cpp: what the interface says, and deadlines
     void start(std::vector<AttemptOrder> orders);
+    void expand(ExpandOrder order, std::function<void(ExpandAnswer)> done);
     void cancel(const CancelOrder& order);
     std::vector<AttemptKey> alive() const;
     void acknowledge(const AttemptKey& key);

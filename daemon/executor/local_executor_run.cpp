@@ -195,6 +195,8 @@ void LocalExecutor::Impl::finish(const AttemptPtr& attempt, Ending ending, TaskL
         result.outputs = std::move(ending.outputs);
         result.xcoms = std::move(ending.xcoms);
     }
+    if (result.outcome.kind == OutcomeKind::success || result.outcome.kind == OutcomeKind::skipped)
+        result.map_name = map_name(order, settings_, services_);
     result.end_date = SystemClock().now();
     {
         const std::lock_guard lock(attempt->mutex);
@@ -204,6 +206,23 @@ void LocalExecutor::Impl::finish(const AttemptPtr& attempt, Ending ending, TaskL
     fault_point("before_result_posted");
     report_(std::move(result));
     fault_point("after_result_posted");
+}
+
+void LocalExecutor::Impl::expand(ExpandOrder order, std::function<void(ExpandAnswer)> done) {
+    pool_.push({[this, order = std::move(order), done = std::move(done)] {
+        const ThreadPool::Blocking blocking(pool_);
+        ExpandAnswer answer;
+        const auto outcome = outcome_of_run([&] {
+            answer = expand_now(order, settings_, services_);
+            return Outcome{};
+        });
+        if (outcome.kind != OutcomeKind::success) {
+            answer.length.reset();
+            answer.error = bounded(outcome.message);
+            answer.error_class = outcome.error_class;
+        }
+        done(std::move(answer));
+    }});
 }
 
 }  // namespace sluice::executor

@@ -5,9 +5,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/clock.hpp"
 #include "base/error.hpp"
 #include "base/limits.hpp"
 #include "executor/attempt_channel.hpp"
+#include "model/expansion.hpp"
 #include "model/params.hpp"
 #include "model/run.hpp"
 #include "model/template.hpp"
@@ -101,6 +103,8 @@ RenderContext render_context(
     context.params = param_values(*order.dag, &task, context.conf);
     context.test_mode = info.test_mode;
     context.exception = order.exception;
+    if (order.key.task.map_index != unmapped && services.map_value)
+        context.map = services.map_value(order);
     return context;
 }
 
@@ -190,6 +194,62 @@ std::string rendered_fields(Json params, const Redactor& redactor, Artefacts* ar
 }
 
 }  // namespace
+
+namespace {
+
+/// The strings of an `expand`, rendered; what they read is there.
+Json rendered_parts(const Json& value, const RenderContext& context) {
+    if (value.is_string()) return render_text(value.get_ref<const std::string&>(), context);
+    if (!value.is_structured()) return value;
+    Json out = value;
+    for (auto& part : out) part = rendered_parts(part, context);
+    return out;
+}
+
+}  // namespace
+
+ExpandAnswer expand_now(
+    const ExpandOrder& order, const Settings& settings, const Services& services
+) {
+    const auto& mapping = order.dag->mappings.at(static_cast<std::size_t>(order.map));
+    AttemptOrder first;  // the templates see the run and the task, no instance
+    first.key.task = {order.run_key, mapping.tasks.front(), unmapped};
+    first.dag = order.dag;
+    first.run = order.run;
+    first.start_date = SystemClock().now();
+    Redactor redactor;
+    RenderContext context = render_context(first, info_of(first, settings), services);
+    const Json written = Json::parse(mapping.expand);
+    add_reads(context, template_reads({{"expand", written}}), first, services, redactor);
+    Expansion expansion;
+    try {
+        expansion = expand(rendered_parts(written, context));
+    } catch (const Error& error) {
+        throw Error(
+            error.code(), redactor.redact("expand of \"" + mapping.owner + "\": " + error.what())
+        );
+    }
+    if (services.put_items) services.put_items(order, expansion);
+    return {expansion.shape.length, expansion.shape.text(), "", ErrorClass::none};
+}
+
+std::string map_name(
+    const AttemptOrder& order, const Settings& settings, const Services& services
+) {
+    const Task& task = task_of(order);
+    if (task.map_index_template.empty() || order.key.task.map_index == unmapped) return {};
+    try {
+        Redactor redactor;
+        RenderContext context = render_context(order, info_of(order, settings), services);
+        const Json name{{"name", task.map_index_template}};
+        add_reads(context, template_reads(name), order, services, redactor);
+        const Json text = render_text(task.map_index_template, context);
+        const std::string plain = text.is_string() ? text.get<std::string>() : text.dump();
+        return redactor.redact(plain.substr(0, limits::run_id_bytes));
+    } catch (const Error&) {
+        return {};  // the instance keeps its number
+    }
+}
 
 std::string attempt_id(const AttemptKey& key) {
     std::string id = std::to_string(key.task.run.value) + '-' + std::to_string(key.task.task) + '-';

@@ -30,6 +30,14 @@ Prepared prepare(
     Redactor& redactor
 );
 
+/// Renders the `expand` of a mapping and keeps its items. Throws Error.
+ExpandAnswer expand_now(
+    const ExpandOrder& order, const Settings& settings, const Services& services
+);
+/// The map_index_template of an attempt that has ended; "" if there is none or it cannot be
+/// rendered.
+std::string map_name(const AttemptOrder& order, const Settings& settings, const Services& services);
+
 /// Ids and times alone; never throws Error.
 task::TaskInfo info_of(const AttemptOrder& order, const Settings& settings);
 /// "12-3-1": run, task, start; "12-3-m7-1" of a mapped one.

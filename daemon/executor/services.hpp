@@ -19,6 +19,9 @@
 #include "model/run_facts.hpp"
 #include "task/context.hpp"
 
+namespace sluice {
+struct Expansion;
+}
 namespace sluice::executor {
 
 struct ClaimRequest {
@@ -32,11 +35,15 @@ struct Services {
     std::function<std::optional<task::Connection>(const std::string& conn_id)> connection;
     std::function<std::optional<Secret>(const std::string& name)> secret;
     std::function<std::optional<std::string>(const std::string& name)> variable;
-    /// All values a task of the same run has pushed (not mapped ones): key -> JSON text, artefacts
+    /// All values a task of the same run has pushed: key -> JSON text. Of a mapped task a list, in
+    /// the order of map indexes; within one mapped group the value of the same index. Artefacts are
     /// resolved.
     std::function<
         std::map<std::string, std::string>(const AttemptOrder&, const std::string& task_id)>
         xcoms;
+    /// Keeps the items of a mapping; and what `map` is for a mapped instance, as JSON text.
+    std::function<void(const ExpandOrder&, const Expansion&)> put_items;
+    std::function<std::string(const AttemptOrder&)> map_value;
     /// Label of the run's partition ("2026-01-05"), and of one data set's ("dt=2026-01-05").
     std::function<std::string(const AttemptOrder&)> partition_key;
     std::function<std::string(const AttemptOrder&, const std::string& dataset)> partition;

@@ -54,6 +54,7 @@ struct RenderContext {
     bool test_mode{false};
     std::string exception;  // of a callback: the error that made it due; "" = none
     std::string asset_events{"{}"};  // triggering_asset_events: asset -> list of events
+    std::string map;        // JSON of a mapped instance's items; "" = not mapped
     std::map<std::string, std::map<std::string, std::string>> xcoms;  // task id -> key -> JSON
     std::map<std::string, std::string> variables;
     std::map<std::string, RenderConnection> connections;
@@ -100,9 +101,11 @@ void mask_secrets(nlohmann::json& value);
 
 /// What exists, for the check at load. A name outside is a Problem with a suggestion.
 struct TemplateScope {
-    std::vector<std::string> task_ids;  // of the DAG
-    std::string params{"{}"};           // {name: default}; null = any type
-    bool scheduled{true};               // every run has a logical date
+    std::vector<std::string> task_ids;     // of the DAG
+    std::string params{"{}"};              // {name: default}; null = any type
+    bool scheduled{true};                  // every run has a logical date
+    bool mapped{false};                    // there is a `map`
+    std::vector<std::string> map_names{};  // what it has; empty = known at run time only
 };
 
 /// Tries every template of `with` with typed samples, all branches. The pointers of the problems

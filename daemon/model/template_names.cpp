@@ -29,7 +29,6 @@ bool is_not_yet(const std::string& name) {
         "task_reschedule_count",
         "map_index_template",
         "expanded_ti_count",
-        "map",
     };
     return std::ranges::find(names, name) != std::end(names);
 }
@@ -93,8 +92,24 @@ std::vector<std::string> Names::root_names() const {
         "xcom",
         "macros",
         "secret",
-        "triggering_asset_events"
+        "triggering_asset_events",
+        "map"
     };
+}
+
+Value Names::map() const {
+    if (!sampling()) {
+        if (context_.map.empty()) fault("\"map\" is there in mapped tasks only");
+        return of_text(context_.map);
+    }
+    if (!scope_->mapped)
+        fault(
+            "\"map\" is there in mapped tasks only", "give the task, or its group, an \"expand\""
+        );
+    if (scope_->map_names.empty()) return Value{Any{}};
+    Map names;
+    for (const auto& name : scope_->map_names) names.emplace(name, Value{Any{}});
+    return of_map(std::move(names));
 }
 
 Value Names::time_text(const std::string& name) const {
@@ -161,6 +176,7 @@ Value Names::root(const std::string& name) const {
         });
     }
     if (name == "dag_run") return dag_run();
+    if (name == "map") return map();
     if (name == "params") return params_;
     if (name == "ti" || name == "task_instance") return Value{Space{"ti"}};
     for (const auto* space : {"var", "conn", "xcom", "macros", "secret"})

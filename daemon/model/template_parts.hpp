@@ -180,6 +180,7 @@ private:
     Value time_text(const std::string& name) const;
     Value connection(const std::string& id, const std::string& key) const;
     [[nodiscard]] std::vector<std::string> root_names() const;
+    Value map() const;
     Value dag_run() const;
     Value known_task(const std::string& task_id) const;
 

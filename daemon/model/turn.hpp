@@ -88,6 +88,19 @@ struct MapRange {
     std::string note;
 };
 
+/// A mapped instance that has ended without a word.
+struct PlainInstance {
+    TaskKey key;
+    TaskState state{TaskState::none};
+    int try_number{};
+    int max_tries{};
+    int starts{};
+    int attempts_since_clear{};
+    std::optional<Instant> scheduled_at;
+    std::optional<Instant> start_date;  // and queued_at
+    std::optional<Instant> end_date;
+};
+
 /// What an instance's map_index_template became.
 struct MapName {
     TaskKey key;
@@ -275,6 +288,7 @@ struct Snapshot {
     std::vector<DagPtr> versions;  // current versions, and those of open runs
     std::vector<DagRun> open_runs;
     std::vector<TaskInstance> instances;         // of the open runs, rows that exist
+    std::vector<PlainInstance> plain;            // of the open runs: not among `instances`
     std::vector<MapLength> map_lengths;          // of the open runs
     std::vector<MapRange> map_ranges;            // of the open runs, by seq
     std::vector<DeadlineFired> deadlines_fired;  // of open runs

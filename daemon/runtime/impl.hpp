@@ -140,6 +140,7 @@ private:
     void seal(Turn& turn);
     void commit(const Turn& turn);
     void carry_out(Turn& turn, std::vector<Pending>& pending);
+    void expand(ExpandOrder order);
     void answer(Turn& turn, std::vector<Pending>& pending);
     void publish(Turn& turn);
 

@@ -144,6 +144,7 @@ void Runtime::Impl::carry_out(Turn& turn, std::vector<Pending>& pending) {
     for (const auto& state : turn.dags) registry_.put_state(state);
     for (const auto& order : turn.cancels) executor_.cancel(order);
     if (!turn.starts.empty()) executor_.start(std::move(turn.starts));
+    for (auto& order : turn.expands) expand(std::move(order));
     for (const auto& item : pending)
         if (const auto* ended = std::get_if<core::AttemptEnded>(&item.event))
             executor_.acknowledge(ended->result.key);
@@ -153,6 +154,20 @@ void Runtime::Impl::carry_out(Turn& turn, std::vector<Pending>& pending) {
     for (const auto& question : turn.past_questions)
         later_.push_back({answer_past(question), std::nullopt});
     publish(turn);
+}
+
+void Runtime::Impl::expand(ExpandOrder order) {
+    core::Expanded expanded;
+    expanded.run = order.run_key;
+    expanded.map = order.map;
+    expanded.serial = order.serial;
+    executor_.expand(std::move(order), [this, expanded](ExpandAnswer answer) mutable {
+        expanded.length = answer.length;
+        expanded.shape = std::move(answer.shape);
+        expanded.error = std::move(answer.error);
+        expanded.error_class = answer.error_class;
+        post(std::move(expanded));
+    });
 }
 
 void Runtime::Impl::answer(Turn& turn, std::vector<Pending>& pending) {

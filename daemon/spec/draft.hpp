@@ -47,6 +47,13 @@ struct DraftTask {
     bool is_gate{false};
 };
 
+/// Beside dag.mappings.
+struct DraftMapping {
+    std::string pointer;  // of `expand`
+    nlohmann::json expand;
+    std::vector<std::string> names;  // that `map` has; empty = known at run time only
+};
+
 struct DraftGroup {
     std::string pointer;
     std::set<std::string> upstream;
@@ -65,6 +72,7 @@ struct Draft {
     std::optional<Zone> zone{};
     std::vector<DraftTask> tasks{};  // beside dag.tasks
     std::map<std::string, DraftGroup> groups{};
+    std::vector<DraftMapping> mappings{};      // beside dag.mappings
     bool operators_known{true};                // else who writes what is not known either
     std::map<std::string, std::string> ids{};  // full id -> pointer
     struct CallbackUse {
@@ -80,6 +88,7 @@ void read_top_level(Draft& draft);
 void read_datasets(Draft& draft);
 void read_tasks(Draft& draft);
 void check_operators(Draft& draft);
+void check_mappings(Draft& draft);
 void connect_tasks(Draft& draft);
 void check_dependencies(Draft& draft);
 void check_schedule_fit(Draft& draft);
@@ -102,6 +111,15 @@ void check_schedule_assets(Draft& draft);
 void keep_inherited(Draft& draft);
 /// What a stored bundle has inherited.
 OtherDatasets inherited_in(const std::map<std::string, std::string>& files);
+/// Notes an `expand` of a task or group; `around` is the mapping that it stands in. Returns the
+/// mapping's number, or `around`.
+MapNo add_mapping(
+    Draft& draft,
+    const nlohmann::json& written,
+    const std::string& pointer,
+    const std::string& owner,
+    MapNo around
+);
 
 /// E-NOT-YET for the keys of `value` that `schema` marks with x-not-yet.
 void refuse_not_yet(

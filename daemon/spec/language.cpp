@@ -114,8 +114,8 @@ constexpr const char* tasks = R"json(
       "with": {"type": "object", "default": {}, "description": "The operator's parameters."},
       "upstream": {"$ref": "#/definitions/names", "default": [], "description": "Full ids of tasks or groups (a group = its last tasks); added to the inferred ones."},
       "trigger_rule": {"enum": ["all_success", "all_failed", "all_done", "all_done_min_one_success", "all_skipped", "one_failed", "one_success", "one_done", "none_failed", "none_failed_min_one_success", "none_skipped", "always"], "default": "all_success", "description": "Which ends of its upstreams let it run."},
-      "expand": {"type": ["object", "array", "string"], "x-not-yet": true, "description": "One instance for each item."},
-      "map_index_template": {"type": "string", "x-not-yet": true, "description": "Names the instances."},
+      "expand": {"$ref": "#/definitions/expand", "description": "One instance for each item: {name: list, template or {range}} (cross product), {zip: {...}, fill}, a list of objects, or a template that gives one. Read as `{{ map.name }}`."},
+      "map_index_template": {"type": "string", "minLength": 1, "description": "Template that names an instance after it ran; a mapped task's only."},
       "retries": {"type": "integer", "minimum": 0, "maximum": 10000, "default": 0, "description": "How often a failed attempt is repeated."},
       "retry_delay": {"$ref": "#/definitions/duration", "default": "300s", "description": "How long after the failure."},
       "retry_exponential_backoff": {"type": ["boolean", "number"], "minimum": 0, "maximum": 100, "default": false, "description": "The delay grows by this factor; true = 2, 0 and 1 = off."},
@@ -160,13 +160,14 @@ constexpr const char* tasks = R"json(
       "on_retry_callback": {"$ref": "#/definitions/callbacks", "description": "Done when it will be repeated."},
       "on_skipped_callback": {"$ref": "#/definitions/callbacks", "description": "Done when it is skipped."}
     }},
+    "expand": {"type": ["object", "array", "string"], "minProperties": 1, "minItems": 1, "minLength": 1},
     "group": {"x-title": "Groups", "type": "object", "required": ["group_id", "tasks"], "additionalProperties": false, "properties": {
       "group_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "description": "Name of the group; groups nest, the full id has all names with dots."},
       "tasks": {"type": "array", "minItems": 1, "items": {"oneOf": [{"$ref": "#/definitions/task"}, {"$ref": "#/definitions/group"}]}, "description": "Tasks and groups."},
       "upstream": {"$ref": "#/definitions/names", "default": [], "description": "Upstreams of its first tasks."},
       "default_args": {"$ref": "#/definitions/default_args", "description": "Task keys for its tasks, over the DAG's."},
       "tooltip": {"type": "string", "description": "Shown beside its name."},
-      "expand": {"type": ["object", "array", "string"], "x-not-yet": true, "description": "One copy of the group for each item."}
+      "expand": {"$ref": "#/definitions/expand", "description": "As of a task: one copy of the whole group for each item; within it an index waits for its own index alone."}
     }},
 )json";
 

@@ -108,6 +108,7 @@ Parsed<Dag> read_dag(
     read_datasets(draft);
     read_tasks(draft);
     check_operators(draft);
+    check_mappings(draft);
     connect_tasks(draft);
     check_dependencies(draft);
     keep_inherited(draft);

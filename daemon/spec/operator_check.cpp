@@ -117,7 +117,12 @@ private:
 };
 
 /// Only the params differ from task to task.
-void set_params(TemplateScope& scope, const Dag& dag, const Task& task) {
+void set_params(TemplateScope& scope, const Draft& draft, const Task& task) {
+    const Dag& dag = draft.dag;
+    scope.mapped = task.mapping != no_map;
+    scope.map_names.clear();
+    if (scope.mapped)
+        scope.map_names = draft.mappings[static_cast<std::size_t>(task.mapping)].names;
     json values = json::object();
     for (const auto& text : {dag.params, task.params}) {
         const json params = json::parse(text, nullptr, false);
@@ -204,7 +209,7 @@ void check_with(
         for (auto& problem : found) draft.problems.add(std::move(problem));
         if (fine) refuse_not_yet_deep(beside.with, schema, at, draft.problems);
         if (fine && any_template(beside.with)) {
-            set_params(scope, draft.dag, task);
+            set_params(scope, draft, task);
             for (auto& problem : check_templates(beside.with, schema, scope, at))
                 draft.problems.add(std::move(problem));
         }

@@ -18,6 +18,7 @@ struct Place {
     std::string group;
     json defaults;
     int depth{0};
+    MapNo mapping{no_map};
 };
 
 /// The defaults that hold below: those around, over them the ones written here. What is wrong is
@@ -207,6 +208,12 @@ void read_task(Draft& draft, const json& written, const std::string& pointer, co
     const auto with = written.find("with");
     beside.with = with != written.end() && with->is_object() ? *with : json::object();
     task.with = canonical_json(beside.with);
+    task.map_index_template = text("map_index_template");
+    task.mapping = add_mapping(draft, written, pointer, task.id, place.mapping);
+    if (task.mapping != no_map)
+        draft.dag.mappings[static_cast<std::size_t>(task.mapping)].tasks.push_back(
+            static_cast<TaskNo>(draft.dag.tasks.size())
+        );
     beside.written_upstream = names_in(written, "upstream");
     beside.previous_tasks = names_in(merged, "depends_on_previous_tasks");
     beside.rule_written = written.contains("trigger_rule");
@@ -248,7 +255,10 @@ void read_group(Draft& draft, const json& written, const std::string& pointer, c
         draft,
         *members,
         child_pointer(pointer, "tasks"),
-        {id, lay_defaults(draft, place.defaults, written, pointer), place.depth + 1}
+        {id,
+         lay_defaults(draft, place.defaults, written, pointer),
+         place.depth + 1,
+         add_mapping(draft, written, pointer, id, place.mapping)}
     );
 }
 
@@ -282,7 +292,10 @@ void read_tasks(Draft& draft) {
     const auto found = draft.root.find("tasks");
     if (found == draft.root.end() || !found->is_array()) return;
     read_list(
-        draft, *found, "/tasks", {"", lay_defaults(draft, json::object(), draft.root, ""), 0}
+        draft,
+        *found,
+        "/tasks",
+        {"", lay_defaults(draft, json::object(), draft.root, ""), 0, no_map}
     );
 }
 

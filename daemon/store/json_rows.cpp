@@ -382,8 +382,50 @@ void write_assets(const Turn& turn, Writer& w) {
     w.end_object();
 }
 
+void write_mapped(const Turn& turn, Writer& w) {
+    w.begin_object("x_mapped");
+    w.begin_list("lengths");
+    for (const MapLength& row : turn.map_lengths) {
+        w.begin_object();
+        w.field("run_key", row.run.value);
+        w.field("map_no", row.map);
+        w.field("length", row.length);
+        w.field("serial", row.serial);
+        w.json("shape", row.shape);
+        w.end_object();
+    }
+    w.end_list();
+    w.begin_list("ranges");
+    for (const MapRange& row : turn.map_ranges) {
+        w.begin_object();
+        w.field("run_key", row.run.value);
+        w.field("seq", row.seq.value);
+        w.field("task_no", row.task);
+        w.field("map_lo", row.lo);
+        w.field("map_hi", row.hi);
+        w.field("state", static_cast<int>(row.state));
+        w.field("at", row.at);
+        w.field("note", row.note);
+        w.end_object();
+    }
+    w.end_list();
+    w.begin_list("names");
+    for (const MapName& row : turn.map_names) {
+        w.begin_object();
+        w.task(row.key);
+        w.field("name", row.name);
+        w.end_object();
+    }
+    w.end_list();
+    w.end_object();
+}
+
 bool has_assets(const Turn& turn) {
     return !(turn.asset_events.empty() && turn.asset_marks.empty() && turn.asset_uses.empty());
+}
+
+bool has_mapped(const Turn& turn) {
+    return !(turn.map_lengths.empty() && turn.map_ranges.empty() && turn.map_names.empty());
 }
 
 bool has_past(const Turn& turn) {
@@ -479,12 +521,12 @@ void write_told(const Turn& turn, Writer& w) {
 
 std::string extra_rows(const Turn& turn, bool tell) {
     const auto artefacts = artefacts_of(turn);
-    const bool rare =
-        tell || !artefacts.empty() || !turn.checkpoints_dropped.empty() ||
-        !turn.callbacks.empty() ||
-        !(turn.outputs.empty() && turn.backfills.empty() && turn.backfill_dates.empty() &&
-          turn.dags.empty() && turn.pools.empty() && turn.pools_removed.empty() &&
-          turn.audits.empty() && turn.waits.empty() && !has_past(turn) && !has_assets(turn));
+    const bool rare = tell || !artefacts.empty() || !turn.checkpoints_dropped.empty() ||
+                      !turn.callbacks.empty() ||
+                      !(turn.outputs.empty() && turn.backfills.empty() &&
+                        turn.backfill_dates.empty() && turn.dags.empty() && turn.pools.empty() &&
+                        turn.pools_removed.empty() && turn.audits.empty() && turn.waits.empty() &&
+                        !has_past(turn) && !has_assets(turn) && !has_mapped(turn));
     if (!rare && turn.attempts.empty() && turn.xcoms.empty() && turn.rendered.empty()) return {};
 
     Writer w;
@@ -506,6 +548,7 @@ std::string extra_rows(const Turn& turn, bool tell) {
         if (tell) write_told(turn, w);
         write_backfill_plans(turn, w);
         if (has_assets(turn)) write_assets(turn, w);
+        if (has_mapped(turn)) write_mapped(turn, w);
         w.end_object();
     }
     w.end_object();

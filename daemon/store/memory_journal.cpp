@@ -370,6 +370,19 @@ std::map<std::string, std::string> MemoryJournal::xcoms(const TaskKey& task) con
     return values;
 }
 
+std::map<std::string, std::string> MemoryJournal::xcom_lists(RunKey run, TaskNo task) const {
+    std::map<std::string, std::string> lists;
+    for (auto it = xcoms_.lower_bound({TaskKey{run, task, INT32_MIN}, ""});
+         it != xcoms_.end() && it->first.first.run == run && it->first.first.task == task;
+         ++it) {
+        if (it->second == "null") continue;
+        auto& list = lists[it->first.second];
+        list += (list.empty() ? "[" : ",") + it->second;
+    }
+    for (auto& [key, list] : lists) list += ']';
+    return lists;
+}
+
 std::optional<MapLength> MemoryJournal::map_length(RunKey run, MapNo map) const {
     const auto found = lengths_.find({run, map});
     if (found == lengths_.end()) return std::nullopt;

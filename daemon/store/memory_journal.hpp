@@ -75,6 +75,8 @@ public:
         const;
     /// All of an instance: key -> JSON text.
     [[nodiscard]] std::map<std::string, std::string> xcoms(const TaskKey& task) const;
+    /// Of all instances of a mapped task: key -> JSON list in the order of map indexes, no nulls.
+    [[nodiscard]] std::map<std::string, std::string> xcom_lists(RunKey run, TaskNo task) const;
     [[nodiscard]] std::optional<std::string> rendered(const AttemptKey& attempt) const;
     [[nodiscard]] std::optional<MapLength> map_length(RunKey run, MapNo map) const;
     /// The state and row of an instance, from its row or the range it is in; none = never told.

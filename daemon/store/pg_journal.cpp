@@ -7,6 +7,7 @@
 #include "store/asset_rows.hpp"
 #include "store/backfill_rows.hpp"
 #include "store/lease_keeper.hpp"
+#include "store/mapped_rows.hpp"
 #include "store/migrate.hpp"
 #include "store/past_rows.hpp"
 #include "store/past_run.hpp"
@@ -231,7 +232,7 @@ constexpr Query open_runs_sql{
 };
 constexpr Query open_tasks_sql{"open_tasks", "select " SLUICE_TASK_COLUMNS R"(
     from task_instance t join dag_run r on r.run_key = t.run_key
-    where r.state < 2 and t.run_key >= $1
+    where r.state < 2 and t.run_key >= $1 and not )" SLUICE_PLAIN_INSTANCE R"(
     order by t.run_key, t.task_no, t.map_index)"};
 constexpr Query deadlines_fired_sql{"deadlines_fired", R"(
     select distinct o.run_key, o.task_no, o.map_index, o.deadline
@@ -267,6 +268,7 @@ void PgJournal::State::read_state(Snapshot& snapshot) {
         snapshot.deadlines_fired.push_back(
             {{RunKey{fired.int8(i, 0)}, fired.int4(i, 1), fired.int4(i, 2)}, fired.int4(i, 3)}
         );
+    read_mapped(*connection, snapshot);
     const Result backfills = connection->run(open_backfills_sql);
     for (int i = 0; i < backfills.rows(); ++i) {
         snapshot.backfills.push_back(read_backfill(backfills, i));
@@ -350,12 +352,20 @@ std::vector<StoredRun> PgJournal::State::read_runs(const Result& runs) {
         TaskInstance task = read_task(tasks, i);
         instances[task.key.run].push_back(std::move(task));
     }
+    std::map<RunKey, std::vector<MapLength>> lengths;
+    for (MapLength& length : read_map_lengths(*connection, keys))
+        lengths[length.run].push_back(std::move(length));
+    std::map<RunKey, std::vector<MapRange>> ranges;
+    for (MapRange& range : read_map_ranges(*connection, keys))
+        ranges[range.run].push_back(std::move(range));
     std::map<RunKey, std::vector<BranchChoice>> branches;
     for (BranchChoice& choice : read_branches(*connection, keys))
         branches[choice.key.run].push_back(std::move(choice));
     for (StoredRun& run : found) {
         run.instances = std::move(instances[run.run.key]);
         run.branches = std::move(branches[run.run.key]);
+        run.map_lengths = std::move(lengths[run.run.key]);
+        run.map_ranges = std::move(ranges[run.run.key]);
     }
     fill_subsets(*connection, found);
     return found;

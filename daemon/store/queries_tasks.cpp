@@ -228,6 +228,21 @@ std::vector<XcomRow> Queries::xcoms(const TaskKey& key) {
     return rows_of<XcomRow>(pool_, xcoms_sql, params, read_xcom);
 }
 
+constexpr Query xcom_lists_sql{"xcom_lists", R"(
+    select key, json_agg(value order by map_index)::text from xcom
+    where run_key = $1 and task_no = $2 and value::text <> 'null' group by key)"};
+
+std::map<std::string, std::string> Queries::xcom_lists(RunKey run, TaskNo task) {
+    Params params;
+    params.add(run.value).add_int(task);
+    return read(pool_, [&](Connection& connection) {
+        const Result rows = connection.run(xcom_lists_sql, params);
+        std::map<std::string, std::string> lists;
+        for (int i = 0; i < rows.rows(); ++i) lists[rows.text(i, 0)] = rows.text(i, 1);
+        return lists;
+    });
+}
+
 std::vector<XcomRow> Queries::xcoms_of(RunKey run) {
     Params params;
     params.add(run.value);

@@ -1,0 +1,110 @@
+#include "map_values.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+
+namespace sluice {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr std::size_t kept = 64;
+
+template <class List, class Entry>
+void keep(List& list, Entry entry) {
+    list.push_front(std::move(entry));
+    if (list.size() > kept) list.pop_back();
+}
+
+}  // namespace
+
+void MapValues::put(const ExpandOrder& order, const Expansion& expansion) {
+    std::vector<store::MapItems::Chunk> chunks;
+    for (std::size_t list = 0; list < expansion.items.size(); ++list) {
+        const json& items = expansion.items[list];
+        for (std::size_t from = 0; items.is_array() && from < items.size();
+             from += store::MapItems::chunk_size) {
+            const auto end = std::min(items.size(), from + store::MapItems::chunk_size);
+            const auto at = [&](std::size_t i) {
+                return items.begin() + static_cast<json::difference_type>(i);
+            };
+            json part = json::array();
+            part.insert(part.end(), at(from), at(end));
+            chunks.push_back(
+                {static_cast<int>(list),
+                 static_cast<int>(from / store::MapItems::chunk_size),
+                 part.dump(-1, ' ', false, json::error_handler_t::replace)}
+            );
+        }
+    }
+    items_.put(order.run_key, order.map, order.serial, chunks);
+}
+
+std::shared_ptr<const Expansion> MapValues::literal(const DagPtr& dag, MapNo map) {
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& known : literals_)
+            if (known.dag == dag && known.map == map) return known.expansion;
+    }
+    const auto& mapping = dag->mappings[static_cast<std::size_t>(map)];
+    auto made = std::make_shared<const Expansion>(expand(json::parse(mapping.expand)));
+    const std::lock_guard lock(mutex_);
+    keep(literals_, Literal{dag, map, made});
+    return made;
+}
+
+std::string MapValues::chunk(RunKey run, const MapLength& length, int list, int number) {
+    const auto name =
+        fmt::format("{} {} {} {} {}", run.value, length.map, length.serial, list, number);
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& [known, items] : chunks_)
+            if (known == name) return items;
+    }
+    auto items = items_.chunk(run, length.map, length.serial, list, number);
+    const std::lock_guard lock(mutex_);
+    keep(chunks_, std::pair{name, items});
+    return items;
+}
+
+std::string MapValues::of(const AttemptOrder& order) {
+    const TaskKey& key = order.key.task;
+    const MapNo map = order.dag->tasks[static_cast<std::size_t>(key.task)].mapping;
+    const auto& mapping = order.dag->mappings[static_cast<std::size_t>(map)];
+    if (mapping.length) {
+        const auto expansion = literal(order.dag, map);
+        return map_value(
+                   expansion->shape,
+                   key.map_index,
+                   [&](std::size_t list, std::int64_t at) {
+                       return expansion->items[list].at(static_cast<std::size_t>(at));
+                   }
+        ).dump();
+    }
+    const auto length = items_.length(key.run, map);
+    if (!length || length->length <= key.map_index)
+        throw Error(ErrorCode::not_found, "the items of this mapped instance are gone");
+    return map_value(
+               ExpandShape::read(length->shape),
+               key.map_index,
+               [&](std::size_t list, std::int64_t at) {
+                   constexpr auto size = store::MapItems::chunk_size;
+                   const auto text =
+                       chunk(key.run, *length, static_cast<int>(list), static_cast<int>(at / size));
+                   const json items = json::parse(text, nullptr, false);
+                   const auto place = static_cast<std::size_t>(at % size);
+                   if (!items.is_array() || items.size() <= place)
+                       throw Error(
+                           ErrorCode::not_found, "the items of this mapped instance are gone"
+                       );
+                   return items[place];
+               }
+    ).dump();
+}
+
+}  // namespace sluice
