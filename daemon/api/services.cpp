@@ -1,6 +1,7 @@
 #include "api/services.hpp"
 
 #include "api/failure.hpp"
+#include "api/mapped.hpp"
 #include "base/check.hpp"
 #include "base/limits.hpp"
 
@@ -150,8 +151,9 @@ Found find_instance(
     if (auto row = services.queries.task(key)) {
         found.instance = std::move(row->instance);
     } else {
-        if (map_index != unmapped) throw missing();
-        found.instance = unborn(run->run.key, found.no, found.task());
+        const MappedRun mapped(services, run->run, *found.dag);
+        if (map_index >= mapped.length(found.no)) throw missing();
+        found.instance = mapped.without_row(found.no, map_index);
     }
     found.version = services.versions.row(dag_id, run->run.version);
     found.run = std::move(*run);
@@ -174,18 +176,24 @@ InstanceContext context_of(const Found& found, const Services& services) {
 std::vector<TaskInstance> all_instances(
     Services& services, const store::RunRow& run, const Dag& dag
 ) {
-    const auto rows = services.queries.tasks_of(run.run.key);
-    std::vector<std::vector<TaskInstance>> by_task(dag.tasks.size());
-    for (const auto& row : rows) {
+    const MappedRun mapped(services, run.run, dag);
+    std::vector<std::map<MapIndex, TaskInstance>> by_task(dag.tasks.size());
+    for (auto& row : services.queries.tasks_of(run.run.key)) {
         const auto no = static_cast<std::size_t>(row.instance.key.task);
-        if (no < by_task.size()) by_task[no].push_back(row.instance);
+        if (no >= by_task.size()) continue;
+        by_task[no].emplace(row.instance.key.map_index, std::move(row.instance));
     }
     std::vector<TaskInstance> all;
-    all.reserve(std::max(rows.size(), dag.tasks.size()));
-    for (std::size_t no = 0; no < by_task.size(); ++no) {
-        if (by_task[no].empty())
-            all.push_back(unborn(run.run.key, static_cast<TaskNo>(no), dag.tasks[no]));
-        for (auto& instance : by_task[no]) all.push_back(std::move(instance));
+    for (std::size_t i = 0; i < by_task.size(); ++i) {
+        const auto no = static_cast<TaskNo>(i);
+        const auto add = [&](MapIndex index) {
+            const auto row = by_task[i].find(index);
+            all.push_back(
+                row == by_task[i].end() ? mapped.without_row(no, index) : std::move(row->second)
+            );
+        };
+        if (mapped.length(no) == 0) add(unmapped);
+        for (MapIndex index = 0; index < mapped.length(no); ++index) add(index);
     }
     return all;
 }

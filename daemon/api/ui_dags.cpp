@@ -4,6 +4,7 @@
 
 #include "api/failure.hpp"
 #include "api/input.hpp"
+#include "api/mapped.hpp"
 #include "api/ui.hpp"
 #include "base/check.hpp"
 #include "base/limits.hpp"
@@ -242,7 +243,9 @@ int badness(TaskState state) {
 }
 
 /// One letter for each task of the current version.
-std::string cells_of(Services& services, const store::GridRun& column, const Dag& current) {
+std::string cells_of(
+    Services& services, const store::GridRun& column, const Dag& current, Json& maps
+) {
     const DagPtr own =
         services.versions.dag(column.run.run.version, current.dag_id, column.run.version_number);
     std::string cells(current.tasks.size(), '.');
@@ -252,6 +255,17 @@ std::string cells_of(Services& services, const store::GridRun& column, const Dag
         const auto no = static_cast<std::size_t>(cell.task);
         if (no >= states.size()) continue;
         if (!states[no] || badness(cell.state) > badness(*states[no])) states[no] = cell.state;
+    }
+    std::map<TaskNo, StateCounts> mapped;
+    if (!own->mappings.empty()) mapped = MappedRun(services, column.run.run, *own).counts();
+    for (const auto& [no, counts] : mapped) {
+        auto& state = states[static_cast<std::size_t>(no)];
+        Json by_letter = Json::object();
+        for (const auto& [each, count] : counts) {
+            by_letter[one_letter(letter(each))] = count;
+            if (!state || badness(each) > badness(*state)) state = each;
+        }
+        maps[own->tasks[static_cast<std::size_t>(no)].id] = std::move(by_letter);
     }
     const bool same = own->version == current.version;
     for (std::size_t no = 0; no < current.tasks.size(); ++no) {
@@ -280,9 +294,12 @@ Reply get_grid(Services& services, const Request& request, const Caller&) {
     for (const Task& task : dag->tasks) json["nodes"].push_back(task.id);
     json["runs"] = Json::array();
     json["cells"] = Json::array();
+    json["maps"] = Json::array();
     for (const auto& column : columns) {
         json["runs"].push_back(ui_run(services, column.run));
-        json["cells"].push_back(cells_of(services, column, *dag));
+        Json maps = Json::object();
+        json["cells"].push_back(cells_of(services, column, *dag, maps));
+        json["maps"].push_back(std::move(maps));  // of mapped tasks: instances by state
     }
     bool newer = false;
     if (until) {

@@ -4,6 +4,7 @@
 
 #include "api/failure.hpp"
 #include "api/input.hpp"
+#include "api/mapped.hpp"
 #include "api/ui.hpp"
 #include "base/artefacts.hpp"
 #include "base/limits.hpp"
@@ -118,10 +119,20 @@ Reply get_run(Services& services, const Request& request, const Caller&) {
     json["p50"] = median_duration(services.queries.latest_runs({run.dag_id}, 20)[run.dag_id]);
     const DagPtr dag = dag_of(services, row);
     std::map<std::string, std::int64_t> counts;
-    const auto all = all_instances(services, row, *dag);
-    for (const TaskInstance& instance : all) ++counts[one_letter(letter(instance.state))];
+    const MappedRun mapped(services, run, *dag);
+    std::int64_t total = 0;
+    const auto count = [&](TaskState state, std::int64_t more) {
+        counts[one_letter(letter(state))] += more;
+        total += more;
+    };
+    for (const auto& [task, states] : mapped.counts())
+        for (const auto& [state, number] : states) count(state, number);
+    std::vector<TaskNo> others;
+    for (TaskNo no = 0; no < static_cast<TaskNo>(dag->tasks.size()); ++no)
+        if (mapped.length(no) == 0) others.push_back(no);
+    for (const auto& instance : mapped.unmapped_of(others)) count(instance.state, 1);
     json["counts"] = counts.empty() ? Json::object() : Json(counts);
-    json["total"] = all.size();
+    json["total"] = total;
     return reply(200, json);
 }
 

@@ -215,13 +215,7 @@ std::vector<TaskKey> keys_of(
             keys.push_back({run, no, item[1].get<MapIndex>()});
             continue;
         }
-        store::TaskFilter filter;
-        filter.run = run;
-        filter.task_ids = {id};
-        filter.page.limit = static_cast<std::int64_t>(limits::page_rows);
-        const auto rows = services.queries.tasks(filter);
-        for (const auto& row : rows.rows) keys.push_back(row.instance.key);
-        if (rows.rows.empty()) keys.push_back({run, no, unmapped});
+        keys.push_back({run, no, unmapped});  // of a mapped task all instances
     }
     return keys;
 }

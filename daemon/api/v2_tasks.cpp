@@ -3,6 +3,7 @@
 
 #include "api/failure.hpp"
 #include "api/input.hpp"
+#include "api/mapped.hpp"
 #include "api/v2.hpp"
 #include "api/v2_instances.hpp"
 #include "base/limits.hpp"
@@ -150,9 +151,35 @@ void sort_instances(
     }
 }
 
+/// Filters that look at tasks alone, in the usual order: a page needs no other instances.
+bool is_about_tasks(const TaskQuery& asked) {
+    const auto& filter = asked.filter;
+    const auto any_time = [](const store::TimeRange& range) {
+        return range.gte || range.gt || range.lte || range.lt;
+    };
+    return filter.states.empty() && filter.map_indexes.empty() && !asked.try_number &&
+           filter.order.empty() && !any_time(filter.start_date) && !any_time(filter.end_date);
+}
+
 /// Of one run: unborn instances are listed too.
 Json list_of_run(Services& services, const store::RunRow& run, const TaskQuery& asked) {
     const DagPtr dag = dag_of(services, run);
+    if (is_about_tasks(asked)) {
+        std::vector<TaskNo> tasks;
+        for (TaskNo no = 0; no < static_cast<TaskNo>(dag->tasks.size()); ++no)
+            if (passes(
+                    unborn(run.run.key, no, dag->tasks[static_cast<std::size_t>(no)]),
+                    dag->tasks[static_cast<std::size_t>(no)],
+                    asked
+                ))
+                tasks.push_back(no);
+        const MappedRun mapped(services, run.run, *dag);
+        Json list = Json::array();
+        for (const auto& instance :
+             mapped.page(tasks, asked.filter.page.offset, asked.filter.page.limit))
+            list.push_back(instance_json(services, run, *dag, instance));
+        return instance_list(std::move(list), mapped.total(tasks));
+    }
     auto all = all_instances(services, run, *dag);
     std::erase_if(all, [&](const TaskInstance& instance) {
         return !passes(instance, dag->tasks[static_cast<std::size_t>(instance.key.task)], asked);
@@ -244,7 +271,11 @@ Reply get_task_instance(Services& services, const Request& request, const Caller
     const Found found = find_from(services, request);
     auto rendered = services.queries.rendered(found.instance.key);
     if (rendered) rendered = resolved_fields(services.instance, *rendered);
-    return reply(200, instance_view(found.instance, context_of(found, services), rendered));
+    Json json = instance_view(found.instance, context_of(found, services), rendered);
+    if (!found.task().map_index_template.empty())
+        if (auto named = services.queries.map_name(found.instance.key); !named.empty())
+            json["rendered_map_index"] = std::move(named);
+    return reply(200, json);
 }
 
 Reply get_mapped(Services& services, const Request& request, const Caller&) {
@@ -255,12 +286,9 @@ Reply get_mapped(Services& services, const Request& request, const Caller&) {
     const DagPtr dag = dag_of(services, run);
     if (find_task(*dag, request.param("task_id")) == no_task)
         throw not_found("Task id " + request.param("task_id") + " is not found");
-    Json json = list_of_run(services, run, asked);
-    std::erase_if(json["task_instances"].get_ref<Json::array_t&>(), [](const Json& item) {
-        return item["map_index"] == unmapped;
-    });
-    json["total_entries"] = json["task_instances"].size();
-    return reply(200, json);
+    if (MappedRun(services, run.run, *dag).length(find_task(*dag, request.param("task_id"))) == 0)
+        return reply(200, instance_list(Json::array(), 0));
+    return reply(200, list_of_run(services, run, asked));
 }
 
 /// All tries in order: superseded ones, then the live one once it has begun.

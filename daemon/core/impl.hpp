@@ -58,6 +58,7 @@ public:
     [[nodiscard]] const DagState* find_dag(const std::string& dag_id) const;
     [[nodiscard]] const DagRun* find_open_run(RunKey run) const;
     [[nodiscard]] std::vector<TaskInstance> instances(RunKey run) const;
+    [[nodiscard]] std::vector<std::pair<TaskNo, StateCounts>> mapped_counts(RunKey run) const;
     [[nodiscard]] std::vector<PoolUse> pool_use() const;
     [[nodiscard]] std::optional<PastBlock> past_block(const TaskKey& task) const;
     [[nodiscard]] Counts counts() const;

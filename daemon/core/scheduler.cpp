@@ -27,6 +27,9 @@ std::vector<TaskInstance> Scheduler::instances(RunKey run) const { return impl_-
 std::optional<PastBlock> Scheduler::past_block(const TaskKey& task) const {
     return impl_->past_block(task);
 }
+std::vector<std::pair<TaskNo, Scheduler::StateCounts>> Scheduler::mapped_counts(RunKey run) const {
+    return impl_->mapped_counts(run);
+}
 std::vector<Scheduler::PoolUse> Scheduler::pool_use() const { return impl_->pool_use(); }
 Scheduler::Counts Scheduler::counts() const { return impl_->counts(); }
 std::optional<Reasons> Scheduler::why(const std::string& dag_id) const {
@@ -94,6 +97,20 @@ std::optional<PastBlock> Scheduler::Impl::past_block(const TaskKey& task) const 
     const auto at = runs_.find(task.run);
     if (at == runs_.end() || !at->second->has(task)) return std::nullopt;
     return past_block(*at->second, task.task);
+}
+
+std::vector<std::pair<TaskNo, Scheduler::StateCounts>> Scheduler::Impl::mapped_counts(RunKey run
+) const {
+    std::vector<std::pair<TaskNo, StateCounts>> counts;
+    const auto at = runs_.find(run);
+    if (at == runs_.end()) return counts;
+    for (const auto& family : at->second->tasks) {
+        if (!family.is_expanded()) continue;
+        auto& [task, states] = counts.emplace_back(family.one.row.key.task, StateCounts{});
+        for (std::size_t state = 0; state < states.size(); ++state)
+            states[state] = family.count(static_cast<TaskState>(state));
+    }
+    return counts;
 }
 
 std::vector<Scheduler::PoolUse> Scheduler::Impl::pool_use() const {

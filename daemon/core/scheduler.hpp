@@ -16,9 +16,12 @@
 // starts (none -> running), so that a fan-out costs one write a start and one a finish.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/instant.hpp"
 #include "core/event.hpp"
@@ -82,6 +85,9 @@ public:
     [[nodiscard]] std::vector<TaskInstance> instances(RunKey run) const;
     /// What of the run before keeps a task of an open run from running; none if nothing does.
     [[nodiscard]] std::optional<PastBlock> past_block(const TaskKey& task) const;
+    /// How many instances are in which state, of each mapped task that has instances.
+    using StateCounts = std::array<std::int32_t, task_state_count>;
+    [[nodiscard]] std::vector<std::pair<TaskNo, StateCounts>> mapped_counts(RunKey run) const;
     struct PoolUse {
         Pool pool;
         std::int64_t running{};

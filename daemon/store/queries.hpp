@@ -249,6 +249,25 @@ public:
     /// Superseded attempts, oldest first; the live one is in the instance.
     std::vector<AttemptRow> attempts(const TaskKey& key);
     std::vector<AttemptRow> attempts_of(RunKey run);
+    // Mapped instances: queries_mapped.cpp.
+    std::vector<TaskRow> tasks_between(RunKey run, TaskNo task, MapIndex lo, MapIndex hi);
+    /// Instances without a map index that have rows.
+    std::vector<TaskRow> unmapped_of(RunKey run);
+    /// Tasks whose one instance without a map index has moved.
+    std::vector<TaskNo> ended_whole(RunKey run);
+    std::vector<MapLength> map_lengths(RunKey run);
+    std::vector<MapRange> map_ranges(RunKey run);
+    struct MappedStates {
+        TaskNo task{no_task};
+        TaskState state{TaskState::none};
+        std::int64_t count{};
+    };
+    /// Of instances with a map index that have rows.
+    std::vector<MappedStates> mapped_states(RunKey run);
+    std::vector<MapIndex> map_indexes(RunKey run, TaskNo task);
+    /// What its map_index_template became; "" = nothing.
+    std::string map_name(const TaskKey& key);
+
     std::vector<XcomRow> xcoms(const TaskKey& key);
     /// Of all instances of a mapped task: key -> JSON list in the order of map indexes, no nulls.
     std::map<std::string, std::string> xcom_lists(RunKey run, TaskNo task);

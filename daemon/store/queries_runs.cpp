@@ -125,8 +125,8 @@ constexpr Query grid_runs_sql{
     order by r.run_after desc, r.run_key desc limit $3)"
 };
 constexpr Query grid_cells_sql{"grid_cells", R"(
-    select run_key, task_no, map_index, state, try_number from task_instance
-    where run_key = any($1) order by run_key, task_no, map_index)"};
+    select t.run_key, t.task_no, t.map_index, t.state, t.try_number from task_instance t
+    where t.run_key = any($1) and t.map_index < 0 order by t.run_key, t.task_no)"};
 
 std::vector<GridRun> Queries::grid(
     const std::string& dag_id, int runs, std::optional<Instant> run_after_lte

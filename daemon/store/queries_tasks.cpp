@@ -127,6 +127,30 @@ constexpr Query task_sql{
     " where t.run_key = $1 and t.task_no = $2 and t.map_index = $3"
 };
 
+constexpr Query between_sql{
+    "tasks_between",
+    "select " SLUICE_TASK_ROW_COLUMNS " " SLUICE_TASK_ROW_FROM
+    " where t.run_key = $1 and t.task_no = $2 and t.map_index between $3 and $4 "
+    "order by t.map_index"
+};
+constexpr Query unmapped_sql{
+    "unmapped_of",
+    "select " SLUICE_TASK_ROW_COLUMNS " " SLUICE_TASK_ROW_FROM
+    " where t.run_key = $1 and t.map_index < 0 order by t.task_no"
+};
+
+std::vector<TaskRow> Queries::tasks_between(RunKey run, TaskNo task, MapIndex lo, MapIndex hi) {
+    Params params;
+    params.add(run.value).add_int(task).add_int(lo).add_int(hi);
+    return rows_of<TaskRow>(pool_, between_sql, params, read_task_row);
+}
+
+std::vector<TaskRow> Queries::unmapped_of(RunKey run) {
+    Params params;
+    params.add(run.value);
+    return rows_of<TaskRow>(pool_, unmapped_sql, params, read_task_row);
+}
+
 std::vector<TaskRow> Queries::tasks_of(RunKey run) {
     Params params;
     params.add(run.value);

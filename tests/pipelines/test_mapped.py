@@ -1,0 +1,75 @@
+"""Mapped tasks through the real daemon: from the file to the API, over a kill."""
+import json
+
+from conftest import wait_for
+
+
+def dag(dag_id, tasks, **more):
+    return {"dag_id": dag_id, "is_paused_upon_creation": False, "tasks": tasks, **more}
+
+
+def shell(task_id, argv, **more):
+    return {"task_id": task_id, "operator": "shell", "with": {"argv": argv}, **more}
+
+
+FORMS = dag("forms", [
+    shell("list", ["echo", '["red", "green", "blue"]']),
+    shell("each", ["echo", '"{{ map.colour }}-{{ map.n }}"'], expand={"colour": "{{ xcom.list }}", "n": [1, 2]},
+          map_index_template="{{ map.colour }}/{{ map.n }}"),
+    shell("joined", ["echo", "{{ xcom.each | join('+') }}"]),
+    shell("none", ["echo", "[]"]),
+    shell("nobody", ["echo", "{{ map.x }}"], expand={"x": "{{ xcom.none }}"}),
+    shell("wrong", ["echo", "5"]),
+    shell("fails", ["echo", "{{ map.x }}"], expand={"x": "{{ xcom.wrong }}"}),
+    {"group_id": "g", "expand": {"zip": {"a": [1, 2, 3], "b": ["x"]}, "fill": "-"}, "tasks": [
+        shell("first", ["echo", '"{{ map.a }}{{ map.b }}"']),
+        shell("then", ["echo", "{{ xcom['g.first'] }}!"]),
+    ]},
+])
+
+
+def run_of(daemon, dag):
+    (daemon.dags / f"{dag['dag_id']}.json").write_text(json.dumps(dag))
+    listed = f"{daemon.url}/api/v2/dags/{dag['dag_id']}"
+    wait_for(lambda: daemon.session.get(listed, timeout=30).status_code == 200)
+    daemon.trigger(dag["dag_id"], dag_run_id="r")
+    return f"/api/v2/dags/{dag['dag_id']}/dagRuns/r"
+
+
+def test_the_forms_of_expand(daemons):
+    daemon = daemons().start()
+    run = run_of(daemon, FORMS)
+    daemon.wait_run("forms", "r")
+    task = lambda path, **params: daemon.get(f"{run}/taskInstances/{path}", params=params)
+    value = lambda task_id, index: json.loads(task(
+        f"{task_id}/xcomEntries/return_value", map_index=index, stringify=True)["value"])
+    assert [value("each", i) for i in range(6)] == [
+        f"{colour}-{n}" for colour in ("red", "green", "blue") for n in (1, 2)]
+    assert task("each/3")["rendered_map_index"] == "green/2"
+    assert value("joined", -1) == "red-1+red-2+green-1+green-2+blue-1+blue-2"
+    assert [value("g.then", i) for i in range(3)] == ["1x!", "2-!", "3-!"]
+    assert task("nobody")["state"] == "skipped"
+    assert task("fails")["state"] == "failed"
+    listed = task("each/listMapped")
+    assert listed["total_entries"] == 6 and [i["map_index"] for i in listed["task_instances"]] == list(range(6))
+    page = task("each/listMapped", limit=2, offset=3)
+    assert [i["map_index"] for i in page["task_instances"]] == [3, 4]
+    assert daemon.get("/ui/v1/dags/forms/grid")["maps"][0]["each"] == {"s": 6}
+    cleared = daemon.request("POST", "/api/v2/dags/forms/clearTaskInstances", json={
+        "dag_run_id": "r", "task_ids": [["each", 2]], "only_failed": False, "dry_run": False})
+    assert [i["map_index"] for i in cleared["task_instances"]] == [2]
+    daemon.wait_run("forms", "r")
+    assert task("each/2")["try_number"] == 2 and task("each/1")["try_number"] == 1
+
+
+def test_a_kill_in_the_middle_of_many_instances(daemons):
+    daemon = daemons().start()
+    run = run_of(daemon, dag("many", [
+        {"task_id": "each", "operator": "empty", "expand": {"i": {"range": 20000}}},
+        {"task_id": "end", "operator": "empty", "upstream": ["each"]}]))
+    done = lambda: daemon.get(f"{run}/taskInstances", params={"state": "success", "limit": 1})["total_entries"]
+    wait_for(lambda: done() > 500)
+    daemon.kill()
+    daemon.start()
+    assert daemon.wait_run("many", "r")["state"] == "success"
+    assert done() == 20001
