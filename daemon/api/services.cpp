@@ -148,11 +148,12 @@ Found find_instance(
     found.no = find_task(*found.dag, task_id);
     if (found.no == no_task) throw missing();
     const TaskKey key{run->run.key, found.no, map_index};
+    const MappedRun mapped(services, run->run, *found.dag);
+    const auto length = mapped.length(found.no);
     if (auto row = services.queries.task(key)) {
         found.instance = std::move(row->instance);
     } else {
-        const MappedRun mapped(services, run->run, *found.dag);
-        if (map_index >= mapped.length(found.no)) throw missing();
+        if (map_index != unmapped && map_index >= length) throw missing();
         found.instance = mapped.without_row(found.no, map_index);
     }
     found.version = services.versions.row(dag_id, run->run.version);

@@ -269,6 +269,10 @@ Reply list_task_instances(Services& services, const Request& request, const Call
 
 Reply get_task_instance(Services& services, const Request& request, const Caller&) {
     const Found found = find_from(services, request);
+    const bool whole = found.instance.key.map_index == unmapped &&
+                       found.instance.state == TaskState::none &&
+                       MappedRun(services, found.run.run, *found.dag).length(found.no) > 0;
+    if (whole) throw not_found("Task instance is mapped, add the map_index value to the URL");
     auto rendered = services.queries.rendered(found.instance.key);
     if (rendered) rendered = resolved_fields(services.instance, *rendered);
     Json json = instance_view(found.instance, context_of(found, services), rendered);

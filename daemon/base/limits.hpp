@@ -10,7 +10,6 @@ namespace sluice::limits {
 inline constexpr std::size_t dag_file_bytes = 4U << 20;
 inline constexpr std::size_t dag_file_depth = 64;
 inline constexpr std::size_t tasks_per_dag = 100'000;
-inline constexpr std::int64_t map_length = 10'000'000;  // instances of one mapped task
 inline constexpr std::size_t run_id_bytes = 250;
 inline constexpr std::size_t dag_id_bytes = 250;
 inline constexpr std::size_t log_line_bytes = 64U << 10;

@@ -5,6 +5,7 @@
 #include "base/limits.hpp"
 #include "cli/local_verbs.hpp"
 #include "cli/table.hpp"
+#include "model/expansion.hpp"
 #include "runtime/deliveries.hpp"
 
 namespace sluice::cli {

@@ -10,6 +10,14 @@
 
 namespace sluice::executor {
 
+/// How many instances an ExpandOrder found, or why it could not.
+struct ExpandAnswer {
+    std::optional<std::int32_t> length;
+    std::string shape{"{}"};
+    std::string error;
+    ErrorClass error_class{ErrorClass::permanent};
+};
+
 class Executor {
 public:
     /// Called from any thread, exactly once an attempt; the runtime posts it to its queue.

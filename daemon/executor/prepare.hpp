@@ -6,6 +6,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "executor/executor.hpp"
 #include "executor/redactor.hpp"
 #include "executor/services.hpp"
 #include "model/attempt.hpp"

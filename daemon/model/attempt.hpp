@@ -38,14 +38,6 @@ struct ExpandOrder {
     std::shared_ptr<const DagRun> run;
 };
 
-/// How many instances an ExpandOrder found, or why it could not.
-struct ExpandAnswer {
-    std::optional<std::int32_t> length;
-    std::string shape{"{}"};
-    std::string error;
-    ErrorClass error_class{ErrorClass::permanent};
-};
-
 enum class CancelReason : std::uint8_t {
     user,         // cleared, marked, run cancelled or set by hand
     timeout,      // execution_timeout

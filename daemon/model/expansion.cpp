@@ -9,7 +9,6 @@
 
 #include "base/error.hpp"
 #include "base/fields.hpp"
-#include "base/limits.hpp"
 #include "model/template.hpp"
 
 namespace sluice {
@@ -100,9 +99,9 @@ void add_list(Expansion& out, const std::string& name, const json& part) {
 }
 
 std::int32_t bounded(std::int64_t length) {
-    if (length > limits::map_length)
+    if (length > map_length)
         no(fmt::format(
-            "the mapping has more instances than map_length allows ({})", limits::map_length
+            "the mapping has more instances than map_length allows ({})", map_length
         ));
     return static_cast<std::int32_t>(length);
 }
@@ -111,9 +110,9 @@ std::int64_t product(const std::vector<ExpandList>& lists) {
     std::int64_t length = 1;
     for (const auto& list : lists) {
         if (list.length == 0) return 0;
-        length = length > limits::map_length
+        length = length > map_length
                      ? length
-                     : length * std::min<std::int64_t>(list.length, limits::map_length + 1);
+                     : length * std::min<std::int64_t>(list.length, map_length + 1);
     }
     return length;
 }

@@ -16,6 +16,9 @@
 
 namespace sluice {
 
+/// Instances of one mapping in a run; more is an error.
+inline constexpr std::int64_t map_length = 10'000'000;
+
 /// What is wrong with an `expand` as written, where (a pointer into it), and its names.
 struct ExpandCheck {
     struct Fault {

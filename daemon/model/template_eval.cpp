@@ -27,7 +27,8 @@ void require_literal(const Expr& expr, std::string_view what) {
 void require_known(
     const std::string& root, const Value& value, const std::string& key, const Value& found
 ) {
-    if (root != "params" && root != "dag" && root != "task" && root != "dag_run") return;
+    if (root != "params" && root != "dag" && root != "task" && root != "dag_run" && root != "map")
+        return;
     if (found.as<Undefined>() == nullptr) return;
     std::vector<std::string> known;
     for (const auto& [name, child] : *value.map()) known.push_back(name);
