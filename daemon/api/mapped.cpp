@@ -84,6 +84,23 @@ std::vector<TaskInstance> MappedRun::unmapped_of(const std::vector<TaskNo>& task
     return found;
 }
 
+std::vector<TaskInstance> MappedRun::one_each() const {
+    std::vector<TaskNo> tasks;
+    for (TaskNo no = 0; no < static_cast<TaskNo>(lengths_.size()); ++no) tasks.push_back(no);
+    auto all = unmapped_of(tasks);
+    const auto rank = [](TaskState state) {
+        if (!is_finished(state)) return 0;
+        return is_failure(state) ? 1 : 2;
+    };
+    for (const auto& [task, states] : counts()) {
+        auto& shown = all[at(task)].state;
+        shown = states.begin()->first;
+        for (const auto& [state, count] : states)
+            if (rank(state) < rank(shown)) shown = state;
+    }
+    return all;
+}
+
 std::map<TaskNo, StateCounts> MappedRun::counts() const {
     std::map<TaskNo, StateCounts> counts;
     if (std::ranges::all_of(lengths_, [](std::int32_t length) { return length == 0; }))

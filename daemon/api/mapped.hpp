@@ -32,6 +32,8 @@ public:
     [[nodiscard]] std::int64_t total(const std::vector<TaskNo>& tasks) const;
     /// The one instances of tasks that have no others.
     [[nodiscard]] std::vector<TaskInstance> unmapped_of(const std::vector<TaskNo>& tasks) const;
+    /// One for each task: of a mapped one, one that has not ended, else a bad one.
+    [[nodiscard]] std::vector<TaskInstance> one_each() const;
     /// Of every task that has instances with a map index.
     [[nodiscard]] std::map<TaskNo, StateCounts> counts() const;
 

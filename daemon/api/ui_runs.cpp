@@ -192,24 +192,36 @@ Reply get_gantt(Services& services, const Request& request, const Caller&) {
     const auto from = static_cast<std::size_t>(
         std::max(0, std::atoi(request.query_value("cursor").value_or("0").c_str()))
     );
-    auto all = all_instances(services, row, *dag);
-    std::erase_if(all, [&](const TaskInstance& instance) {
-        const Task& task = dag->tasks[static_cast<std::size_t>(instance.key.task)];
-        if (!letters.empty() && letters.find(letter(instance.state)) == std::string::npos)
-            return true;
-        return !text.empty() && !matches_pattern(task.id, text);
-    });
+    std::vector<TaskNo> tasks;
+    for (TaskNo no = 0; no < static_cast<TaskNo>(dag->tasks.size()); ++no)
+        if (text.empty() || matches_pattern(dag->tasks[static_cast<std::size_t>(no)].id, text))
+            tasks.push_back(no);
+    const MappedRun mapped(services, row.run, *dag);
+    auto total = static_cast<std::size_t>(mapped.total(tasks));
+    std::vector<TaskInstance> page;
+    if (letters.empty()) {
+        page =
+            mapped.page(tasks, static_cast<std::int64_t>(from), static_cast<std::int64_t>(limit));
+    } else {
+        auto all = mapped.page(tasks, 0, static_cast<std::int64_t>(total));
+        std::erase_if(all, [&](const TaskInstance& instance) {
+            return letters.find(letter(instance.state)) == std::string::npos;
+        });
+        total = all.size();
+        for (std::size_t i = from; i < std::min(from + limit, total); ++i)
+            page.push_back(std::move(all[i]));
+    }
     std::map<TaskKey, std::vector<store::AttemptRow>> attempts;
     for (auto& attempt : services.queries.attempts_of(row.run.key))
         attempts[attempt.attempt.key].push_back(std::move(attempt));
-    json["total"] = all.size();
-    json["next"] = from + limit < all.size() ? Json(std::to_string(from + limit)) : Json();
+    json["total"] = total;
+    json["next"] = from + limit < total ? Json(std::to_string(from + limit)) : Json();
     json["tis"] = Json::array();
-    for (std::size_t i = from; i < std::min(from + limit, all.size()); ++i)
+    for (const auto& instance : page)
         json["tis"].push_back(ui_instance(
-            all[i],
-            dag->tasks[static_cast<std::size_t>(all[i].key.task)],
-            attempts[all[i].key],
+            instance,
+            dag->tasks[static_cast<std::size_t>(instance.key.task)],
+            attempts[instance.key],
             shown_error
         ));
     return reply(200, json);
@@ -268,7 +280,7 @@ Reply get_instance(Services& services, const Request& request, const Caller&) {
     const Found found = find_instance(
         services, request.param("dag_id"), request.param("run_id"), request.param("task_id"), map
     );
-    const auto all = all_instances(services, found.run, *found.dag);
+    const auto all = MappedRun(services, found.run.run, *found.dag).one_each();
     const auto listed = services.runtime.registry().find(found.run.run.dag_id);
     json["ti"] = ui_instance(
         found.instance,
