@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 
 class NoExecutor final : public executor::Executor {
 public:
-    void expand(ExpandOrder, std::function<void(ExpandAnswer)>) override {}
+    void expand(ExpandOrder, std::function<void(executor::ExpandAnswer)>) override {}
     void start(std::vector<AttemptOrder>) override {}
     void cancel(const CancelOrder&) override {}
     [[nodiscard]] std::vector<AttemptKey> alive() const override { return {}; }

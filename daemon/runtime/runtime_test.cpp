@@ -20,7 +20,7 @@ class InstantExecutor final : public executor::Executor {
 public:
     ~InstantExecutor() override { stop(); }
 
-    void expand(ExpandOrder, std::function<void(ExpandAnswer)>) override {}
+    void expand(ExpandOrder, std::function<void(executor::ExpandAnswer)>) override {}
     void start(std::vector<AttemptOrder> orders) override {
         const std::lock_guard lock(mutex_);
         for (auto& order : orders) {

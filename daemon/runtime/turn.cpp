@@ -161,7 +161,7 @@ void Runtime::Impl::expand(ExpandOrder order) {
     expanded.run = order.run_key;
     expanded.map = order.map;
     expanded.serial = order.serial;
-    executor_.expand(std::move(order), [this, expanded](ExpandAnswer answer) mutable {
+    executor_.expand(std::move(order), [this, expanded](executor::ExpandAnswer answer) mutable {
         expanded.length = answer.length;
         expanded.shape = std::move(answer.shape);
         expanded.error = std::move(answer.error);

@@ -90,7 +90,7 @@ TEST_CASE("a child gets its input and its output comes line by line", "[task][ch
     REQUIRE(ran.report.exit.exit_code == 7);
     REQUIRE(ran.out.size() == 2);
     REQUIRE(ran.out[1] == "end");
-    REQUIRE(ran.out[0].size() < 70'000);
+    REQUIRE(ran.out[0].size() == 300'000);  // it may be a value; a log cuts it
     REQUIRE(ran.err == std::vector<std::string>{"err"});
 }
 
