@@ -198,7 +198,7 @@ ClearRequest read_clear(const Request& request) {
 /// task_ids holds ids and pairs [id, map_index]. What another run's version has not is left out,
 /// if `lenient`.
 std::vector<TaskKey> keys_of(
-    Services& services, const Dag& dag, RunKey run, const std::optional<Json>& tasks, bool lenient
+    const Dag& dag, RunKey run, const std::optional<Json>& tasks, bool lenient
 ) {
     std::vector<TaskKey> keys;
     if (!tasks) return keys;
@@ -247,7 +247,7 @@ Reply clear(Services& services, const Request& request, const Caller& caller) {
         core::ClearTasks event = asked.event;
         event.actor = actor_of(request, caller);
         event.run = target.run.run.key;
-        event.tasks = keys_of(services, *target.dag, event.run, asked.tasks, lenient);
+        event.tasks = keys_of(*target.dag, event.run, asked.tasks, lenient);
         if (asked.tasks && event.tasks.empty()) continue;
         events.emplace_back(std::move(event));
         touched.push_back(&target);
