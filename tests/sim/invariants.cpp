@@ -32,6 +32,12 @@ bool same(const TaskInstance& a, const TaskInstance& b) {
            a.end_date == b.end_date && a.next_try_at == b.next_try_at && a.error == b.error;
 }
 
+std::string words(const core::Reasons& reasons) {
+    std::string all;
+    for (const auto& reason : reasons) all += reason.condition + " (" + reason.text + ") ";
+    return all;
+}
+
 }  // namespace
 
 /// What is taken by the rows, and by pokes, of which no row speaks.
@@ -273,7 +279,7 @@ void World::check_nothing_waits() {
             if (core::is_poked(row.state)) continue;  // for a time that only core knows
             must(
                 is_held_back(usage, run, dag, row.key.task),
-                "ready, fits, and does not start: " + text(row.key)
+                "ready, fits, and does not start: " + text(row.key) + ": " + words(*why)
             );
         }
         const bool over = std::ranges::all_of(rows, [](const TaskInstance& row) {

@@ -381,7 +381,7 @@ bool World::help_on(std::vector<core::Event>& events) {
     return !events.empty();
 }
 
-std::string World::open_runs_text() const {
+std::string World::open_runs_text() {
     std::string text;
     for (const auto& [key, run] : journal_.runs()) {
         if (is_finished(run.state)) continue;
@@ -389,6 +389,9 @@ std::string World::open_runs_text() const {
         for (const auto& row : scheduler_->instances(key))
             if (!is_finished(row.state))
                 text += fmt::format(" {}[{}] {}", row.key.task, row.key.map_index, name(row.state));
+        for (const auto& row : scheduler_->instances(key))
+            if (const auto why = scheduler_->why(row.key); why && !is_finished(row.state))
+                for (const auto& reason : *why) text += "; " + reason.text;
     }
     return text;
 }

@@ -56,7 +56,7 @@ private:
     void add_facts(core::Event& event);
     [[nodiscard]] core::PastFacts answer_past(const PastQuestion& question);
     bool help_on(std::vector<core::Event>& events);
-    [[nodiscard]] std::string open_runs_text() const;
+    [[nodiscard]] std::string open_runs_text();
     void quiesce();
     void tell(std::string line);
     [[nodiscard]] Snapshot load();
