@@ -45,7 +45,8 @@ void take_order(Wait& wait, const std::optional<WaitOrder>& order, Instant now) 
     wait.row.resume = wish.resume;
     wait.seen = wish.seen;
     ++wait.pokes;
-    if (!wish.until && wish.event.empty() && wish.kind != WaitKind::input)
+    // The kind of a wait is that of its first poke: its state says it.
+    if (!wish.until && wish.event.empty() && wait.row.kind != WaitKind::input)
         wait.row.until = now + pause_without_wish;
 }
 

@@ -42,8 +42,17 @@ void World::check_assets(const Turn& turn) {
         must(journal_.asset_events().contains(use.event), "an event that is not stored was taken");
         const auto& asset = journal_.asset_events().at(use.event).asset;
         const auto mark = marks_.find({run.dag_id, asset});
-        must(mark != marks_.end(), "an event was taken by a DAG that does not wait for it");
-        must(use.event > mark->second, "an event was taken that was taken or deleted before");
+        // A DAG may begin to wait in the turn in which the event comes.
+        const bool begins = std::ranges::any_of(turn.asset_marks, [&](const AssetMark& row) {
+            return row.dag_id == run.dag_id && row.asset == asset && !row.forgotten;
+        });
+        must(
+            mark != marks_.end() || begins, "an event was taken by a DAG that does not wait for it"
+        );
+        must(
+            mark == marks_.end() || use.event > mark->second,
+            "an event was taken that was taken or deleted before"
+        );
         must(
             taken_events_.emplace(run.dag_id, use.event).second,
             fmt::format("event {} was taken twice by {}", use.event, run.dag_id)
