@@ -65,7 +65,8 @@ Json run_view(const DagRun& run, const std::optional<store::VersionRow>& version
     json["end_date"] = time_or_null(run.end_date);
     json["duration"] = duration_or_null(run.start_date, run.end_date);
     // As in Airflow a run without a logical date shows no interval; its templates have one.
-    const auto interval = run.logical_date ? run.data_interval : std::nullopt;
+    const auto interval =
+        run.logical_date || run.type == RunType::asset_triggered ? run.data_interval : std::nullopt;
     json["data_interval_start"] = interval ? Json(format_z(interval->start)) : Json();
     json["data_interval_end"] = interval ? Json(format_z(interval->end)) : Json();
     json["run_after"] = format_z(run.run_after);

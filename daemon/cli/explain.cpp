@@ -1,4 +1,5 @@
 #include <iostream>
+#include <memory>
 
 #include <CLI/CLI.hpp>
 
@@ -35,8 +36,12 @@ void states() {
 void add_explain(CLI::App& app) {
     auto* explain = app.add_subcommand("explain", "what Sluice does, in tables");
     explain->require_subcommand(1);
-    explain->add_subcommand("states", "the states and the legal transitions between them")
-        ->callback(states);
+    auto* verb =
+        explain->add_subcommand("states", "the states and the legal transitions between them");
+    // Asks nobody, but takes what every verb takes.
+    const auto target = std::make_shared<Target>();
+    add_target(*verb, *target);
+    verb->callback([target] { states(); });
 }
 
 }  // namespace sluice::cli

@@ -299,7 +299,7 @@ Prepared prepare(
     job.params = task.with;
     job.execution_timeout = task.execution_timeout;
     job.poke = order.poke;
-    if (op.traits.instant) return out;
+    if (op.traits.instant && task.with == "{}") return out;
     job.files =
         std::shared_ptr<const std::map<std::string, std::string>>(order.dag, &order.dag->files);
     if (op.traits.data) add_datasets(job, order, services);

@@ -41,7 +41,7 @@ std::vector<WaitRow> Queries::questions_of(RunKey run) {
 
 std::vector<WaitRow> Queries::open_questions(const std::string& dag_id, int limit) {
     Params params;
-    params.add(dag_id).add_int(limit);
+    params.add(dag_id).add(std::int64_t{limit});
     return read(pool_, [&](Connection& c) { return read_all(c.run(open_questions_sql, params)); });
 }
 

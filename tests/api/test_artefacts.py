@@ -19,7 +19,7 @@ def test_a_1_mib_xcom_goes_from_task_to_template_and_api(daemon):
         {"task_id": "read", "operator": "python", "with": {
             "code": ["import os", "print(os.environ['N'])"], "env": {"N": "{{ xcom.make[9999].n }}"},
         }},
-        {"task_id": "whole", "operator": "shell", "with": {"argv": ["wc", "-c"], "stdin": "{{ xcom.make }}"}},
+        {"task_id": "whole", "operator": "shell", "with": {"argv": ["wc", "-c"], "stdin": "{{ xcom.make | tojson }}"}},
     ])
     run = daemon.trigger("long_values")["dag_run_id"]
     assert daemon.wait_run("long_values", run)["state"] == "success", daemon.tasks("long_values", run)

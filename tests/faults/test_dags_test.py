@@ -11,7 +11,7 @@ def dag_file(folder, name, argv):
         "dag_id": name, "schemas": {"mart": "warehouse"},
         "tasks": [
             {"task_id": "dates", "operator": "load",
-             "with": {"from": {"date_spine": {"start": "2026-01-01", "end": "2026-01-31"}}, "to": "mart.dim_date"}},
+             "with": {"from": {"date_spine": {"start": "2026-01-01", "end": "2026-01-31"}}, "to": f"mart.{name}_dates"}},
             {"task_id": "after", "operator": "shell", "upstream": ["dates"], "with": {"argv": argv}}]}))
     return path
 

@@ -41,8 +41,7 @@ def test_the_forms_of_expand(daemons):
     run = run_of(daemon, FORMS)
     daemon.wait_run("forms", "r")
     task = lambda path, **params: daemon.get(f"{run}/taskInstances/{path}", params=params)
-    value = lambda task_id, index: json.loads(task(
-        f"{task_id}/xcomEntries/return_value", map_index=index, stringify=True)["value"])
+    value = lambda task_id, index: task(f"{task_id}/xcomEntries/return_value", map_index=index)["value"]
     assert [value("each", i) for i in range(6)] == [
         f"{colour}-{n}" for colour in ("red", "green", "blue") for n in (1, 2)]
     assert task("each/3")["rendered_map_index"] == "green/2"
