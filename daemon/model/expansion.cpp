@@ -100,9 +100,7 @@ void add_list(Expansion& out, const std::string& name, const json& part) {
 
 std::int32_t bounded(std::int64_t length) {
     if (length > map_length)
-        no(fmt::format(
-            "the mapping has more instances than map_length allows ({})", map_length
-        ));
+        no(fmt::format("the mapping has more instances than map_length allows ({})", map_length));
     return static_cast<std::int32_t>(length);
 }
 
@@ -110,9 +108,8 @@ std::int64_t product(const std::vector<ExpandList>& lists) {
     std::int64_t length = 1;
     for (const auto& list : lists) {
         if (list.length == 0) return 0;
-        length = length > map_length
-                     ? length
-                     : length * std::min<std::int64_t>(list.length, map_length + 1);
+        length = length > map_length ? length
+                                     : length * std::min<std::int64_t>(list.length, map_length + 1);
     }
     return length;
 }

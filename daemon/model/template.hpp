@@ -52,9 +52,9 @@ struct RenderContext {
     std::string params{"{}"};           // DAG params, then task params, then the run's conf
     std::string conf{"{}"};             // of the run
     bool test_mode{false};
-    std::string exception;  // of a callback: the error that made it due; "" = none
+    std::string exception;           // of a callback: the error that made it due; "" = none
     std::string asset_events{"{}"};  // triggering_asset_events: asset -> list of events
-    std::string map;        // JSON of a mapped instance's items; "" = not mapped
+    std::string map;                 // JSON of a mapped instance's items; "" = not mapped
     std::map<std::string, std::map<std::string, std::string>> xcoms;  // task id -> key -> JSON
     std::map<std::string, std::string> variables;
     std::map<std::string, RenderConnection> connections;

@@ -256,7 +256,7 @@ struct StoredRun {
     std::vector<BranchChoice> branches{};
     std::vector<MapLength> map_lengths{};
     std::vector<MapRange> map_ranges{};  // by seq
-    std::vector<std::string> subset{};  // of its backfill: the tasks that run; empty = all
+    std::vector<std::string> subset{};   // of its backfill: the tasks that run; empty = all
 };
 
 /// The tasks that the runs of a backfill consist of.
@@ -297,7 +297,7 @@ struct Snapshot {
     std::vector<BranchChoice> branches;  // of the open runs
     std::vector<RunEnding> endings;
     std::vector<DagFailures> failures;
-    std::vector<WaitRow> waits;  // not over, of the open runs
+    std::vector<WaitRow> waits;      // not over, of the open runs
     std::vector<RunSubset> subsets;  // of open backfills and of those with open runs
     std::vector<AssetMark> asset_marks;
     std::vector<AssetEvent> asset_events;  // by id; beyond the mark of some DAG

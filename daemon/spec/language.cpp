@@ -234,7 +234,8 @@ json make_language() {
     json defaults = definitions["task"];
     defaults.erase("required");
     defaults["x-title"] = "Default arguments";
-    for (const char* key : {"task_id", "operator", "with", "upstream", "expand", "map_index_template"})
+    for (const char* key :
+         {"task_id", "operator", "with", "upstream", "expand", "map_index_template"})
         defaults["properties"].erase(key);
     definitions["default_args"] = std::move(defaults);
     return out;

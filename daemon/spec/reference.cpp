@@ -21,7 +21,8 @@ const json& ordered_language() {
         auto& parts = out["definitions"];
         json defaults = parts["task"];
         defaults.erase("required");
-        for (const char* key : {"task_id", "operator", "with", "upstream", "expand", "map_index_template"})
+        for (const char* key :
+             {"task_id", "operator", "with", "upstream", "expand", "map_index_template"})
             defaults["properties"].erase(key);
         parts["default_args"] = std::move(defaults);
         return out;

@@ -23,26 +23,10 @@ Pool make_pool(const std::string& name, std::int64_t slots) {
 
 std::string event_name(const core::Event& event) {
     static const std::vector<std::string> names{
-        "DagLoaded",
-        "DagGone",
-        "TriggerRun",
-        "CreateBackfill",
-        "PatchBackfill",
-        "ClearTasks",
-        "SetRunState",
-        "SetRunNote",
-        "SetTaskState",
-        "PauseDag",
-        "PutPool",
-        "RemovePool",
-        "CreateAssetEvent",
-        "ForgetAssetEvents",
-        "AttemptEnded",
-        "Expanded",
-        "AnswerInput",
-        "PacesKnown",
-        "PastFacts",
-        "Tick"
+        "DagLoaded",  "DagGone",     "TriggerRun",       "CreateBackfill",    "PatchBackfill",
+        "ClearTasks", "SetRunState", "SetRunNote",       "SetTaskState",      "PauseDag",
+        "PutPool",    "RemovePool",  "CreateAssetEvent", "ForgetAssetEvents", "AttemptEnded",
+        "Expanded",   "AnswerInput", "PacesKnown",       "PastFacts",         "Tick"
     };
     return names[event.index()];
 }
