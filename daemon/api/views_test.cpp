@@ -6,6 +6,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "tests/source_dir.hpp"
+
 using namespace sluice;
 using namespace sluice::api;
 using namespace std::chrono_literals;
@@ -15,7 +17,7 @@ namespace {
 /// Compares with daemon/api/golden/NAME.json; SLUICE_UPDATE_GOLDEN=1 writes it.
 void check_golden(const std::string& name, const Json& json) {
     const std::string path =
-        std::string(SLUICE_SOURCE_DIR) + "/daemon/api/golden/" + name + ".json";
+        std::string(sluice_source_dir) + "/daemon/api/golden/" + name + ".json";
     const std::string text = json.dump(2) + "\n";
     if (std::getenv("SLUICE_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << text;
     std::ifstream in(path);

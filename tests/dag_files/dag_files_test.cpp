@@ -12,13 +12,14 @@
 #include "model/json_schema.hpp"
 #include "operator_catalogue.hpp"
 #include "spec/loader.hpp"
+#include "tests/source_dir.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 using namespace sluice;
 
-const fs::path source = SLUICE_SOURCE_DIR;
+const fs::path source = sluice_source_dir;
 
 std::optional<std::string> read(const fs::path& file) {
     std::ifstream in(file, std::ios::binary);

@@ -11,6 +11,7 @@
 
 #include "operator_catalogue.hpp"
 #include "spec/loader.hpp"
+#include "tests/source_dir.hpp"
 
 namespace {
 
@@ -118,7 +119,7 @@ TEST_CASE("damaged DAG files are refused or loaded, never a crash or a hang", "[
         given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
     WARN("seed " << seed << " (SLUICE_SEED=" << seed << " repeats it)");
     Damage damage(seed);
-    const fs::path source = SLUICE_SOURCE_DIR;
+    const fs::path source = sluice_source_dir;
     std::vector<std::string> originals;
     for (const auto* file :
          {"dags/hello.json",
