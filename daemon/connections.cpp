@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/json_text.hpp"
 
 extern char** environ;
 
@@ -51,8 +52,7 @@ task::Connection from_json(const std::string& conn_id, const std::string& text) 
     const auto port = json.find("port");
     if (port != json.end() && port->is_number_integer()) connection.port = port->get<int>();
     const auto extra = json.find("extra");
-    if (extra != json.end() && !extra->is_null())
-        connection.extra = extra->is_string() ? extra->get<std::string>() : extra->dump();
+    if (extra != json.end() && !extra->is_null()) connection.extra = text_of(*extra);
     if (connection.extra.empty()) connection.extra = "{}";
     return connection;
 }

@@ -323,7 +323,7 @@ Json backfill_json(const store::BackfillRow& row) {
     return json;
 }
 
-Reply get_backfills(Services& services, const Request& request, const Caller&) {
+Reply get_backfills_page(Services& services, const Request& request, const Caller&) {
     Json json = head(services);
     std::vector<std::string> dags;
     if (const auto dag = request.query_value("dag"); dag && !dag->empty()) {
@@ -347,7 +347,7 @@ Reply get_backfills(Services& services, const Request& request, const Caller&) {
     return reply(200, json);
 }
 
-Reply get_backfill(Services& services, const Request& request, const Caller&) {
+Reply get_backfill_page(Services& services, const Request& request, const Caller&) {
     Json json = head(services);
     const BackfillId id{std::atoll(request.param("backfill_id").c_str())};
     const auto row = services.queries.backfill(id);
@@ -394,8 +394,8 @@ Rows ui_run_endpoints() {
         {"GET", "/ui/v1/dags/{dag_id}/runs/{run_id}", "", in, get_run},
         {"GET", "/ui/v1/dags/{dag_id}/runs/{run_id}/gantt", "", in, get_gantt},
         {"GET", "/ui/v1/dags/{dag_id}/runs/{run_id}/tis/{task_id}", "", in, get_instance},
-        {"GET", "/ui/v1/backfills", "", in, get_backfills},
-        {"GET", "/ui/v1/backfills/{backfill_id}", "", in, get_backfill},
+        {"GET", "/ui/v1/backfills", "", in, get_backfills_page},
+        {"GET", "/ui/v1/backfills/{backfill_id}", "", in, get_backfill_page},
     };
 }
 

@@ -25,7 +25,7 @@ Json run_json(Services& services, const DagRun& run) {
     );
 }
 
-std::vector<RunState> read_states(const std::vector<std::string>& names) {
+std::vector<RunState> read_run_states(const std::vector<std::string>& names) {
     std::vector<RunState> states;
     for (const std::string& text : names) {
         const auto state = run_state_of(text);
@@ -76,7 +76,7 @@ store::RunFilter read_filter(Query& query, const std::string& dag_id) {
         filter.version_numbers.push_back(static_cast<int>(number));
     if (const auto backfill = query.integer("backfill_id")) filter.backfill = BackfillId{*backfill};
     query.done();
-    filter.states = read_states(query.texts("state"));
+    filter.states = read_run_states(query.texts("state"));
     filter.types = read_types(query.texts("run_type"));
     read_order(query.order(), filter);
     return filter;
@@ -145,7 +145,7 @@ Reply list_dag_runs(Services& services, const Request& request, const Caller&) {
     filter.start_date = body.range("start_date");
     filter.end_date = body.range("end_date");
     body.done();
-    filter.states = read_states(states);
+    filter.states = read_run_states(states);
     if (order) {
         const bool descending = order->starts_with('-');
         read_order({{order->substr(descending ? 1 : 0), descending}}, filter);

@@ -15,7 +15,7 @@ using http::Reply;
 using http::Request;
 
 /// "none", "no_status" and null mean an instance without a state.
-std::vector<TaskState> read_states(const std::vector<std::string>& names) {
+std::vector<TaskState> read_task_states(const std::vector<std::string>& names) {
     std::vector<TaskState> states;
     for (const std::string& text : names) {
         const bool none = text == "none" || text == "no_status" || text == "null" || text.empty();
@@ -59,7 +59,7 @@ TaskQuery read_query(Query& query) {
     if (const auto number = query.integer("try_number"))
         asked.try_number = static_cast<int>(*number);
     query.done();
-    filter.states = read_states(query.texts("state"));
+    filter.states = read_task_states(query.texts("state"));
     for (const auto& [field, descending] : query.order()) {
         const auto key = store::task_order_of(field);
         if (!key) bad_order(field);
@@ -257,7 +257,7 @@ Reply list_task_instances(Services& services, const Request& request, const Call
     );
     const auto order = body.text("order_by");
     body.done();
-    filter.states = read_states(states);
+    filter.states = read_task_states(states);
     if (order) {
         const bool descending = order->starts_with('-');
         const auto key = store::task_order_of(order->substr(descending ? 1 : 0));

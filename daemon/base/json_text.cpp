@@ -101,6 +101,19 @@ std::size_t utf8_length(unsigned char lead) {
 
 }  // namespace
 
+std::string text_of(const json& value) {
+    return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+std::vector<std::string> texts_of(const json& value) {
+    if (value.is_string()) return {value.get<std::string>()};
+    std::vector<std::string> out;
+    if (!value.is_array()) return out;
+    for (const json& one : value)
+        if (one.is_string()) out.push_back(one.get<std::string>());
+    return out;
+}
+
 std::string canonical_json(const json& value) {
     std::string out;
     append_canonical(out, value);

@@ -70,6 +70,11 @@ std::string child_pointer(std::string_view pointer, std::size_t index);
 /// Sorted keys, no spaces, numbers normalised (1.0 and 1e0 are 1): equal values, equal text.
 std::string canonical_json(const nlohmann::json& value);
 
+/// A string as it is, anything else as JSON.
+std::string text_of(const nlohmann::json& value);
+/// "One string or a list of strings" as a list; what else stands there is left out.
+std::vector<std::string> texts_of(const nlohmann::json& value);
+
 /// Offset of the first byte that is not valid UTF-8.
 std::optional<std::size_t> invalid_utf8(std::string_view text);
 

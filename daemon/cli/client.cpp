@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/json_text.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -78,8 +79,7 @@ std::string detail_of(const Response& response) {
         if (!text.empty()) text += "; ";
         std::string where;
         for (const auto& part : item.value("loc", Json::array()))
-            where += (where.empty() ? "" : ".") +
-                     (part.is_string() ? part.get<std::string>() : part.dump());
+            where += (where.empty() ? "" : ".") + sluice::text_of(part);
         text += where + ": " + item.value("msg", item.dump());
     }
     return text;
@@ -134,7 +134,7 @@ std::string encode(const std::string& text) {
 std::string text_of(const Json& object, const char* key) {
     const auto found = object.find(key);
     if (found == object.end() || found->is_null()) return "";
-    return found->is_string() ? found->get<std::string>() : found->dump();
+    return sluice::text_of(*found);
 }
 
 std::optional<std::string> address_of(const std::string& home) {

@@ -9,7 +9,7 @@
 namespace sluice::core {
 namespace {
 
-constexpr Verdict wait{Verdict::Kind::wait, TaskState::none};
+constexpr Verdict hold{Verdict::Kind::wait, TaskState::none};
 
 /// The instances of a setup that concern the instance: within a mapped group that of its own index.
 template <class Look>
@@ -32,7 +32,7 @@ Verdict judge_setups(const Run& run, const TaskPlan& planned, const TaskKey& key
         each_setup_state(run, setup, key, [&](TaskState state, int) {
             failed = failed || is_failure(state);
             skipped = skipped || state == TaskState::skipped;
-            if (state != TaskState::success) verdict = wait;
+            if (state != TaskState::success) verdict = hold;
         });
     if (failed) return {Verdict::Kind::mark, TaskState::upstream_failed};
     if (skipped) return {Verdict::Kind::mark, TaskState::skipped};
@@ -86,7 +86,7 @@ Verdict Scheduler::Impl::verdict_of(const Run& run, const TaskKey& key, MapIndex
     const bool skips = verdict.kind == Verdict::Kind::mark && verdict.state == TaskState::skipped;
     const bool asks =
         verdict.kind == Verdict::Kind::run || (skips && task.wait_for_past_depends_before_skipping);
-    if (asks && planned.needs_past() && past_block(run, key.task)) return wait;
+    if (asks && planned.needs_past() && past_block(run, key.task)) return hold;
     return verdict;
 }
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/json_text.hpp"
 #include "executor/attempt_channel.hpp"
 #include "executor/ending.hpp"
 #include "executor/error_class.hpp"
@@ -63,7 +64,7 @@ std::string target_of(const std::string& kind, const std::string& rendered) {
     const auto text = [&](const char* key) {
         const auto found = params.find(key);
         if (found == params.end()) return std::string{};
-        return found->is_string() ? found->get<std::string>() : found->dump();
+        return text_of(*found);
     };
     std::string out;
     if (!params.is_object()) return out;

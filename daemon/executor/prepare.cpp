@@ -7,6 +7,7 @@
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
+#include "base/json_text.hpp"
 #include "base/limits.hpp"
 #include "executor/attempt_channel.hpp"
 #include "model/expansion.hpp"
@@ -244,7 +245,7 @@ std::string map_name(
         const Json name{{"name", task.map_index_template}};
         add_reads(context, template_reads(name), order, services, redactor);
         const Json text = render_text(task.map_index_template, context);
-        const std::string plain = text.is_string() ? text.get<std::string>() : text.dump();
+        const std::string plain = text_of(text);
         return redactor.redact(plain.substr(0, limits::run_id_bytes));
     } catch (const Error&) {
         return {};  // the instance keeps its number

@@ -7,16 +7,12 @@
 #include <string_view>
 #include <thread>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
@@ -25,18 +21,12 @@
 
 #include "base/error.hpp"
 #include "base/limits.hpp"
+#include "http/asio.hpp"
 #include "http/stream.hpp"
 
 namespace sluice::http {
 namespace {
 
-namespace net = boost::asio;
-namespace beast = boost::beast;
-namespace bhttp = boost::beast::http;
-using tcp = net::ip::tcp;
-using Code = boost::system::error_code;
-
-constexpr auto tuple = net::as_tuple(net::use_awaitable);
 constexpr auto connect_time = std::chrono::seconds{3};
 constexpr auto reply_time = std::chrono::seconds{45};   // longer than the owner takes to say no
 constexpr auto stream_time = std::chrono::seconds{60};  // streams have a heartbeat every 15 s
@@ -75,7 +65,7 @@ struct Call {
     std::shared_ptr<Stream> out;  // set once the reply turned out to be a stream
 };
 using CallPtr = std::shared_ptr<Call>;
-using Parser = bhttp::response_parser<bhttp::buffer_body>;
+using ReplyParser = bhttp::response_parser<bhttp::buffer_body>;
 
 bhttp::request<bhttp::string_body> message_of(const Request& request, const std::string& host) {
     bhttp::request<bhttp::string_body> message;
@@ -131,7 +121,7 @@ net::awaitable<void> connect_and_send(CallPtr call) {
 }
 
 /// The rest of the body as it comes: into the reply, or into its stream. False at the end.
-net::awaitable<bool> read_some(CallPtr call, Parser& parser, std::string& out) {
+net::awaitable<bool> read_some(CallPtr call, ReplyParser& parser, std::string& out) {
     std::array<char, 16'384> bytes{};
     parser.get().body().data = bytes.data();
     parser.get().body().size = bytes.size();
@@ -141,7 +131,7 @@ net::awaitable<bool> read_some(CallPtr call, Parser& parser, std::string& out) {
     co_return !parser.is_done();
 }
 
-net::awaitable<void> pump(CallPtr call, Parser& parser) {
+net::awaitable<void> pump(CallPtr call, ReplyParser& parser) {
     std::string some;
     for (bool more = true; more;) {
         call->stream.expires_after(stream_time);
@@ -205,7 +195,7 @@ private:
         bool answered = false;
         try {
             co_await connect_and_send(call);
-            Parser parser;
+            ReplyParser parser;
             parser.skip(head);
             parser.body_limit(reply_bytes);
             auto [error, count] =

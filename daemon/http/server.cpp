@@ -5,18 +5,14 @@
 #include <thread>
 #include <unordered_set>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/chunk_encode.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/error.hpp>
@@ -27,6 +23,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/error.hpp"
+#include "http/asio.hpp"
 #include "http/incoming.hpp"
 #include "http/pool.hpp"
 #include "http/stream.hpp"
@@ -34,14 +31,7 @@
 namespace sluice::http {
 namespace {
 
-namespace net = boost::asio;
-namespace beast = boost::beast;
-namespace bhttp = boost::beast::http;
-using tcp = net::ip::tcp;
-using Code = boost::system::error_code;
 using Parser = bhttp::request_parser<bhttp::string_body>;
-
-constexpr auto tuple = net::as_tuple(net::use_awaitable);
 
 /// One connection. Used on the io thread only.
 struct Session {

@@ -141,8 +141,7 @@ void check_enum(const json& value, const json& schema, const std::string& at, Fo
     if (known == schema.end()) return;
     if (std::ranges::find(*known, value) != known->end()) return;
     std::vector<std::string> names;
-    for (const auto& one : *known)
-        names.push_back(one.is_string() ? one.get<std::string>() : one.dump());
+    for (const auto& one : *known) names.push_back(text_of(one));
     std::string hint;
     if (value.is_string()) hint = did_you_mean(value.get_ref<const std::string&>(), names);
     if (hint.empty()) hint = fmt::format("one of: {}", fmt::join(names, ", "));

@@ -1,12 +1,13 @@
 #include "model/template_sql.hpp"
 
+#include "model/template_syntax.hpp"
+
 namespace sluice::tmpl {
 namespace {
 
 bool is_word(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 }  // namespace
 

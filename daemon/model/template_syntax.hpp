@@ -11,6 +11,8 @@
 
 namespace sluice::tmpl {
 
+constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
 /// Expressions and blocks are not nested deeper.
 constexpr int depth_max = 60;
 

@@ -9,7 +9,6 @@ namespace sluice::tmpl {
 namespace {
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 Token read_string(std::string_view text, std::size_t& at) {
     const char quote = text[at++];

@@ -12,15 +12,12 @@ using std::chrono::microseconds;
 using std::chrono::seconds;
 using std::chrono::sys_seconds;
 
-constexpr Duration horizon = days{50 * 366};
+constexpr Duration farthest = days{50 * 366};
 constexpr Duration instant_before{1};  // instants are microseconds
 constexpr seconds widest_offset = std::chrono::hours{16};
 
 void lower(std::optional<Instant>& least, std::optional<Instant> candidate) {
     if (candidate && (!least || *candidate < *least)) least = candidate;
-}
-void raise(std::optional<Instant>& most, std::optional<Instant> candidate) {
-    if (candidate && (!most || *candidate > *most)) most = candidate;
 }
 
 sys_seconds as_utc(Calendar::Day day) { return sys_seconds{day.time_since_epoch()}; }
@@ -164,7 +161,7 @@ std::optional<Instant> Ticks::next_open(Instant after) const {
     const bool moves = calendar_.rule == ClosedRule::next_business_day;
     std::optional<Instant> best;
     if (moves) best = first_moved(calendar_.open_from(day_of(after)), after);
-    const Instant limit = after + horizon;
+    const Instant limit = after + farthest;
     auto tick = next_plain(after);
     while (tick && *tick <= limit && (!best || *tick < *best)) {
         const Day day = day_of(*tick);
@@ -181,7 +178,7 @@ std::optional<Instant> Ticks::next_open(Instant after) const {
 
 std::optional<Instant> Ticks::previous_open(Instant before) const {
     const bool moves = calendar_.rule == ClosedRule::next_business_day;
-    const Instant limit = before - horizon;
+    const Instant limit = before - farthest;
     auto tick = previous_plain(before);
     while (tick && *tick >= limit) {
         const Day day = day_of(*tick);

@@ -11,6 +11,11 @@
 
 namespace sluice {
 
+/// Keeps the later one; an absent value counts for nothing.
+inline void raise(std::optional<Instant>& most, std::optional<Instant> candidate) {
+    if (candidate && (!most || *candidate > *most)) most = candidate;
+}
+
 class Ticks {
 public:
     /// `anchor`: a delta's first tick. The crons must be right (`schedule_problem`).

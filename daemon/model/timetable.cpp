@@ -29,11 +29,6 @@ const Schedule& checked(const Dag& dag) {
     return dag.schedule;
 }
 
-/// Keeps the larger; an absent value counts for nothing.
-void raise(std::optional<Instant>& most, std::optional<Instant> candidate) {
-    if (!most || (candidate && *candidate > *most)) most = candidate ? candidate : most;
-}
-
 }  // namespace
 
 std::optional<std::string> schedule_problem(const Schedule& schedule, std::string_view timezone) {

@@ -8,8 +8,6 @@
 namespace sluice::spec {
 namespace {
 
-std::size_t at(TaskNo task) { return static_cast<std::size_t>(task); }
-
 /// Everything below the tasks, themselves included.
 std::vector<bool> from_here_on(const Dag& dag, std::vector<TaskNo> open) {
     std::vector<bool> seen(dag.tasks.size(), false);

@@ -60,6 +60,9 @@ struct DraftGroup {
     int depth{0};
 };
 
+/// A task's place in `Dag::tasks`.
+inline std::size_t at(TaskNo task) { return static_cast<std::size_t>(task); }
+
 struct Draft {
     Dag dag;
     const nlohmann::json& root;

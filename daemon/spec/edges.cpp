@@ -8,8 +8,6 @@
 namespace sluice::spec {
 namespace {
 
-std::size_t at(TaskNo task) { return static_cast<std::size_t>(task); }
-
 bool in_group(const std::string& group, const std::string& of) {
     return group == of || group.starts_with(of + '.');
 }

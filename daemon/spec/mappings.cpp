@@ -13,8 +13,6 @@ using nlohmann::json;
 
 namespace {
 
-std::size_t at(std::int32_t number) { return static_cast<std::size_t>(number); }
-
 /// The templates of an `expand` are rendered before there are instances: with no `map`.
 void check_templates_of(Draft& draft, const Mapping& mapping, DraftMapping& beside) {
     TemplateScope scope;

@@ -11,15 +11,15 @@
 namespace sluice::spec {
 
 // Keys stay in the order in which they were written: the important ones first.
-using json = nlohmann::ordered_json;
+using nlohmann::ordered_json;
 
 namespace {
 
-const json& ordered_language() {
-    static const json made = [] {
-        json out = json::parse(language_text());
+const ordered_json& ordered_language() {
+    static const ordered_json made = [] {
+        ordered_json out = ordered_json::parse(language_text());
         auto& parts = out["definitions"];
-        json defaults = parts["task"];
+        ordered_json defaults = parts["task"];
         defaults.erase("required");
         for (const char* key :
              {"task_id", "operator", "with", "upstream", "expand", "map_index_template"})
@@ -30,24 +30,24 @@ const json& ordered_language() {
     return made;
 }
 
-const json& ordered_definition(const std::string& name) {
+const ordered_json& ordered_definition(const std::string& name) {
     return ordered_language().at("definitions").at(name);
 }
 
-const json& ordered_policy() {
-    static const json made = json::parse(policy_language_text());
+const ordered_json& ordered_policy() {
+    static const ordered_json made = ordered_json::parse(policy_language_text());
     return made;
 }
 
 /// Editors know only the standard keywords.
-json for_editors(const json& schema, const std::string& prefix) {
+ordered_json for_editors(const ordered_json& schema, const std::string& prefix) {
     if (schema.is_array()) {
-        json out = json::array();
+        ordered_json out = ordered_json::array();
         for (const auto& each : schema) out.push_back(for_editors(each, prefix));
         return out;
     }
     if (!schema.is_object()) return schema;
-    json out = json::object();
+    ordered_json out = ordered_json::object();
     for (const auto& [key, child] : schema.items()) {
         if (key.starts_with("x-") || key == "definitions") continue;
         if (key == "$ref" && child.is_string())
@@ -61,7 +61,7 @@ json for_editors(const json& schema, const std::string& prefix) {
 }
 
 /// "string", "a | b", "duration", "[names]" ...
-std::string type_text(const json& schema) {
+std::string type_text(const ordered_json& schema) {
     if (const auto ref = schema.find("$ref"); ref != schema.end()) {
         const auto& text = ref->get_ref<const std::string&>();
         return text.substr(text.rfind('/') + 1);
@@ -114,7 +114,7 @@ std::string cell(std::string text) {
     return out;
 }
 
-std::string meaning(const json& schema) {
+std::string meaning(const ordered_json& schema) {
     std::string out = cell(schema.value("description", std::string{}));
     const auto mark = schema.find("x-not-yet");
     if (mark != schema.end()) {
@@ -128,12 +128,12 @@ std::string meaning(const json& schema) {
     return out;
 }
 
-void key_table(const json& schema, std::string& out) {
+void key_table(const ordered_json& schema, std::string& out) {
     const auto properties = schema.find("properties");
     if (properties == schema.end() || properties->empty()) return;
     const auto required = schema.value("required", std::vector<std::string>{});
     out += "| key | type | default | meaning |\n|---|---|---|---|\n";
-    const auto row = [&](const std::string& key, const json& form, bool needed) {
+    const auto row = [&](const std::string& key, const ordered_json& form, bool needed) {
         const std::string usual =
             form.contains("default") ? "`" + cell(form["default"].dump()) + "`" : "";
         const std::string name = needed ? "**`" + key + "`**" : "`" + key + "`";
@@ -148,25 +148,30 @@ void key_table(const json& schema, std::string& out) {
 
 /// Tables of objects inside, named by their path.
 void nested_tables(
-    const json& schema, const json& root, const std::string& path, int depth, std::string& out
+    const ordered_json& schema,
+    const ordered_json& root,
+    const std::string& path,
+    int depth,
+    std::string& out
 ) {
     if (depth > 4 || !schema.is_object()) return;
     const auto properties = schema.find("properties");
     if (properties != schema.end()) {
         for (const auto& [key, form] : properties->items()) {
             const std::string at = path.empty() ? key : path + '.' + key;
-            std::vector<const json*> inner{&form};
+            std::vector<const ordered_json*> inner{&form};
             for (const char* keyword : {"oneOf", "anyOf"})
                 if (form.contains(keyword))
                     for (const auto& each : form[keyword]) inner.push_back(&each);
-            for (const json* each : inner) {
-                const json& target =
-                    each->contains("$ref")
-                        ? root.at(json::json_pointer((*each)["$ref"].get<std::string>().substr(1)))
-                        : *each;
-                const json& object = target.contains("items") && target["items"].is_object()
-                                         ? target["items"]
-                                         : target;
+            for (const ordered_json* each : inner) {
+                const ordered_json& target = each->contains("$ref")
+                                                 ? root.at(ordered_json::json_pointer(
+                                                       (*each)["$ref"].get<std::string>().substr(1)
+                                                   ))
+                                                 : *each;
+                const ordered_json& object = target.contains("items") && target["items"].is_object()
+                                                 ? target["items"]
+                                                 : target;
                 if (!object.contains("properties") || object["properties"].empty()) continue;
                 const auto note = object.value("description", std::string{});
                 out += fmt::format(
@@ -208,20 +213,20 @@ void schedule_section(std::string& out) {
 }  // namespace
 
 std::string dag_schema(const Catalogue& catalogue) {
-    json out = for_editors(ordered_language(), "");
-    out["definitions"] = json::object();
+    ordered_json out = for_editors(ordered_language(), "");
+    out["definitions"] = ordered_json::object();
     auto& definitions = out["definitions"];
     for (const auto& [name, form] : ordered_language()["definitions"].items())
         definitions[name] = for_editors(form, "");
-    json choices = json::array();
-    json names = json::array();
+    ordered_json choices = ordered_json::array();
+    ordered_json names = ordered_json::array();
     for (const auto& info : catalogue.all()) {
         names.push_back(info.name);
-        const json schema = json::parse(info.schema, nullptr, false);
+        const ordered_json schema = ordered_json::parse(info.schema, nullptr, false);
         if (info.not_yet || !schema.is_object()) continue;
         const std::string prefix = "with_" + info.name + "_";
         definitions["with_" + info.name] = for_editors(schema, prefix);
-        const json parts = schema.value("definitions", json::object());
+        const ordered_json parts = schema.value("definitions", ordered_json::object());
         for (const auto& [name, form] : parts.items())
             definitions[prefix + name] = for_editors(form, prefix);
         choices.push_back(
@@ -235,8 +240,8 @@ std::string dag_schema(const Catalogue& catalogue) {
 }
 
 std::string policy_schema() {
-    json out = for_editors(ordered_policy(), "");
-    out["definitions"] = json::object();
+    ordered_json out = for_editors(ordered_policy(), "");
+    out["definitions"] = ordered_json::object();
     for (const auto& [name, form] : ordered_policy()["definitions"].items())
         out["definitions"][name] = for_editors(form, "");
     return out.dump(2) + '\n';
@@ -258,7 +263,7 @@ std::string dag_file_page() {
     key_table(ordered_language(), out);
     schedule_section(out);
     for (const char* name : {"task", "group", "dataset"}) {
-        const json& part = ordered_definition(name);
+        const ordered_json& part = ordered_definition(name);
         out += fmt::format("## {}\n\n", part["x-title"].get<std::string>());
         key_table(part, out);
         nested_tables(part, ordered_language(), "", 3, out);
@@ -285,7 +290,7 @@ std::string operators_page(const Catalogue& catalogue) {
             later.push_back('`' + info.name + '`');
             continue;
         }
-        const json schema = json::parse(info.schema, nullptr, false);
+        const ordered_json schema = ordered_json::parse(info.schema, nullptr, false);
         out += fmt::format("## {}\n\n{}\n\n", info.name, info.summary);
         if (info.isolation == Isolation::process) out += "Runs in a worker process of its own.\n\n";
         if (!schema.is_object()) continue;

@@ -40,7 +40,7 @@ constexpr RunOrderRow run_orders[] = {
      {"(coalesce(r.end_date, clock_timestamp()) - r.start_date)", Nullable::yes}},
 };
 
-OrderColumn column_of(RunOrder order) {
+OrderColumn column_of_runs(RunOrder order) {
     for (const RunOrderRow& row : run_orders) {
         if (row.order == order) return row.column;
     }
@@ -83,7 +83,7 @@ Page<RunRow> Queries::runs(const RunFilter& filter) {
             SLUICE_RUN_ROW_COLUMNS,
             SLUICE_RUN_ROW_FROM,
             where,
-            order_of(filter.order, column_of, "r.run_key"),
+            order_of(filter.order, column_of_runs, "r.run_key"),
             filter.page,
             read_run_row
         );

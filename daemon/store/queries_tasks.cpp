@@ -55,7 +55,7 @@ constexpr TaskOrderRow task_orders[] = {
      {"(coalesce(t.end_date, clock_timestamp()) - t.start_date)", Nullable::yes}},
 };
 
-OrderColumn column_of(TaskOrder order) {
+OrderColumn column_of_tasks(TaskOrder order) {
     for (const TaskOrderRow& row : task_orders) {
         if (row.order == order) return row.column;
     }
@@ -109,7 +109,7 @@ Page<TaskRow> Queries::tasks(const TaskFilter& filter) {
             SLUICE_TASK_ROW_COLUMNS,
             SLUICE_TASK_ROW_FROM,
             where,
-            order_of(filter.order, column_of, "t.run_key, t.task_no, t.map_index"),
+            order_of(filter.order, column_of_tasks, "t.run_key, t.task_no, t.map_index"),
             filter.page,
             read_task_row
         );

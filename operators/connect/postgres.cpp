@@ -8,6 +8,7 @@
 #include <libpq-fe.h>
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.hpp"
 #include "operators/engine/failure.hpp"
 #include "task/context.hpp"
 
@@ -89,7 +90,7 @@ std::map<std::string, std::string> options_of(
     for (const char* key : passed_options) {
         if (!extra.is_object() || !extra.contains(key)) continue;
         const nlohmann::json& value = extra[key];
-        options[key] = value.is_string() ? value.get<std::string>() : value.dump();
+        options[key] = text_of(value);
     }
     if (!connection.host.empty()) options["host"] = connection.host;
     if (connection.port != 0) options["port"] = std::to_string(connection.port);

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.hpp"
 #include "operators/control/control.hpp"
 
 namespace sluice::ops {
@@ -28,11 +29,6 @@ constexpr const char* short_circuit_schema = R"json({
   }
 })json";
 
-std::vector<std::string> names_of(const Json& value) {
-    if (value.is_string()) return {value.get<std::string>()};
-    return value.get<std::vector<std::string>>();
-}
-
 Outcome choose(task::TaskContext& ctx, const Json& params) {
     const Json* way = nullptr;
     for (const auto& entry : params.at("case")) {
@@ -42,7 +38,7 @@ Outcome choose(task::TaskContext& ctx, const Json& params) {
     }
     if (const auto otherwise = params.find("else"); way == nullptr && otherwise != params.end())
         way = &*otherwise;
-    auto chosen = way == nullptr ? std::vector<std::string>{} : names_of(*way);
+    auto chosen = way == nullptr ? std::vector<std::string>{} : texts_of(*way);
     ctx.info(
         chosen.empty() ? std::string{"no case is true: everything below is skipped"}
                        : fmt::format("follows {}", fmt::join(chosen, ", "))

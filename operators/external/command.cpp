@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/json_text.hpp"
 #include "base/limits.hpp"
 #include "task/child.hpp"
 #include "task/job.hpp"
@@ -18,10 +19,6 @@ namespace sluice::ops {
 namespace {
 
 using Json = nlohmann::json;
-
-std::string text_of(const Json& value) {
-    return value.is_string() ? value.get<std::string>() : value.dump();
-}
 
 Json time_or_null(const std::optional<Instant>& at) {
     return at ? Json(format_offset(*at)) : Json();

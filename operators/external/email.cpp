@@ -2,13 +2,12 @@
 #include <cctype>
 #include <ctime>
 #include <memory>
-#include <mutex>
 
-#include <curl/curl.h>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "operators/external/curl.hpp"
 #include "operators/external/external.hpp"
 #include "task/operator.hpp"
 
@@ -36,20 +35,9 @@ constexpr const char* email_schema = R"json({
   "additionalProperties": false
 })json";
 
-struct EasyDelete {
-    void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
-};
-struct MultiDelete {
-    void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
-};
-struct ListDelete {
-    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-};
 struct MimeDelete {
     void operator()(curl_mime* mime) const { curl_mime_free(mime); }
 };
-using Easy = std::unique_ptr<CURL, EasyDelete>;
-using List = std::unique_ptr<curl_slist, ListDelete>;
 using Mime = std::unique_ptr<curl_mime, MimeDelete>;
 
 std::vector<std::string> texts_of(const Json& params, const char* key) {
@@ -120,19 +108,6 @@ std::string joined(const std::vector<std::string>& texts) {
         out += (out.empty() ? "" : ", ") + shown;
     }
     return out;
-}
-
-void append(List& list, const std::string& line) {
-    curl_slist* longer = curl_slist_append(list.get(), line.c_str());
-    if (longer == nullptr) throw std::bad_alloc();
-    (void)list.release();
-    list.reset(longer);
-}
-
-template <class Value>
-void set(const Easy& easy, CURLoption option, Value value) {
-    if (curl_easy_setopt(easy.get(), option, value) != CURLE_OK)
-        throw Error(ErrorCode::internal, "libcurl refuses an option");
 }
 
 std::string message_id(const task::TaskInfo& info, const Json& params, const std::string& from) {
@@ -263,9 +238,8 @@ Outcome ended(task::TaskContext& ctx, const Easy& easy, CURLcode code, const cha
     return task::fail(final_word ? ErrorClass::permanent : ErrorClass::transient, why);
 }
 
-Outcome run(task::TaskContext& ctx, const Json& params) {
-    static std::once_flag once;
-    std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+Outcome send(task::TaskContext& ctx, const Json& params) {
+    start_curl();
     const auto connection = ctx.connection(params.value("conn_id", "smtp"));
     const Json parsed = Json::parse(connection.extra, nullptr, false);
     const Json extra = parsed.is_object() ? parsed : Json::object();
@@ -281,8 +255,7 @@ Outcome run(task::TaskContext& ctx, const Json& params) {
             "no sender: write `from`, or put it into the extra of connection \"" + connection.id +
                 '"'
         );
-    const Easy easy(curl_easy_init());
-    if (!easy) throw Error(ErrorCode::internal, "libcurl does not start");
+    const Easy easy = new_easy();
     char message[CURL_ERROR_SIZE] = "";
     set(easy, CURLOPT_ERRORBUFFER, message);
     set(easy, CURLOPT_NOSIGNAL, 1L);
@@ -314,7 +287,7 @@ task::Operator email_operator() {
         .schema = email_schema,
         .traits = {},
         .check = {},
-        .run = run,
+        .run = send,
     };
 }
 

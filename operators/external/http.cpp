@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "base/json_text.hpp"
 #include "base/limits.hpp"
 #include "operators/external/external.hpp"
 #include "operators/external/http_client.hpp"
@@ -43,10 +44,6 @@ constexpr const char* http_schema = R"json({
   "oneOf": [{"required": ["conn_id", "endpoint"]}, {"required": ["url"]}],
   "additionalProperties": false
 })json";
-
-std::string text_of(const Json& value) {
-    return value.is_string() ? value.get<std::string>() : value.dump();
-}
 
 std::vector<std::pair<std::string, std::string>> pairs_of(const Json& params, const char* key) {
     std::vector<std::pair<std::string, std::string>> out;

@@ -3,28 +3,15 @@
 #include <algorithm>
 #include <cctype>
 #include <memory>
-#include <mutex>
-
-#include <curl/curl.h>
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "operators/external/curl.hpp"
 
 namespace sluice::ops {
 namespace {
 
-struct EasyDelete {
-    void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
-};
-struct MultiDelete {
-    void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
-};
-struct ListDelete {
-    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-};
-using Easy = std::unique_ptr<CURL, EasyDelete>;
 using Multi = std::shared_ptr<CURLM>;
-using List = std::unique_ptr<curl_slist, ListDelete>;
 
 std::size_t take_body(char* data, std::size_t size, std::size_t count, void* to) {
     auto& reply = *static_cast<HttpReply*>(to);
@@ -64,15 +51,8 @@ ErrorClass class_of(CURLcode code) {
     return ErrorClass::transient;
 }
 
-template <class Value>
-void set(const Easy& easy, CURLoption option, Value value) {
-    if (curl_easy_setopt(easy.get(), option, value) != CURLE_OK)
-        throw Error(ErrorCode::internal, "libcurl refuses an option");
-}
-
 Easy make_easy(const HttpRequest& request, const List& headers, HttpReply& reply, char* message) {
-    Easy easy(curl_easy_init());
-    if (!easy) throw Error(ErrorCode::internal, "libcurl does not start");
+    Easy easy = new_easy();
     set(easy, CURLOPT_URL, request.url.c_str());
     set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     set(easy, CURLOPT_NOSIGNAL, 1L);
@@ -113,11 +93,7 @@ List header_list(const HttpRequest& request) {
     for (const auto& [name, value] : request.headers) {
         if ((name + value).find_first_of("\r\n") != std::string::npos)
             throw Error(ErrorCode::invalid, "header \"" + name + "\" has a line break in it");
-        const std::string line = name + ": " + value;
-        curl_slist* longer = curl_slist_append(list.get(), line.c_str());
-        if (longer == nullptr) throw std::bad_alloc();
-        (void)list.release();
-        list.reset(longer);
+        append(list, name + ": " + value);
     }
     return list;
 }
@@ -125,8 +101,7 @@ List header_list(const HttpRequest& request) {
 }  // namespace
 
 HttpAnswer send_http(task::TaskContext& ctx, const HttpRequest& request) {
-    static std::once_flag once;
-    std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+    start_curl();
     HttpReply reply;
     char message[CURL_ERROR_SIZE] = "";
     const List headers = header_list(request);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/json_text.hpp"
 #include "operators/external/command.hpp"
 #include "operators/external/external.hpp"
 
@@ -30,10 +31,6 @@ constexpr const char* python_schema = R"json({
   "additionalProperties": false
 })json";
 
-std::string text_of(const Json& value) {
-    return value.is_string() ? value.get<std::string>() : value.dump();
-}
-
 std::string joined(const Json& lines) {
     if (!lines.is_array()) return text_of(lines);
     std::string out;
@@ -58,7 +55,7 @@ std::string interpreter(const std::string& written) {
     return fs::is_directory(written) ? written + "/bin/python" : written;
 }
 
-Outcome run(task::TaskContext& ctx, const Json& params) {
+Outcome run_script(task::TaskContext& ctx, const Json& params) {
     CommandOrder order;
     // Unbuffered, so that lines are in the log when they are printed.
     order.argv = {interpreter(params.value("python", "python3")), "-u", place_script(ctx, params)};
@@ -83,7 +80,7 @@ task::Operator python_operator() {
         .schema = python_schema,
         .traits = {},
         .check = {},
-        .run = run,
+        .run = run_script,
     };
 }
 

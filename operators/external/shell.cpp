@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.hpp"
 #include "operators/external/command.hpp"
 #include "operators/external/external.hpp"
 
@@ -33,11 +34,7 @@ constexpr const char* shell_schema = R"({
   "additionalProperties": false
 })";
 
-std::string text_of(const Json& value) {
-    return value.is_string() ? value.get<std::string>() : value.dump();
-}
-
-Outcome run(task::TaskContext& ctx, const Json& params) {
+Outcome run_shell(task::TaskContext& ctx, const Json& params) {
     CommandOrder order;
     if (params.contains("argv")) {
         for (const Json& argument : params.at("argv")) order.argv.push_back(text_of(argument));
@@ -67,7 +64,7 @@ task::Operator shell_operator() {
         .schema = shell_schema,
         .traits = {},
         .check = {},
-        .run = run,
+        .run = run_shell,
     };
 }
 

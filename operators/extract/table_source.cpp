@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.hpp"
 #include "operators/connect/postgres.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
@@ -24,11 +25,6 @@ std::string source_query(const task::TaskContext& context, const nlohmann::json&
         return "(" + context.file(from["query_file"].get<std::string>()) + "\n) as q";
     }
     return engine::quoted_name(from.at("table").get<std::string>());
-}
-
-std::vector<std::string> names_of(const nlohmann::json& value) {
-    if (value.is_string()) return {value.get<std::string>()};
-    return value.get<std::vector<std::string>>();
 }
 
 std::string type_of(const Columns& columns, const std::string& name) {
@@ -102,7 +98,7 @@ Extracted from_table(
     );
     const std::string source = source_query(context, from);
     std::string list = "*";
-    if (from.contains("columns")) list = engine::quoted_list(names_of(from["columns"]));
+    if (from.contains("columns")) list = engine::quoted_list(texts_of(from["columns"]));
     const Columns columns = postgres->describe("select " + list + " from " + source);
     std::string where;
     if (from.contains("where")) where = "(" + engine::with_literals(from["where"]) + ")";

@@ -97,8 +97,7 @@ void read_options(Fields& fields, Rule& rule, const std::string& pointer, Proble
             break;
         case Method::constant: {
             const json* value = fields.required("value");
-            if (value != nullptr)
-                rule.value = value->is_string() ? value->get<std::string>() : value->dump();
+            if (value != nullptr) rule.value = text_of(*value);
             break;
         }
         case Method::year:

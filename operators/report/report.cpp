@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.hpp"
 #include "base/limits.hpp"
 #include "operators/binding/check_inputs.hpp"
 #include "operators/binding/physical.hpp"
@@ -234,7 +235,7 @@ private:
             ));
         if (!wanted.contains("value")) return;
         const json& value = wanted.at("value");
-        const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+        const std::string text = text_of(value);
         const std::string found =
             table.rows.empty() || !table.rows[0][0] ? "null" : *table.rows[0][0];
         if (found != text)

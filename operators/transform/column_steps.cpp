@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.hpp"
 #include "operators/binding/cast.hpp"
 #include "operators/engine/sql.hpp"
 #include "operators/transform/step_tools.hpp"
@@ -15,10 +16,6 @@ namespace {
 
 using engine::quote;
 using nlohmann::json;
-
-std::string as(const std::string& expression, const std::string& name) {
-    return expression + " as " + quote(name);
-}
 
 /// Every column as it is, but those for which `change` has an expression.
 template <class Change>
@@ -108,7 +105,7 @@ Relation select_columns(Work& work, const json& with) {
             columns.push_back(shown(name, value, work.in.columns));
         }
     } else {
-        for (const std::string& name : names_of(with))
+        for (const std::string& name : texts_of(with))
             columns.push_back(column(work.in.columns, name));
         items = list(columns);
     }
@@ -117,7 +114,7 @@ Relation select_columns(Work& work, const json& with) {
 
 Relation drop(Work& work, const json& with) {
     binding::Columns columns = work.in.columns;
-    for (const std::string& name : names_of(with)) {
+    for (const std::string& name : texts_of(with)) {
         const std::string exact = column(work.in.columns, name).name;
         std::erase_if(columns, [&](const ColumnSpec& c) { return c.name == exact; });
     }
@@ -132,7 +129,7 @@ Relation normalize(Work& work, const json& with) {
             throw StepError(
                 "E-STEP", "column \"" + name + "\" is " + one.type + ": only text can be normalized"
             );
-        how[one.name] = names_of(methods);
+        how[one.name] = texts_of(methods);
     }
     return changed(work, [&](const ColumnSpec& one) {
         std::string text = how.contains(one.name) ? quote(one.name) : "";
@@ -157,7 +154,7 @@ Relation cast(Work& work, const json& with) {
             target.type = how.get<std::string>();
         } else {
             target.type = how.at("type").get<std::string>();
-            if (how.contains("parse")) target.parse = names_of(how.at("parse"));
+            if (how.contains("parse")) target.parse = texts_of(how.at("parse"));
             set_null = how.value("on_error", "fail") == "set_null";
         }
         if (!engine::is_language_type(target.type))
@@ -180,7 +177,7 @@ Relation fill_null(Work& work, const json& with) {
             const json& forward = how.at("forward");
             std::string by;
             if (forward.contains("by"))
-                for (const std::string& key : names_of(forward.at("by")))
+                for (const std::string& key : texts_of(forward.at("by")))
                     by += (by.empty() ? "partition by " : ", ") +
                           quote(column(work.in.columns, key).name);
             const auto order =
@@ -199,7 +196,7 @@ Relation fill_null(Work& work, const json& with) {
 Relation drop_null(Work& work, const json& with) {
     std::string condition;
     binding::Columns columns = work.in.columns;
-    for (const std::string& name : names_of(with)) {
+    for (const std::string& name : texts_of(with)) {
         const std::string exact = column(columns, name).name;
         condition += (condition.empty() ? "" : " and ") + quote(exact) + " is not null";
         for (ColumnSpec& one : columns)

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.hpp"
 #include "operators/binding/binder.hpp"
 #include "operators/engine/sql.hpp"
 #include "operators/transform/step_tools.hpp"
@@ -14,13 +15,9 @@ namespace {
 using engine::quote;
 using nlohmann::json;
 
-std::string as(const std::string& expression, const std::string& name) {
-    return expression + " as " + quote(name);
-}
-
 std::string keys(const binding::Columns& columns, const json& names) {
     std::string out;
-    for (const std::string& name : names_of(names))
+    for (const std::string& name : texts_of(names))
         out += (out.empty() ? "" : ", ") + quote(column(columns, name).name);
     return out;
 }
@@ -86,7 +83,7 @@ JoinPlan plan_join(Work& work, const json& with, const Relation& theirs) {
             for (const auto& [their, our] : names.items())
                 pairs.emplace_back(their, our.get<std::string>());
         } else {
-            for (const std::string& name : names_of(names)) pairs.emplace_back(name, name);
+            for (const std::string& name : texts_of(names)) pairs.emplace_back(name, name);
         }
         for (const auto& [their, our] : pairs) {
             const std::string r = quote(column(theirs.columns, their).name);
@@ -131,7 +128,7 @@ std::vector<std::pair<std::string, std::string>> taken(
         for (const auto& [name, their] : wanted.items())
             out.emplace_back(column(theirs.columns, their.get<std::string>()).name, name);
     } else {
-        for (const std::string& name : names_of(wanted)) {
+        for (const std::string& name : texts_of(wanted)) {
             const std::string exact = column(theirs.columns, name).name;
             out.emplace_back(exact, exact);
         }
@@ -211,7 +208,7 @@ Relation union_all(Work& work, const json& with) {
     std::string sql =
         "select " + list(work.in.columns) + ", " + hidden_hash + " from " + work.in.sql;
     binding::Columns columns = work.in.columns;
-    for (const std::string& name : names_of(with)) {
+    for (const std::string& name : texts_of(with)) {
         const Relation other = work.inputs.open(name);
         std::string items;
         for (ColumnSpec& one : columns) {
@@ -251,7 +248,7 @@ Relation aggregate(Work& work, const json& with) {
     std::string items;
     std::string by;
     if (with.contains("group_by"))
-        for (const std::string& name : names_of(with.at("group_by"))) {
+        for (const std::string& name : texts_of(with.at("group_by"))) {
             columns.push_back(column(work.in.columns, name));
             items += (items.empty() ? "" : ", ") + quote(columns.back().name);
         }
@@ -290,7 +287,7 @@ Relation pivot(Work& work, const json& with) {
     const std::string by = list(columns);
     std::string items = by;
     for (const json& value : with.at("values")) {
-        const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+        const std::string text = text_of(value);
         const std::string name = snake_case(text);
         items += (items.empty() ? "" : ", ") +
                  as(duckdb(measure) + " filter (where cast(" + quote(over.name) +
@@ -309,7 +306,7 @@ Relation unpivot(Work& work, const json& with) {
     std::vector<const ColumnSpec*> turned;
     std::string names;
     std::string values;
-    for (const std::string& name : names_of(with.at("columns"))) {
+    for (const std::string& name : texts_of(with.at("columns"))) {
         turned.push_back(&column(work.in.columns, name));
         names += (names.empty() ? "" : ", ") + engine::literal(turned.back()->name);
         values += (values.empty() ? "" : ", ") + quote(turned.back()->name);

@@ -24,8 +24,8 @@ struct Work {
     binding::Columns declared;  // the contract of the first input
 };
 
-/// One string or a list of strings.
-std::vector<std::string> names_of(const nlohmann::json& value);
+/// `expression as "name"`.
+std::string as(const std::string& expression, const std::string& name);
 /// Throws StepError(E-COLUMN) with a suggestion.
 const ColumnSpec& column(const binding::Columns& columns, const std::string& name);
 /// Parses, and checks that every column is there.

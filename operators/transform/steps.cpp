@@ -16,9 +16,8 @@ namespace sluice::transform {
 
 using nlohmann::json;
 
-std::vector<std::string> names_of(const json& value) {
-    if (value.is_string()) return {value.get<std::string>()};
-    return value.get<std::vector<std::string>>();
+std::string as(const std::string& expression, const std::string& name) {
+    return expression + " as " + engine::quote(name);
 }
 
 const ColumnSpec& column(const binding::Columns& columns, const std::string& name) {

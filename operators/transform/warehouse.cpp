@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/hash.hpp"
+#include "base/json_text.hpp"
 #include "operators/binding/columns.hpp"
 #include "operators/binding/physical.hpp"
 #include "operators/connect/postgres.hpp"
@@ -133,7 +134,7 @@ Outcome run_in_warehouse(
     target.schema = context.physical_schema(schema);
     target.table = to.substr(schema.size() + 1);
     target.sql = binding::physical_sql(context, expression::with_literals(source));
-    if (params.contains("key")) target.key = names_of(params.at("key"));
+    if (params.contains("key")) target.key = texts_of(params.at("key"));
     target.mark =
         "sluice " + sha256_hex(materialized + "|" + target.sql + "|" + json(target.key).dump());
 

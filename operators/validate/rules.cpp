@@ -8,17 +8,18 @@
 
 #include "base/fields.hpp"
 #include "base/instant.hpp"
+#include "base/json_text.hpp"
 #include "model/names.hpp"
 #include "operators/binding/cast.hpp"
 #include "operators/expression/expression.hpp"
 
 namespace sluice::validate {
 
-namespace {
-
 using engine::Dialect;
 using engine::quote;
 using nlohmann::json;
+
+namespace {
 
 constexpr NameTable<Kind, 17> kinds{
     {{Kind::not_null, "not_null"},
@@ -52,15 +53,6 @@ Problem problem(std::string code, std::string pointer, std::string message, std:
     out.pointer = std::move(pointer);
     out.message = std::move(message);
     out.suggestion = std::move(hint);
-    return out;
-}
-
-std::vector<std::string> names_of(const json& value) {
-    if (value.is_string()) return {value.get<std::string>()};
-    if (!value.is_array()) return {};
-    std::vector<std::string> out;
-    for (const json& one : value)
-        if (one.is_string()) out.push_back(one.get<std::string>());
     return out;
 }
 
@@ -122,7 +114,7 @@ void read_one(
     const bool named = rule.kind != Kind::expr && rule.kind != Kind::compare &&
                        rule.kind != Kind::row_count && rule.kind != Kind::schema &&
                        rule.kind != Kind::scd2;
-    if (named) rule.columns = names_of(check.at(key));
+    if (named) rule.columns = texts_of(check.at(key));
     rule.reason = reason_of(rule, check);
     rule.id = rule.reason;
     rule.on_fail = out.on_fail;
@@ -339,7 +331,7 @@ std::optional<std::string> broken_sql(const Rule& rule, Dialect dialect) {
             if (dialect == Dialect::postgres)
                 throw Error(ErrorCode::invalid, "castable cannot look at a table of a warehouse");
             binding::CastTarget target{keys.at("as").get<std::string>(), {}};
-            if (keys.contains("parse")) target.parse = names_of(keys.at("parse"));
+            if (keys.contains("parse")) target.parse = texts_of(keys.at("parse"));
             const std::string text = "cast(" + one + " as varchar)";
             add(binding::present_sql(text, "VARCHAR", target) + " and (" +
                 binding::cast_sql(text, "VARCHAR", target) + ") is null");

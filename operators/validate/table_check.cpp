@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/check.hpp"
+#include "base/json_text.hpp"
 #include "operators/expression/expression.hpp"
 
 namespace sluice::validate {
@@ -18,11 +19,6 @@ namespace {
 
 using engine::quote;
 using nlohmann::json;
-
-std::vector<std::string> names_of(const json& value) {
-    if (value.is_string()) return {value.get<std::string>()};
-    return value.get<std::vector<std::string>>();
-}
 
 std::string aggregate_sql(const std::string& text, engine::Dialect dialect) {
     const auto parsed = expression::parse(text);
@@ -80,11 +76,11 @@ std::optional<std::string> compare(const json& keys, Side& side, Sides& sides) {
             there.push_back(theirs.get<std::string>());
         }
     } else {
-        here = names_of(aggregates_of);
+        here = texts_of(aggregates_of);
         there = here;
     }
     std::vector<std::string> by;
-    if (keys.contains("group_by")) by = names_of(keys.at("group_by"));
+    if (keys.contains("group_by")) by = texts_of(keys.at("group_by"));
     const bool all = keys.value("scope", "interval") == "all";
     const Groups ours = aggregates(side, all ? side.from() : side.from_interval(), by, here);
     const Groups theirs =
@@ -177,7 +173,7 @@ std::string overlaps_sql(
 
 std::optional<std::string> scd2(const json& keys, const TableFacts& facts, Side& side) {
     std::vector<std::string> key = facts.key;
-    if (keys.contains("key")) key = names_of(keys.at("key"));
+    if (keys.contains("key")) key = texts_of(keys.at("key"));
     if (key.empty()) return "the key of the dimension is not known: write `key`";
     const std::string from = side.from();
     std::string by = engine::quoted_list(key);
@@ -295,7 +291,7 @@ std::optional<std::string> check_table(
             return compare(keys, side, sides);
         case Kind::no_overlap: {
             std::vector<std::string> by;
-            if (keys.contains("by")) by = names_of(keys.at("by"));
+            if (keys.contains("by")) by = texts_of(keys.at("by"));
             const std::int64_t overlaps =
                 side.count(overlaps_sql(side.from(), rule.columns.at(0), rule.columns.at(1), by));
             if (overlaps == 0) return std::nullopt;

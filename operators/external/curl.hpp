@@ -1,0 +1,53 @@
+// curl.hpp — libcurl's handles as owners; for the operators of this folder. Errors are
+// Error(internal).
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <new>
+#include <string>
+
+#include <curl/curl.h>
+
+#include "base/error.hpp"
+
+namespace sluice::ops {
+
+struct EasyDelete {
+    void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+};
+struct MultiDelete {
+    void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
+};
+struct ListDelete {
+    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+using Easy = std::unique_ptr<CURL, EasyDelete>;
+using List = std::unique_ptr<curl_slist, ListDelete>;
+
+/// Once a process, before anything else of libcurl.
+inline void start_curl() {
+    static std::once_flag once;
+    std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+}
+
+inline Easy new_easy() {
+    Easy easy(curl_easy_init());
+    if (!easy) throw Error(ErrorCode::internal, "libcurl does not start");
+    return easy;
+}
+
+template <class Value>
+void set(const Easy& easy, CURLoption option, Value value) {
+    if (curl_easy_setopt(easy.get(), option, value) != CURLE_OK)
+        throw Error(ErrorCode::internal, "libcurl refuses an option");
+}
+
+inline void append(List& list, const std::string& line) {
+    curl_slist* longer = curl_slist_append(list.get(), line.c_str());
+    if (longer == nullptr) throw std::bad_alloc();
+    (void)list.release();
+    list.reset(longer);
+}
+
+}  // namespace sluice::ops
