@@ -67,8 +67,9 @@ check: deps format-check lint ## format, lint, warnings as errors, clang-tidy
 	@cmake --preset dev >/dev/null && ninja -C build/dev -j $(JOBS)
 	@tests/lint/tidy -j $(JOBS)
 
-bench: build ## the benchmarks; results in bench/results
-	@bench/run
+bench: build ## the benchmarks (NAME=chain or B1: one of them); results in bench/results
+	@ninja -C build/release -j $(JOBS) offer
+	@bench/run $(NAME)
 
 clean: ## remove all build products
 	@rm -rf build web/dist
