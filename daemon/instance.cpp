@@ -273,6 +273,27 @@ private:
             .xcom_lists =
                 [this](RunKey run, TaskNo task) { return queries_.xcom_lists(run, task); },
             .map_items = &map_items_,
+            .previous_success = [this](const AttemptOrder& order) -> std::optional<DagRun> {
+                store::RunFilter filter;
+                filter.dag_ids = {order.dag->dag_id};
+                filter.states = {RunState::success};
+                filter.logical_date.lt = order.run->logical_date;
+                filter.order = {{store::RunOrder::logical_date, true}};
+                filter.page.limit = 1;
+                auto found = queries_.runs(filter);
+                if (found.rows.empty()) return std::nullopt;
+                return std::move(found.rows.front().run);
+            },
+            .updates_of =
+                [this](const std::string& asset) {
+                    constexpr std::int64_t last = 100;
+                    auto rows =
+                        queries_
+                            .asset_events({.asset = asset, .newest_first = true, .page = {last, 0}})
+                            .rows;
+                    std::ranges::reverse(rows);
+                    return rows;
+                },
         });
         made.run_facts = [this](const RunQuestion& question) {
             return runtime_.run_facts(question);

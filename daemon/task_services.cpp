@@ -231,7 +231,33 @@ executor::Services task_services(ServiceSources sources) {
         services.asset_events = [events = sources.asset_events](const AttemptOrder& order) {
             return asset_events_json(events(order.run->key));
         };
+    if (sources.updates_of)
+        services.updates_of = [updates = sources.updates_of](const auto& assets) {
+            auto out = nlohmann::json::object();
+            for (const auto& asset : assets) {
+                out[asset] = nlohmann::json::array();
+                out.update(nlohmann::json::parse(asset_events_json(updates(asset))));
+            }
+            return out.dump();
+        };
+    if (sources.previous_success)
+        services.previous_success = [previous = sources.previous_success](const AttemptOrder& order
+                                    ) -> std::optional<RenderPreviousRun> {
+            if (!order.run->logical_date) return std::nullopt;
+            const auto run = previous(order);
+            if (!run) return std::nullopt;
+            return RenderPreviousRun{run->data_interval, run->start_date, run->end_date};
+        };
     if (sources.map_items != nullptr) {
+        services.map_length = [items = sources.map_items](const AttemptOrder& order
+                              ) -> std::optional<std::int64_t> {
+            const auto& task = order.dag->tasks[static_cast<std::size_t>(order.key.task.task)];
+            const auto& mapping = order.dag->mappings[static_cast<std::size_t>(task.mapping)];
+            if (mapping.length) return *mapping.length;
+            const auto length = items->length(order.key.task.run, task.mapping);
+            if (!length || length->length < 0) return std::nullopt;
+            return length->length;
+        };
         auto values = std::make_shared<MapValues>(*sources.map_items);
         services.put_items = [values](const auto& order, const auto& expansion) {
             values->put(order, expansion);

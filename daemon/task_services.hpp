@@ -38,6 +38,10 @@ struct ServiceSources {
     /// Of all instances of a mapped task: key -> JSON list by map index, without nulls.
     std::function<std::map<std::string, std::string>(RunKey, TaskNo)> xcom_lists{};
     store::MapItems* map_items{nullptr};  // null: mappings are not expanded here
+    /// The DAG's latest successful run with an earlier logical date than the order's.
+    std::function<std::optional<DagRun>(const AttemptOrder&)> previous_success{};
+    /// The last updates of an asset, the oldest first.
+    std::function<std::vector<AssetEvent>(const std::string& asset)> updates_of{};
     /// "" = the schema itself; `dags test` writes to a throw-away one.
     std::string schema_suffix;
 };

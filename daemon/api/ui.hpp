@@ -11,6 +11,7 @@ Rows ui_run_endpoints();     // runs, gantt, task instances, backfills
 Rows ui_log_endpoints();     // logs
 Rows ui_home_endpoints();    // home, import errors, stream
 Rows ui_outbox_endpoints();  // callbacks on their way
+Rows ui_deadline_endpoints();
 Rows status_endpoints();
 
 // Shared by them.

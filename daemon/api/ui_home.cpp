@@ -359,7 +359,8 @@ Rows ui_endpoints() {
           ui_run_endpoints(),
           ui_log_endpoints(),
           ui_home_endpoints(),
-          ui_outbox_endpoints()})
+          ui_outbox_endpoints(),
+          ui_deadline_endpoints()})
         rows.insert(rows.end(), part.begin(), part.end());
     return rows;
 }

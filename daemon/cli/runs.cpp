@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/instant.hpp"
 #include "cli/table.hpp"
 #include "cli/verbs.hpp"
 
@@ -51,6 +52,30 @@ void list(const Options& options) {
               << " runs\n";
 }
 
+/// When it should have ended, if anything says so.
+void show_deadlines(Client& client, const Options& options) {
+    const Json answer = client.get(
+        "/ui/v1/dags/" + encode(options.dag_id) + "/runs/" + encode(options.run_id) + "/deadlines"
+    );
+    if (answer.at("deadlines").empty()) return;
+    const auto time = [](const Json& row, const char* key) {
+        if (row.at(key).is_null()) return std::string{};
+        return format_z(Instant{std::chrono::milliseconds{row.at(key).get<std::int64_t>()}});
+    };
+    std::vector<std::vector<std::string>> rows{
+        {"deadline of", "reference", "due", "predicted to be missed", "missed"}
+    };
+    for (const auto& row : answer.at("deadlines"))
+        rows.push_back(
+            {row.at("task_id").is_null() ? "the run" : text_of(row, "task_id"),
+             text_of(row, "reference"),
+             row.at("due").is_null() ? "too few past runs" : time(row, "due"),
+             time(row, "predicted"),
+             time(row, "missed")}
+        );
+    std::cout << '\n' << table(rows);
+}
+
 void show(const Options& options) {
     Client client(options.target);
     const Json run = client.get(path_of(options));
@@ -85,6 +110,7 @@ void show(const Options& options) {
         if (offset + page >= answer.at("total_entries").get<int>()) break;
     }
     std::cout << '\n' << table(rows);
+    show_deadlines(client, options);
 }
 
 void cancel(const Options& options) {

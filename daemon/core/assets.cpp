@@ -95,6 +95,27 @@ void Scheduler::Impl::put_asset_event(AssetEvent event) {
     at->second.events.push_back(std::move(event));
 }
 
+/// A task that writes data sets has ended, a mapped one with its last instance.
+void Scheduler::Impl::keep_slices(const Run& run, const TaskKey& key, TaskState to) {
+    if (!run.plan->tasks[static_cast<std::size_t>(key.task)].writes_data || !is_finished(to))
+        return;
+    const Family& family = run.family(key.task);
+    if (key.map_index == unmapped) {
+        const bool mapped = family.mapping != no_map;  // none of its instances has worked
+        if (to == TaskState::success && !mapped)
+            turn_->slices_kept.push_back({run.row.key, key.task, -1});
+        return;
+    }
+    std::int64_t ended = 0;
+    for (int i = 0; i < task_state_count; ++i)
+        if (const auto state = static_cast<TaskState>(i); is_finished(state))
+            ended += family.count(state);
+    if (ended < family.size()) return;
+    for (const auto& row : turn_->slices_kept)
+        if (row.run == run.row.key && row.task == key.task) return;
+    turn_->slices_kept.push_back({run.row.key, key.task, family.length()});
+}
+
 /// A task has succeeded: one event for each of its outputs.
 void Scheduler::Impl::put_outputs(const Run& run, const TaskKey& key) {
     const auto number = static_cast<std::size_t>(key.task);

@@ -1,7 +1,5 @@
-// callbacks.cpp — what must be told: callbacks that come due with a transition, and deadlines. Core
-// only says so, with the row of an outbox; rendering and sending come after the commit.
-#include <algorithm>
-
+// callbacks.cpp — what must be told: callbacks that come due with a transition. Core only says so,
+// with the row of an outbox; rendering and sending come after the commit.
 #include "core/impl.hpp"
 
 namespace sluice::core {
@@ -42,26 +40,6 @@ std::optional<CallbackOn> callback_of(TaskState from, TaskState to, const Cause&
     return std::nullopt;
 }
 
-bool all_ended(const Family& family) {
-    std::int64_t ended = 0;
-    for (int i = 0; i < task_state_count; ++i)
-        if (const auto state = static_cast<TaskState>(i); is_finished(state))
-            ended += family.count(state);
-    return ended >= family.size();
-}
-
-Instant time_of(const DagRun& run, const Deadline& deadline) {
-    switch (deadline.from) {
-        case DeadlineFrom::queued_at:
-            return run.queued_at + deadline.interval;
-        case DeadlineFrom::logical_date:
-            return run.logical_date.value_or(run.run_after) + deadline.interval;
-        case DeadlineFrom::fixed:
-            return deadline.at.value_or(run.run_after) + deadline.interval;
-    }
-    return run.queued_at + deadline.interval;
-}
-
 }  // namespace
 
 void Scheduler::Impl::put_callbacks(
@@ -85,49 +63,6 @@ void Scheduler::Impl::put_run_callbacks(const Run& run) {
         if (callback.on == on)
             turn_->callbacks.push_back(
                 {{run.row.key, no_task, unmapped}, 0, 0, callback, run.row.reason, now_}
-            );
-}
-
-/// Timers for the deadlines; they look again when they are due. What makes history anew (a
-/// backfill, a clear) is not late for dates that were past when it began.
-void Scheduler::Impl::watch_deadlines(const Run& run) {
-    const bool anew = run.row.backfill || run.row.clear_number > 0;
-    const auto watch = [&](TaskNo task, const std::vector<Deadline>& deadlines) {
-        for (std::size_t i = 0; i < deadlines.size(); ++i) {
-            const Instant at = time_of(run.row, deadlines[i]);
-            if (anew && at < run.row.queued_at) continue;
-            timers_.add(
-                {at,
-                 Timer::Kind::late,
-                 0,
-                 {run.row.key, task, unmapped},
-                 static_cast<std::int32_t>(i)}
-            );
-        }
-    };
-    const Dag& dag = *run.plan->dag;
-    watch(no_task, dag.deadlines);
-    for (std::size_t i = 0; i < dag.tasks.size(); ++i)
-        if (!dag.tasks[i].deadlines.empty()) watch(static_cast<TaskNo>(i), dag.tasks[i].deadlines);
-}
-
-void Scheduler::Impl::late(const Timer& timer) {
-    Run* run = find_run(timer.key.run);
-    if (run == nullptr || is_finished(run->row.state)) return;
-    const TaskNo task = timer.key.task;
-    const Dag& dag = *run->plan->dag;
-    const auto& deadlines = task == no_task ? dag.deadlines : run->task(task).deadlines;
-    const auto number = static_cast<std::size_t>(timer.start);
-    if (number >= deadlines.size()) return;
-    if (time_of(run->row, deadlines[number]) > now_) return;  // it was queued anew since
-    if (task != no_task && !run->tasks.empty() && all_ended(run->family(task))) return;
-    const std::pair fired{task, timer.start};
-    if (std::ranges::find(run->deadlines_fired, fired) != run->deadlines_fired.end()) return;
-    run->deadlines_fired.push_back(fired);
-    const auto& callbacks = task == no_task ? dag.callbacks : run->task(task).callbacks;
-    for (const auto& callback : callbacks)
-        if (callback.on == CallbackOn::deadline && callback.deadline == timer.start)
-            turn_->callbacks.push_back({timer.key, 0, 0, callback, "the deadline has passed", now_}
             );
 }
 

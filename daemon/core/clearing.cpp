@@ -217,7 +217,6 @@ void Scheduler::Impl::reopen(Run& run, const Cause& cause) {
     if (run.row.type == RunType::scheduled) ++run.dag->open_automated;
     if (run.row.type == RunType::asset_triggered) ++run.dag->open_asset_runs;
     enqueue(run);
-    run.deadlines_fired.clear();
     watch_deadlines(run);
     past_changed(run, no_task);
 }

@@ -178,6 +178,14 @@ struct PastFacts {
     std::vector<std::string> seen;    // of the tasks asked for: those that an earlier run had
 };
 
+/// The answer to a RuntimeQuestion: the DAG's last runs that succeeded, the latest first.
+struct RuntimesKnown {
+    RunKey run;
+    std::vector<Duration> runs;  // from start to end
+    std::map<std::string, std::vector<Duration>>
+        tasks;  // by task id: from the run's start to its end
+};
+
 /// Time passed: due schedules, retries, timeouts.
 struct Tick {};
 
@@ -201,6 +209,7 @@ using Event = std::variant<
     AnswerInput,
     PacesKnown,
     PastFacts,
+    RuntimesKnown,
     Tick>;
 
 }  // namespace sluice::core

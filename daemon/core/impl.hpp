@@ -207,13 +207,23 @@ private:
     static void note_pace(Run& run, const TaskInstance& row);
     static void weigh(Plan& plan, const DagEntry& dag);
 
-    // callbacks.cpp: what must be told, and deadlines
+    // callbacks.cpp: what must be told
     void put_callbacks(
         const Run& run, const Instance& instance, TaskState from, const Cause& cause
     );
     void put_run_callbacks(const Run& run);
-    void watch_deadlines(const Run& run);
+
+    // deadlines.cpp: when runs and tasks should have ended
+    void watch_deadlines(Run& run);
+    void restore_deadlines(const Snapshot& snapshot);
+    void ask_runtimes(Run& run);
+    void watch(Run& run, const DeadlineRow& row);
     void late(const Timer& timer);
+    void foresee_later(Run& run, Instant at);
+    void foresee_all(const DagEntry& dag);
+    void foresee(const Timer& timer);
+    void put_deadline_callbacks(const Run& run, const DeadlineRow& row, CallbackOn on);
+    void put_deadline(const DeadlineRow& row);
 
     // subsets.cpp: plans, and runs that consist of some tasks only
     Plan& plan_of(const DagPtr& dag, DagEntry& entry, const std::vector<std::string>& subset = {});
@@ -273,6 +283,7 @@ private:
     void subscribe(DagEntry& dag);
     void put_asset_event(AssetEvent event);
     void put_outputs(const Run& run, const TaskKey& key);
+    void keep_slices(const Run& run, const TaskKey& key, TaskState to);
     void put_mark(DagEntry& dag, const std::string& asset, std::int64_t seen);
     void make_asset_runs(DagEntry& dag);
     bool make_asset_run(DagEntry& dag);
@@ -342,6 +353,7 @@ private:
     Taken on(const AnswerInput& event);
     Taken on(const PacesKnown& event);
     Taken on(const PastFacts& event);
+    Taken on(const RuntimesKnown& event);
     Taken on(const Tick& event);
 
     Settings settings_;
@@ -356,8 +368,9 @@ private:
     std::unordered_map<RunKey, std::unique_ptr<Run>> runs_;
     std::map<BackfillId, BackfillEntry> backfills_;
     std::unordered_map<TaskKey, Wait> waits_;
-    std::unordered_map<std::string, std::set<TaskKey>> sleepers_;  // by event
-    std::map<TaskKey, WaitRow> wait_rows_;                         // to be written
+    std::unordered_map<std::string, std::set<TaskKey>> sleepers_;   // by event
+    std::map<TaskKey, WaitRow> wait_rows_;                          // to be written
+    std::map<std::pair<TaskKey, int>, DeadlineRow> deadline_rows_;  // to be written, by number
     std::map<std::string, Asset> assets_;
     std::int64_t last_asset_event_{0};
     Seq last_seq_;

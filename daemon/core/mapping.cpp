@@ -296,6 +296,7 @@ void Scheduler::Impl::change_range(
     }
     look_beyond(run, range.task);
     check_later(run);
+    if (to == TaskState::none && !run.deadlines.empty()) foresee_later(run, now_);
     touch(run);
     put_transition(run, range.task, static_cast<int>(from), static_cast<int>(to), cause);
     auto& log = turn_->transitions.back();

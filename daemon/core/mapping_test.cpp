@@ -143,4 +143,33 @@ TEST_CASE("what a million instances become together is one row", "[core][mapped]
     CHECK(world.instances.size() <= before + 2);
 }
 
+TEST_CASE(
+    "a mapped task that writes data sets says how many slices are its own", "[core][mapped]"
+) {
+    World world;
+    Dag dag = make_dag("dag", {"a", "b < a"});
+    dag.mappings.resize(1);
+    dag.mappings[0].length = 3;
+    dag.mappings[0].tasks = {0};
+    dag.tasks[0].mapping = 0;
+    for (const TaskNo writer : {0, 1}) {
+        auto& dataset = dag.datasets.emplace_back();
+        dataset.name = writer == 0 ? "raw.a" : "raw.b";
+        dataset.writer = writer;
+    }
+    world.load(dag);
+    world.trigger("dag");
+    world.end("a");
+    world.end("a");
+    CHECK(world.slices_kept.empty());
+    world.end("a");
+    REQUIRE(world.slices_kept.size() == 1);
+    CHECK(world.slices_kept[0].task == 0);
+    CHECK(world.slices_kept[0].length == 3);
+    CHECK(world.asset_events.size() == 3);  // one for each instance
+    world.end("b");
+    REQUIRE(world.slices_kept.size() == 2);
+    CHECK(world.slices_kept[1].length == -1);
+}
+
 }  // namespace sluice::core::test

@@ -15,10 +15,31 @@ void Pace::add(double seconds) {
     seconds_ += (seconds - seconds_) / attempts_;
 }
 
-bool has_critical_path(const Dag& dag) {
-    return std::ranges::any_of(dag.tasks, [](const Task& task) {
-        return task.weight_rule == WeightRule::critical_path;
-    });
+bool has_deadlines(const Dag& dag) {
+    return !dag.deadlines.empty() ||
+           std::ranges::any_of(dag.tasks, [](const Task& task) { return !task.deadlines.empty(); });
+}
+
+bool needs_paces(const Dag& dag) {
+    return has_deadlines(dag) || std::ranges::any_of(dag.tasks, [](const Task& task) {
+               return task.weight_rule == WeightRule::critical_path;
+           });
+}
+
+std::vector<double> seconds_to(const Dag& dag, const Paces& paces, TaskNo target) {
+    std::vector<double> way(dag.tasks.size(), -1);
+    for (const TaskNo no : topological_order(dag) | std::views::reverse) {
+        const auto& task = dag.tasks[static_cast<std::size_t>(no)];
+        double below = target == no_task || target == no ? 0 : -1;
+        if (target != no)
+            for (const TaskNo down : task.downstream)
+                below = std::max(below, way[static_cast<std::size_t>(down)]);
+        if (below < 0) continue;
+        const auto pace = paces.find(task.id);
+        way[static_cast<std::size_t>(no)] =
+            below + (pace == paces.end() ? 0 : pace->second.seconds());
+    }
+    return way;
 }
 
 std::vector<std::int64_t> seconds_to_end(const Dag& dag, const Paces& paces) {
@@ -42,7 +63,7 @@ std::vector<std::int64_t> seconds_to_end(const Dag& dag, const Paces& paces) {
 
 /// A task of a DAG that cares has succeeded.
 void Scheduler::Impl::note_pace(Run& run, const TaskInstance& row) {
-    if (!run.plan->critical || !row.start_date || !row.end_date) return;
+    if (!run.plan->paced || !row.start_date || !row.end_date) return;
     run.dag->paces[run.task(row.key.task).id].add(to_seconds(*row.end_date - *row.start_date));
     ++run.dag->paces_known;
 }
@@ -50,7 +71,7 @@ void Scheduler::Impl::note_pace(Run& run, const TaskInstance& row) {
 /// At the start of a run: what has been learnt since the last one. Tasks that are in the queue keep
 /// the weight that they came with.
 void Scheduler::Impl::weigh(Plan& plan, const DagEntry& dag) {
-    if (!plan.critical || plan.paces_seen == dag.paces_known) return;
+    if (!plan.paced || plan.paces_seen == dag.paces_known) return;
     plan.paces_seen = dag.paces_known;
     const auto seconds = seconds_to_end(*plan.dag, dag.paces);
     for (std::size_t i = 0; i < seconds.size(); ++i)
@@ -67,6 +88,7 @@ Taken Scheduler::Impl::on(const PacesKnown& event) {
     ++dag.paces_known;
     for (const auto& [known, plan] : plans_)
         if (plan->dag_no == dag.no) weigh(*plan, dag);
+    foresee_all(dag);
     return Taken::yes;
 }
 

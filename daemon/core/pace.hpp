@@ -24,9 +24,15 @@ private:
 };
 using Paces = std::unordered_map<std::string, Pace>;  // by task id
 
-bool has_critical_path(const Dag& dag);
+/// It matters how long its tasks take: for the weight rule critical_path, or for a deadline.
+bool needs_paces(const Dag& dag);
+bool has_deadlines(const Dag& dag);
 
 /// By task: seconds of the longest way from its start to the end of the DAG, rounded up. Pure.
 std::vector<std::int64_t> seconds_to_end(const Dag& dag, const Paces& paces);
+
+/// By task: seconds from its start to the end of `target` (no_task: of the DAG), as far as tasks
+/// are known; -1 = it is not on the way there. Pure.
+std::vector<double> seconds_to(const Dag& dag, const Paces& paces, TaskNo target);
 
 }  // namespace sluice::core

@@ -39,6 +39,7 @@ struct TaskPlan {
 
     [[nodiscard]] bool needs_past() const { return !past.empty(); }
     std::vector<std::string> outputs;  // assets that its success updates
+    bool writes_data{false};           // data sets, in slices of the lake or of a warehouse
 };
 
 /// One per DAG version that is current or has open runs; its address never changes.
@@ -51,7 +52,8 @@ struct Plan {
     std::vector<TaskPlan> tasks;
     std::vector<TaskNo> past_tasks;  // those that look at the run before
     int open_runs{0};
-    bool critical{false};         // a task of it has the weight rule critical_path
+    bool paced{false};            // it matters how long its tasks take
+    bool has_deadlines{false};    // it or a task of it
     std::uint64_t paces_seen{0};  // DagEntry::paces_known when its weights were made
     [[nodiscard]] bool is_outside(TaskNo task) const {
         return !outside.empty() && outside[static_cast<std::size_t>(task)];

@@ -90,11 +90,8 @@ Scheduler::Impl::Impl(const Settings& settings, const Snapshot& snapshot)
             ++backfill->running;
         else
             ++run->dag->running_runs;
-        watch_deadlines(*run);
     }
-    for (const auto& fired : snapshot.deadlines_fired)
-        if (Run* run = find_run(fired.key.run))
-            run->deadlines_fired.emplace_back(fired.key.task, fired.deadline);
+    restore_deadlines(snapshot);
     restore_assets(snapshot);
     for (auto& dag : dags_) mark_dirty(*dag);
 }
@@ -110,6 +107,7 @@ void Scheduler::Impl::recover(const std::vector<AttemptKey>& alive, Instant now,
     std::ranges::sort(keys);  // the same decisions whatever the order of the map
     for (const RunKey key : keys) {
         Run& run = *find_run(key);
+        ask_runtimes(run);
         if (run.row.state != RunState::running) continue;
         run.each_live([&](Instance& instance) {
             const auto& row = instance.row;

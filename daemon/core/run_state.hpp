@@ -62,7 +62,8 @@ struct Run {
     Gate gate;                          // max_active_tasks_per_run
     std::map<TaskNo, Gate> task_gates;  // max_active_tis_per_dagrun
 
-    std::vector<std::pair<TaskNo, std::int32_t>> deadlines_fired;  // task or no_task, number
+    std::vector<DeadlineRow> deadlines;  // those whose time is known, or known to be none
+    std::optional<Instant> foresee_at;   // when it is looked whether they can be met
 
     std::shared_ptr<const DagRun> shared;  // copy of `row` for attempts; null = changed since
 

@@ -52,7 +52,8 @@ Plan& Scheduler::Impl::plan_of(
         plan.dag = cut_down(*dag, plan.outside);
     }
     plan.dag_no = entry.no;
-    plan.critical = has_critical_path(*plan.dag);
+    plan.paced = needs_paces(*plan.dag);
+    plan.has_deadlines = has_deadlines(*plan.dag);
     for (const auto& task : plan.dag->tasks) {
         auto& planned = plan.tasks.emplace_back();
         planned.lane = queue_.lane_for(pools_.demand_of(task), Share::regular);
@@ -61,6 +62,7 @@ Plan& Scheduler::Impl::plan_of(
         const auto number = static_cast<TaskNo>(&task - dag->tasks.data());
         for (const auto& dataset : dag->datasets)
             if (dataset.writer == number) planned.outputs.push_back(dataset.name);
+        planned.writes_data = !planned.outputs.empty();
         for (const auto& name : task.outlets)
             if (std::ranges::find(planned.outputs, name) == planned.outputs.end())
                 planned.outputs.push_back(name);

@@ -74,6 +74,8 @@ public:
             take(turn);
             events = std::move(later);
             for (const auto& question : turn.past_questions) events.emplace_back(answer(question));
+            for (const auto& question : turn.runtime_questions)
+                events.emplace_back(answer(question));
             REQUIRE(++count < 100);
         } while (!events.empty() || (scheduler.next_wakeup() && *scheduler.next_wakeup() <= now));
     }
@@ -210,7 +212,8 @@ public:
         for (const auto& [id, row] : pools) result.pools.push_back(row);
         for (const auto& [key, row] : waits)
             if (!row.over && !is_finished(runs.at(key.run).state)) result.waits.push_back(row);
-        result.deadlines_fired = fired;
+        for (const auto& [key, row] : deadlines)
+            if (!is_finished(runs.at(row.run).state)) result.deadlines.push_back(row);
         for (const auto& [key, row] : branches) result.branches.push_back(row);
         for (const auto& [key, row] : endings) result.endings.push_back(row);
         for (const auto& [id, row] : failures) result.failures.push_back(row);
@@ -234,6 +237,7 @@ public:
         take(turn);
         std::vector<Event> facts;
         for (const auto& question : turn.past_questions) facts.emplace_back(answer(question));
+        for (const auto& question : turn.runtime_questions) facts.emplace_back(answer(question));
         this->turn(std::move(facts));
     }
 
@@ -259,6 +263,25 @@ public:
             facts.previous->tasks.push_back({key.task, good ? 1 : 0, good ? 0 : 1, row.state});
         }
         return facts;
+    }
+
+    /// How long the runs before took.
+    [[nodiscard]] RuntimesKnown answer(const RuntimeQuestion& question) const {
+        RuntimesKnown known;
+        known.run = question.run;
+        for (auto at = runs.rbegin(); at != runs.rend(); ++at) {
+            const auto& [key, row] = *at;
+            if (row.dag_id != question.dag_id || key == question.run) continue;
+            if (row.state != RunState::success || std::ssize(known.runs) >= question.most) continue;
+            known.runs.push_back(*row.end_date - *row.start_date);
+            for (const auto& id : question.tasks) {
+                const auto task =
+                    instances.find({key, find_task(*version(row.version), id), unmapped});
+                if (task != instances.end() && task->second.end_date)
+                    known.tasks[id].push_back(*task->second.end_date - *row.start_date);
+            }
+        }
+        return known;
     }
 
     void take(const Turn& turn) {
@@ -295,10 +318,12 @@ public:
         }
         for (const auto& row : turn.map_lengths) map_lengths[{row.run, row.map}] = row;
         for (const auto& row : turn.map_ranges) map_ranges.push_back(row);
-        for (const auto& due : turn.callbacks) {
-            callbacks.push_back(due);
-            if (due.callback.deadline >= 0) fired.push_back({due.key, due.callback.deadline});
-        }
+        for (const auto& due : turn.callbacks) callbacks.push_back(due);
+        for (const auto run : turn.deadlines_dropped)
+            std::erase_if(deadlines, [&](const auto& entry) { return entry.second.run == run; });
+        for (const auto& row : turn.deadlines)
+            deadlines[{{row.run, row.task, unmapped}, row.number}] = row;
+        for (const auto& row : turn.slices_kept) slices_kept.push_back(row);
         for (const auto& key : turn.checkpoints_dropped) checkpoints_dropped.push_back(key);
         for (const auto& order : turn.expands) expands.push_back(order);
         for (const auto& order : turn.starts) REQUIRE(live.emplace(order.key, order).second);
@@ -339,8 +364,9 @@ public:
     std::map<AttemptKey, AttemptOrder> live;
     std::vector<CancelOrder> cancels;
     std::vector<CallbackDue> callbacks;
-    std::vector<DeadlineFired> fired;
+    std::map<std::pair<TaskKey, int>, DeadlineRow> deadlines;  // by number
     std::vector<TaskKey> checkpoints_dropped;
+    std::vector<SlicesKept> slices_kept;
     std::map<RequestId, Answer> answers;
     std::map<std::string, DagState> dags;
     std::map<BackfillId, Backfill> backfills;

@@ -12,7 +12,7 @@
 namespace sluice::core {
 
 struct Timer {
-    enum class Kind { dag, run_timeout, retry, deadline, poke, late };
+    enum class Kind { dag, run_timeout, retry, deadline, poke, late, foresee };
     Instant at;
     Kind kind{Kind::dag};
     std::int32_t dag{};  // dag: its number

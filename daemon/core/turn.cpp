@@ -52,6 +52,9 @@ void Scheduler::Impl::fire_timers() {
             case Timer::Kind::late:
                 late(*timer);
                 break;
+            case Timer::Kind::foresee:
+                foresee(*timer);
+                break;
         }
     }
 }
@@ -81,6 +84,7 @@ void Scheduler::Impl::seal() {
     }
     touched_runs_.clear();
     for (auto& [key, wait] : std::exchange(wait_rows_, {})) turn_->waits.push_back(std::move(wait));
+    for (auto& [key, row] : std::exchange(deadline_rows_, {})) turn_->deadlines.push_back(row);
     for (DagEntry* dag : std::exchange(dag_rows_, {})) {
         dag->row_dirty = false;
         turn_->dags.push_back(dag->state);
@@ -181,6 +185,7 @@ void Scheduler::Impl::change(Run& run, Instance& instance, TaskState to, const C
     log.map_lo = log.map_hi = key.map_index;
     log.try_number = instance.row.try_number;
     if (is_finished(to)) note_end(run);
+    keep_slices(run, key, to);
     auto& row = turn_->tasks.emplace_back();
     row.row = instance.has_row ? RowIs::existing : RowIs::fresh;
     row.from = from;
@@ -189,6 +194,8 @@ void Scheduler::Impl::change(Run& run, Instance& instance, TaskState to, const C
     family.note_row(key.map_index);
     if (key.map_index != unmapped) live_.push_back(key);
     if (!run.task(key.task).callbacks.empty()) put_callbacks(run, instance, from, cause);
+    const bool again = to == TaskState::up_for_retry || to == TaskState::none;
+    if (again && !run.deadlines.empty()) foresee_later(run, now_);
 }
 
 /// What the run and the tasks downstream know of the instance.

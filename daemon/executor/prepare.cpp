@@ -1,5 +1,6 @@
 #include "executor/prepare.hpp"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -123,6 +124,45 @@ RenderConnection for_templates(const task::Connection& connection) {
     return out;
 }
 
+/// What the task reads and writes: as declared, and the data sets it is known to touch.
+std::vector<std::string> assets_of(const AttemptOrder& order, bool written) {
+    const Task& task = task_of(order);
+    const TaskNo number = order.key.task.task;
+    std::vector<std::string> names = written ? task.outlets : task.inlets;
+    for (const DatasetSpec& dataset : order.dag->datasets) {
+        const auto& readers = dataset.readers;
+        const bool touches = written ? dataset.writer == number
+                                     : std::ranges::find(readers, number) != readers.end();
+        if (touches && std::ranges::find(names, dataset.name) == names.end())
+            names.push_back(dataset.name);
+    }
+    return names;
+}
+
+void add_rare(
+    RenderContext& context,
+    const std::set<std::string>& names,
+    const AttemptOrder& order,
+    const Services& services
+) {
+    const Task& task = task_of(order);
+    const auto reads = [&](std::string_view prefix) {
+        return std::ranges::any_of(names, [&](const auto& name) {
+            return name.starts_with(prefix);
+        });
+    };
+    if (reads("prev_") && services.previous_success)
+        context.previous = services.previous_success(order);
+    if (reads("inlet")) context.inlets = assets_of(order, false);
+    if (reads("outlet")) context.outlets = assets_of(order, true);
+    if (reads("inlet_events") && services.updates_of)
+        context.inlet_events = services.updates_of(context.inlets);
+    if (order.poke) context.reschedule_count = order.poke->pokes;
+    context.map_index_template = task.map_index_template;
+    if (reads("expanded_ti_count") && task.mapping != no_map && services.map_length)
+        context.expanded_count = services.map_length(order);
+}
+
 /// Fetches what the templates name; what does not exist is left to the engine to refuse.
 void add_reads(
     RenderContext& context,
@@ -145,6 +185,7 @@ void add_reads(
     }
     if (reads.asset_events && services.asset_events)
         context.asset_events = services.asset_events(order);
+    if (!reads.rare.empty()) add_rare(context, reads.rare, order, services);
     for (const std::string& id : reads.connections)
         context.connections[id] = for_templates(require_connection(services, redactor, id));
 }

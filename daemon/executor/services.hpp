@@ -17,6 +17,7 @@
 #include "model/attempt.hpp"
 #include "model/dag.hpp"
 #include "model/run_facts.hpp"
+#include "model/template.hpp"
 #include "task/context.hpp"
 
 namespace sluice {
@@ -54,6 +55,12 @@ struct Services {
     Artefacts* artefacts{nullptr};
     /// The events that made the run: JSON object, asset -> list of events.
     std::function<std::string(const AttemptOrder&)> asset_events;
+    /// The DAG's latest successful run with an earlier logical date.
+    std::function<std::optional<RenderPreviousRun>(const AttemptOrder&)> previous_success;
+    /// The last updates of these assets, as JSON: {asset: [update]}, the oldest first.
+    std::function<std::string(const std::vector<std::string>& assets)> updates_of;
+    /// How many instances the order's mapped task has.
+    std::function<std::optional<std::int64_t>(const AttemptOrder&)> map_length;
     /// JSON text; "null" = none.
     std::function<std::string(const AttemptOrder&)> load_checkpoint;
     std::function<void(const AttemptOrder&, const std::string& state)> save_checkpoint;

@@ -71,18 +71,23 @@ std::int64_t reachable_weight(
 
 }  // namespace
 
-constexpr NameTable<CallbackOn, 6> callback_events{{
+constexpr NameTable<CallbackOn, 7> callback_events{{
     {CallbackOn::execute, "on_execute"},
     {CallbackOn::success, "on_success"},
     {CallbackOn::failure, "on_failure"},
     {CallbackOn::retry, "on_retry"},
     {CallbackOn::skipped, "on_skipped"},
     {CallbackOn::deadline, "deadline"},
+    {CallbackOn::predicted, "deadline_predicted"},
 }};
 
 std::string_view name(CallbackOn on) { return name_in(callback_events, on); }
 std::optional<CallbackOn> callback_on_of(std::string_view text) {
     return value_in(callback_events, text);
+}
+
+bool is_of_past_runs(DeadlineFrom from) {
+    return from == DeadlineFrom::average || from == DeadlineFrom::percentile;
 }
 
 std::string_view name(TriggerRule rule) { return name_in(rules, rule); }

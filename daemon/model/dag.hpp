@@ -93,8 +93,17 @@ struct RetryRule {
     std::optional<Duration> delay;  // none = the task's own
 };
 
-/// When a callback is due. `deadline` is of a deadline, whose number says which.
-enum class CallbackOn : std::uint8_t { execute, success, failure, retry, skipped, deadline };
+/// When a callback is due. `deadline` is of a deadline that has passed, `predicted` of one that is
+/// going to be missed; its number says which.
+enum class CallbackOn : std::uint8_t {
+    execute,
+    success,
+    failure,
+    retry,
+    skipped,
+    deadline,
+    predicted,
+};
 std::string_view name(CallbackOn on);
 std::optional<CallbackOn> callback_on_of(std::string_view name);
 
@@ -106,13 +115,19 @@ struct Callback {
     int deadline{-1};  // its number among the deadlines of the task or DAG
 };
 
-enum class DeadlineFrom : std::uint8_t { queued_at, logical_date, fixed };
+/// `average` and `percentile`: how long the DAG's last runs that succeeded took, from queued_at on;
+/// of a task, the time from such a run's start to the task's end.
+enum class DeadlineFrom : std::uint8_t { queued_at, logical_date, fixed, average, percentile };
 /// A time at which a run or a task should have ended; its callbacks are due when it has not.
 struct Deadline {
     DeadlineFrom from{DeadlineFrom::queued_at};
     Duration interval{};
     std::optional<Instant> at;  // fixed
+    int limit{10};              // average, percentile: of how many runs
+    int min_runs{10};           // with fewer there is no deadline
+    int percentile{95};
 };
+bool is_of_past_runs(DeadlineFrom from);
 
 struct Task {
     std::string id;     // full id: "group.task"

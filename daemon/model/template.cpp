@@ -287,6 +287,7 @@ void literals_of(const tmpl::Expr& expr, std::set<std::string>& out) {
 void collect(const tmpl::Expr& expr, TemplateReads& out) {
     const auto path = path_of(expr);
     if (!path.empty() && path[0] == "triggering_asset_events") out.asset_events = true;
+    if (!path.empty() && tmpl::is_rare_name(path[0])) out.rare.insert(path[0]);
     if (path.size() >= 2) {
         if (path[0] == "xcom") out.xcom_tasks.insert(path[1]);
         if (path[0] == "conn") out.connections.insert(path[1]);
@@ -368,6 +369,8 @@ RenderContext sample_context() {
     out.run_after = day + std::chrono::hours(24);
     out.start_date = out.run_after;
     out.partition_key = "2026-01-05";
+    out.previous = {Interval{day - std::chrono::hours(24), day}, day, day};
+    out.inlets = out.outlets = {"raw.asset"};
     return out;
 }
 

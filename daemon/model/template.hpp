@@ -32,6 +32,13 @@ struct RenderConnection {
     std::string extra{"{}"};  // JSON object
 };
 
+/// What templates may know of the DAG's latest successful run with an earlier logical date.
+struct RenderPreviousRun {
+    std::optional<Interval> data_interval;
+    std::optional<Instant> start_date;
+    std::optional<Instant> end_date;
+};
+
 /// Everything a template can name, as plain data; JSON values are JSON text.
 struct RenderContext {
     std::string dag_id;
@@ -55,6 +62,14 @@ struct RenderContext {
     std::string exception;           // of a callback: the error that made it due; "" = none
     std::string asset_events{"{}"};  // triggering_asset_events: asset -> list of events
     std::string map;                 // JSON of a mapped instance's items; "" = not mapped
+    // Filled only when a template names them (TemplateReads::rare):
+    std::optional<RenderPreviousRun> previous;  // prev_..._success
+    std::vector<std::string> inlets;            // names of assets
+    std::vector<std::string> outlets;
+    std::string inlet_events{"{}"};  // asset -> list of its updates, the oldest first
+    int reschedule_count{0};         // pokes before this one
+    std::string map_index_template;
+    std::optional<std::int64_t> expanded_count;  // instances of the mapped task
     std::map<std::string, std::map<std::string, std::string>> xcoms;  // task id -> key -> JSON
     std::map<std::string, std::string> variables;
     std::map<std::string, RenderConnection> connections;
@@ -67,6 +82,7 @@ struct TemplateReads {
     std::set<std::string> connections;  // conn.x
     std::set<std::string> secrets;      // secret.x
     bool asset_events{false};           // triggering_asset_events
+    std::set<std::string> rare;         // prev_start_date_success, inlets, ...
 };
 TemplateReads template_reads(const nlohmann::json& with);
 

@@ -15,23 +15,19 @@ using nlohmann::json;
 
 namespace {
 
-/// Airflow's names whose content comes with a later version of Sluice.
-bool is_not_yet(const std::string& name) {
-    constexpr std::string_view names[] = {
-        "prev_data_interval_start_success",
-        "prev_data_interval_end_success",
-        "prev_start_date_success",
-        "prev_end_date_success",
-        "inlets",
-        "inlet_events",
-        "outlets",
-        "outlet_events",
-        "task_reschedule_count",
-        "map_index_template",
-        "expanded_ti_count",
-    };
-    return std::ranges::find(names, name) != std::end(names);
-}
+constexpr std::string_view rare_names[] = {
+    "prev_data_interval_start_success",
+    "prev_data_interval_end_success",
+    "prev_start_date_success",
+    "prev_end_date_success",
+    "inlets",
+    "inlet_events",
+    "outlets",
+    "outlet_events",
+    "task_reschedule_count",
+    "map_index_template",
+    "expanded_ti_count",
+};
 
 Value of_text(const std::string& held) {
     json value = json::parse(held, nullptr, false);
@@ -54,7 +50,18 @@ Value sample_of(const json& value) {
     return of_json(value);
 }
 
+Value assets_of(const std::vector<std::string>& names) {
+    List list;
+    for (const auto& name : names)
+        list.push_back(of_map({{"name", text(name)}, {"uri", text(name)}}));
+    return of_list(std::move(list));
+}
+
 }  // namespace
+
+bool is_rare_name(std::string_view name) {
+    return std::ranges::find(rare_names, name) != std::end(rare_names);
+}
 
 Names::Names(const RenderContext& context)
     : context_(context), params_(of_text(context.params)), conf_(of_text(context.conf)) {}
@@ -66,7 +73,7 @@ Names::Names(const RenderContext& sample, const TemplateScope& scope)
 }
 
 std::vector<std::string> Names::root_names() const {
-    return {
+    std::vector<std::string> known{
         "ds",
         "ds_nodash",
         "ts",
@@ -95,6 +102,42 @@ std::vector<std::string> Names::root_names() const {
         "triggering_asset_events",
         "map"
     };
+    known.insert(known.end(), std::begin(rare_names), std::end(rare_names));
+    return known;
+}
+
+/// Of the run before; null if none has succeeded.
+Value Names::previous(const std::string& name) const {
+    const auto& previous = context_.previous;
+    const auto value = [&](const std::optional<Instant>& at) {
+        return sampling() ? Value{Any{}} : time_or_null(at);  // it may be null
+    };
+    if (!previous) return value(std::nullopt);
+    if (name == "prev_start_date_success") return value(previous->start_date);
+    if (name == "prev_end_date_success") return value(previous->end_date);
+    const auto& interval = previous->data_interval;
+    if (!interval) return value(std::nullopt);
+    return value(name == "prev_data_interval_start_success" ? interval->start : interval->end);
+}
+
+Value Names::rare(const std::string& name) const {
+    if (name.starts_with("prev_")) return previous(name);
+    if (name == "inlets") return assets_of(context_.inlets);
+    if (name == "outlets") return assets_of(context_.outlets);
+    if (name == "inlet_events") return sampling() ? Value{Any{}} : of_text(context_.inlet_events);
+    if (name == "outlet_events") {
+        // What a success is going to say of each: the task has yet to work.
+        if (sampling()) return Value{Any{}};
+        Map events;
+        for (const auto& asset : context_.outlets)
+            events.emplace(asset, of_map({{"asset", text(asset)}, {"extra", of_map({})}}));
+        return of_map(std::move(events));
+    }
+    if (name == "task_reschedule_count") return Value{std::int64_t{context_.reschedule_count}};
+    if (name == "map_index_template")
+        return context_.map_index_template.empty() ? Value{} : text(context_.map_index_template);
+    if (sampling()) return Value{Any{}};
+    return context_.expanded_count ? Value{*context_.expanded_count} : Value{};
 }
 
 Value Names::map() const {
@@ -181,12 +224,7 @@ Value Names::root(const std::string& name) const {
     if (name == "ti" || name == "task_instance") return Value{Space{"ti"}};
     for (const auto* space : {"var", "conn", "xcom", "macros", "secret"})
         if (name == space) return Value{Space{name}};
-    if (is_not_yet(name)) {
-        throw TemplateFault{
-            .message = fmt::format("\"{}\" comes with a later version of Sluice", name),
-            .code = "E-NOT-YET"
-        };
-    }
+    if (is_rare_name(name)) return rare(name);
     fault(fmt::format("\"{}\" is not defined", name), did_you_mean(name, root_names()));
 }
 

@@ -162,6 +162,9 @@ Nodes parse(std::string_view text);
 // ---- evaluation -------------------------------------------------------------------------------
 
 /// Where the names of a template lead: real values, or at load samples.
+/// A name whose content is fetched only when a template has it.
+bool is_rare_name(std::string_view name);
+
 class Names {
 public:
     explicit Names(const RenderContext& context);
@@ -181,6 +184,8 @@ private:
     Value connection(const std::string& id, const std::string& key) const;
     [[nodiscard]] std::vector<std::string> root_names() const;
     Value map() const;
+    Value previous(const std::string& name) const;
+    Value rare(const std::string& name) const;
     Value dag_run() const;
     Value known_task(const std::string& task_id) const;
 

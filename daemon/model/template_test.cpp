@@ -157,6 +157,41 @@ TEST_CASE("a run without a logical date has no ds", "[model][template]") {
     CHECK(sluice::render_text("{{ logical_date is none }}", none) == true);
 }
 
+TEST_CASE("what Airflow's templates know besides", "[model][template]") {
+    auto known = context();
+    const auto render = [&](const std::string& text) { return sluice::render_text(text, known); };
+    CHECK(render("{{ prev_start_date_success }}").is_null());
+    CHECK(render("{{ prev_data_interval_end_success }}").is_null());
+    known.previous = {
+        sluice::Interval{
+            sluice::parse_time("2026-01-04T00:00:00Z")->at,
+            sluice::parse_time("2026-01-05T00:00:00Z")->at
+        },
+        sluice::parse_time("2026-01-05T02:00:00Z")->at,
+        sluice::parse_time("2026-01-05T02:09:00Z")->at
+    };
+    CHECK(render("{{ prev_data_interval_start_success | ds }}") == "2026-01-04");
+    CHECK(render("{{ prev_data_interval_end_success | ds }}") == "2026-01-05");
+    CHECK(render("{{ prev_start_date_success }}") == "2026-01-05T02:00:00+00:00");
+    CHECK(render("{{ prev_end_date_success }}") == "2026-01-05T02:09:00+00:00");
+    known.inlets = {"raw.a"};
+    known.outlets = {"raw.b"};
+    known.inlet_events = R"({"raw.a": [{"extra": {"n": 1}}, {"extra": {"n": 2}}]})";
+    known.reschedule_count = 3;
+    known.map_index_template = "{{ map.x }}";
+    known.expanded_count = 40;
+    CHECK(render("{{ inlets }}") == json::parse(R"([{"name": "raw.a", "uri": "raw.a"}])"));
+    CHECK(render("{{ outlets[0].name }}") == "raw.b");
+    CHECK(render("{{ inlet_events['raw.a'][1].extra.n }}") == 2);
+    CHECK(render("{{ outlet_events['raw.b'].extra }}") == json::object());
+    CHECK(render("{{ task_reschedule_count }}") == 3);
+    CHECK(render("{{ map_index_template }}") == "{{ map.x }}");
+    CHECK(render("{{ expanded_ti_count }}") == 40);
+    CHECK(check({{"a", "{{ prev_start_date_success }} {{ inlet_events['raw.a'] }}"}}).empty());
+    const auto reads = sluice::template_reads({{"a", "{{ prev_end_date_success | ds }}"}});
+    CHECK(reads.rare == std::set<std::string>{"prev_end_date_success"});
+}
+
 TEST_CASE("templates do bounded work", "[model][template]") {
     CHECK_THROWS_AS(render("{{ " + std::string(100'000, '(') + " }}"), Error);
     CHECK_THROWS_AS(render("{{ 1" + std::string(100'000, '-') + "1 }}"), Error);
@@ -289,7 +324,10 @@ TEST_CASE("at load every undefined name is told, in all branches", "[model][temp
     CHECK(problems[0].pointer == "/with/a/0");
     CHECK(problems[0].suggestion == bad.suggestion);
     CHECK(check({{"a", "{{ x1 }} {{ x2 }}"}}).size() == 2);
-    CHECK(check({{"a", "{{ prev_start_date_success }}"}}).at(0).code == "E-NOT-YET");
+    CHECK(
+        check({{"a", "{{ prev_start_date_succes }}"}}).at(0).suggestion ==
+        "did you mean \"prev_start_date_success\"?"
+    );
 }
 
 TEST_CASE("at load what only the run knows is let through", "[model][template][load]") {

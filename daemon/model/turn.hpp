@@ -66,6 +66,14 @@ struct OutputWrite {
     OutputCommit output;
 };
 
+/// A task that writes data sets has ended: what other slices say in place of its own is old. Of a
+/// mapped task each instance has a slice of its own, and those beyond its length are gone.
+struct SlicesKept {
+    RunKey run;
+    TaskNo task{no_task};
+    std::int32_t length{-1};  // -1 = it is not mapped
+};
+
 /// How many instances a mapping of a run has; replaces what was known before.
 struct MapLength {
     RunKey run;
@@ -187,10 +195,23 @@ struct CallbackDue {
     Instant at;
 };
 
-/// A deadline's callbacks are made due once: what a restart must know of an open run.
-struct DeadlineFired {
-    TaskKey key;
-    int deadline{};
+/// A deadline of a run or of one of its tasks; written when it is known, is going to be missed, and
+/// is missed. Each happens once, over restarts too.
+struct DeadlineRow {
+    RunKey run;
+    TaskNo task{no_task};                 // no_task: of the run
+    int number{};                         // among the deadlines of the task or DAG
+    std::optional<Instant> at;            // none: too few past runs tell when
+    std::optional<Instant> predicted_at;  // since when it has looked too far to reach
+    std::optional<Instant> missed_at;
+};
+
+/// A run with deadlines that past runs set: how long did the last ones take?
+struct RuntimeQuestion {
+    RunKey run;
+    std::string dag_id;
+    int most{};  // runs to look at
+    std::vector<std::string> tasks;
 };
 
 struct CancelOrder {
@@ -209,6 +230,7 @@ struct Turn {
     std::vector<XcomWrite> xcoms;
     std::vector<RenderedWrite> rendered;
     std::vector<OutputWrite> outputs;
+    std::vector<SlicesKept> slices_kept;       // after `outputs`
     std::vector<Backfill> backfills;           // upsert
     std::vector<BackfillDate> backfill_dates;  // insert
     std::vector<DagState> dags;                // upsert
@@ -224,6 +246,8 @@ struct Turn {
     std::vector<WaitRow> waits;                // upsert, or their end
     std::vector<TaskKey> checkpoints_dropped;  // the next attempt begins without one
     std::vector<CallbackDue> callbacks;
+    std::vector<RunKey> deadlines_dropped;  // all of these runs', before `deadlines`
+    std::vector<DeadlineRow> deadlines;     // upsert
     std::vector<AssetEvent> asset_events;
     std::vector<AssetMark> asset_marks;  // upsert
     std::vector<AssetUse> asset_uses;
@@ -233,6 +257,7 @@ struct Turn {
     std::vector<ExpandOrder> expands;
     std::vector<Answer> answers;
     std::vector<PastQuestion> past_questions;  // answered by an event PastFacts in the next turn
+    std::vector<RuntimeQuestion> runtime_questions;  // answered by an event RuntimesKnown
 
     [[nodiscard]] bool has_rows() const {
         return !(
@@ -242,7 +267,8 @@ struct Turn {
             pools_removed.empty() && audits.empty() && branches.empty() && endings.empty() &&
             failures.empty() && map_lengths.empty() && map_ranges.empty() && map_names.empty() &&
             waits.empty() && checkpoints_dropped.empty() && callbacks.empty() &&
-            asset_events.empty() && asset_marks.empty() && asset_uses.empty()
+            asset_events.empty() && asset_marks.empty() && asset_uses.empty() &&
+            deadlines.empty() && deadlines_dropped.empty() && slices_kept.empty()
         );
     }
     void clear() { *this = Turn{}; }
@@ -287,12 +313,12 @@ struct Snapshot {
     std::vector<DagState> dags;
     std::vector<DagPtr> versions;  // current versions, and those of open runs
     std::vector<DagRun> open_runs;
-    std::vector<TaskInstance> instances;         // of the open runs, rows that exist
-    std::vector<PlainInstance> plain;            // of the open runs: not among `instances`
-    std::vector<MapLength> map_lengths;          // of the open runs
-    std::vector<MapRange> map_ranges;            // of the open runs, by seq
-    std::vector<DeadlineFired> deadlines_fired;  // of open runs
-    std::vector<Backfill> backfills;             // not completed
+    std::vector<TaskInstance> instances;  // of the open runs, rows that exist
+    std::vector<PlainInstance> plain;     // of the open runs: not among `instances`
+    std::vector<MapLength> map_lengths;   // of the open runs
+    std::vector<MapRange> map_ranges;     // of the open runs, by seq
+    std::vector<DeadlineRow> deadlines;   // of the open runs
+    std::vector<Backfill> backfills;      // not completed
     std::vector<Pool> pools;
     std::vector<BranchChoice> branches;  // of the open runs
     std::vector<RunEnding> endings;

@@ -65,6 +65,22 @@ core::PastFacts Runtime::Impl::answer_past(const PastQuestion& question) {
     return facts;
 }
 
+core::RuntimesKnown Runtime::Impl::answer_runtimes(const RuntimeQuestion& question) {
+    core::RuntimesKnown known;
+    known.run = question.run;
+    for (const auto& time : journal_.run_times(
+             question.dag_id, question.run, question.most, !question.tasks.empty()
+         )) {
+        known.runs.push_back(time.took);
+        if (question.tasks.empty()) continue;
+        const DagPtr dag = version(time.version);
+        for (const auto& id : question.tasks)
+            if (const auto at = time.tasks.find(find_task(*dag, id)); at != time.tasks.end())
+                known.tasks[id].push_back(at->second);
+    }
+    return known;
+}
+
 DagPtr Runtime::Impl::version(VersionId id) {
     if (auto known = registry_.find_version(id)) return known;
     auto stored = journal_.versions({id});

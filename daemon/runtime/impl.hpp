@@ -150,6 +150,7 @@ private:
     void add_stored(RunKey run, std::optional<StoredRun>& stored);
     /// What ended before the run, as the commit that asked left it.
     core::PastFacts answer_past(const PastQuestion& question);
+    core::RuntimesKnown answer_runtimes(const RuntimeQuestion& question);
     DagPtr version(VersionId id);
     /// Who weighs its tasks by how long they take has to be told.
     void add_paces(core::PacesKnown& event);

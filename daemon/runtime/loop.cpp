@@ -178,7 +178,7 @@ void Runtime::Impl::store_definition(Definition& definition, std::vector<Pending
              },
              std::nullopt}
         );
-        if (core::has_critical_path(*loaded))
+        if (core::needs_paces(*loaded))
             pending.push_back({core::PacesKnown{loaded->dag_id, {}}, std::nullopt});
         defined_.emplace_back(std::move(definition.listed), loaded);
     } catch (...) {

@@ -29,7 +29,7 @@ void Runtime::Impl::load() {
     turn.now = now();
     scheduler_->recover(executor_.alive(), turn.now, turn);
     for (const auto& version : snapshot.versions) {
-        if (!core::has_critical_path(*version)) continue;
+        if (!core::needs_paces(*version)) continue;
         core::Event paces{core::PacesKnown{version->dag_id, {}}};
         add_facts(paces);
         (void)scheduler_->step(paces, turn.now, turn);

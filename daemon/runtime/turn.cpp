@@ -153,6 +153,8 @@ void Runtime::Impl::carry_out(Turn& turn, std::vector<Pending>& pending) {
     answer(turn, pending);
     for (const auto& question : turn.past_questions)
         later_.push_back({answer_past(question), std::nullopt});
+    for (const auto& question : turn.runtime_questions)
+        later_.push_back({answer_runtimes(question), std::nullopt});
     publish(turn);
 }
 

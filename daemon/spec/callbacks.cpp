@@ -49,16 +49,11 @@ public:
         const std::string reference = fields.string("reference").value_or("");
         out.interval = fields.duration("interval").value_or(Duration::zero());
         const auto at = fields.string("at");
-        if (reference == "average_runtime") {
-            draft_.problems.error(
-                "E-NOT-YET",
-                child_pointer(pointer, "reference"),
-                "a deadline by average_runtime comes with a later version of Sluice"
-            );
-            return std::nullopt;
-        }
         if (reference == "dagrun_logical_date") out.from = DeadlineFrom::logical_date;
         if (reference == "fixed_datetime") out.from = DeadlineFrom::fixed;
+        if (reference == "average_runtime") out.from = DeadlineFrom::average;
+        if (reference == "percentile_runtime") out.from = DeadlineFrom::percentile;
+        past_runs(fields, pointer, out);
         if ((out.from == DeadlineFrom::fixed) != at.has_value())
             draft_.problems.error(
                 "E-VALUE",
@@ -72,6 +67,34 @@ public:
     }
 
 private:
+    void past_runs(Fields& fields, const std::string& pointer, Deadline& out) {
+        const auto read = [&](const char* key, bool belongs, const char* to) {
+            const auto value = fields.integer(key, 1, 1000);
+            if (value && !belongs)
+                draft_.problems.error(
+                    "E-VALUE",
+                    child_pointer(pointer, key),
+                    fmt::format("\"{}\" belongs to the reference {}", key, to)
+                );
+            return value;
+        };
+        const bool past = is_of_past_runs(out.from);
+        constexpr const char* both = "average_runtime or percentile_runtime";
+        const auto limit = read("limit", past, both);
+        const auto least = read("min_runs", past, both);
+        const bool ranked = out.from == DeadlineFrom::percentile;
+        const auto percentile = read("percentile", ranked, "percentile_runtime");
+        out.limit = static_cast<int>(limit.value_or(out.limit));
+        out.min_runs = static_cast<int>(least.value_or(out.limit));
+        out.percentile = static_cast<int>(percentile.value_or(out.percentile));
+        if (out.min_runs > out.limit)
+            draft_.problems.error(
+                "E-VALUE",
+                child_pointer(pointer, "min_runs"),
+                fmt::format("of {} runs there are never {}", out.limit, out.min_runs)
+            );
+    }
+
     Draft& draft_;
     std::vector<Callback>& callbacks_;
 };
@@ -100,13 +123,11 @@ void read_callbacks(
         if (!deadline) continue;
         const auto number = static_cast<int>(deadlines.size());
         deadlines.push_back(*deadline);
-        if (const auto callback = written.find("callback"); callback != written.end())
-            reader.list(
-                *callback,
-                child_pointer(child_pointer(at, i), "callback"),
-                CallbackOn::deadline,
-                number
-            );
+        for (const auto& [key, on] :
+             {std::pair{"callback", CallbackOn::deadline},
+              std::pair{"predicted_callback", CallbackOn::predicted}})
+            if (const auto callback = written.find(key); callback != written.end())
+                reader.list(*callback, child_pointer(child_pointer(at, i), key), on, number);
     }
 }
 

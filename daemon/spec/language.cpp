@@ -55,10 +55,14 @@ constexpr const char* top_level = R"json({
       "email": {"type": "object", "description": "The `with` of the operator email; its Message-ID is the same at every delivery."}}, "additionalProperties": false},
       "description": "[{http | shell | email: that operator's `with`}]: delivered at least once, repeated until it succeeds, never changes a state. Templates know the run, and `exception`, the reason of a failure."},
     "deadlines": {"type": "array", "items": {"type": "object", "required": ["reference", "interval"], "additionalProperties": false, "properties": {
-      "reference": {"enum": ["dagrun_queued_at", "dagrun_logical_date", "fixed_datetime", "average_runtime"], "x-not-yet": ["average_runtime"], "description": "From when on the time is counted."},
+      "reference": {"enum": ["dagrun_queued_at", "dagrun_logical_date", "fixed_datetime", "average_runtime", "percentile_runtime"], "description": "From when on the time is counted. average_runtime and percentile_runtime: from when the run is queued, and as long as the DAG's last successful runs took (of a task: as long as it was from their start to its end)."},
       "interval": {"$ref": "#/definitions/duration", "description": "How long after it; may be negative."},
       "at": {"$ref": "#/definitions/time", "description": "The time of fixed_datetime."},
-      "callback": {"$ref": "#/definitions/callbacks", "description": "Done once if the run, or the task, has not ended by then."}}}},
+      "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 10, "description": "average_runtime, percentile_runtime: how many past runs count."},
+      "min_runs": {"type": "integer", "minimum": 1, "maximum": 1000, "description": "With fewer past runs there is no deadline; by default `limit`."},
+      "percentile": {"type": "integer", "minimum": 1, "maximum": 100, "default": 95, "description": "percentile_runtime: so many of a hundred past runs took no longer."},
+      "callback": {"$ref": "#/definitions/callbacks", "description": "Done once if the run, or the task, has not ended by then."},
+      "predicted_callback": {"$ref": "#/definitions/callbacks", "description": "Done once before that, as soon as work that has not begun usually takes longer than is left (the critical path, by the mean of each task's last attempts)."}}}},
     "params": {"type": "object", "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}},
 )json";
 

@@ -159,26 +159,47 @@ TEST_CASE(
     "keys of later issues are read and refused by name, their defaults are not", "[spec][later]"
 ) {
     CHECK(
-        only(
-            dag_with(
-                R"("deadlines": [{"reference": "average_runtime", "interval": "1h"}], "tasks": [)" +
-                task("a") + "]"
-            )
-        )
-            .code == "E-NOT-YET"
-    );
-    CHECK(
         only(tasks(
                  R"({"group_id": "g", "expand": {"x": [1]}, "tasks": [)" +
                  task("a", R"(, "expand": {"y": [1]})") + "]}"
              ))
-            .code == "E-NOT-YET"
+            .code == "E-EXPAND"
     );
     CHECK(
         only(tasks(R"({"task_id": "a", "operator": "sensor", "with": {"time": "1h"}})")).code ==
         "E-NOT-YET"
     );
     good(tasks(task("a", R"(, "weight_rule": "upstream")")));
+}
+
+TEST_CASE("deadlines by past runs", "[spec][deadlines]") {
+    const auto deadline = [](const std::string& keys) {
+        return dag_with(
+            R"("deadlines": [{"interval": "5m", )" + keys + R"(}], "tasks": [)" + task("a") + "]"
+        );
+    };
+    const auto mean =
+        good(deadline(R"("reference": "average_runtime", "limit": 7)")).deadlines.at(0);
+    CHECK(mean.from == DeadlineFrom::average);
+    CHECK(mean.limit == 7);
+    CHECK(mean.min_runs == 7);
+    const Dag dag =
+        good(deadline(R"("reference": "percentile_runtime", "min_runs": 3, "percentile": 90, )"
+                      R"("predicted_callback": [{"http": {"url": "http://localhost/"}}])"));
+    const auto& high = dag.deadlines.at(0);
+    CHECK(high.from == DeadlineFrom::percentile);
+    CHECK(high.limit == 10);
+    CHECK(high.min_runs == 3);
+    CHECK(high.percentile == 90);
+    REQUIRE(dag.callbacks.size() == 1);
+    CHECK(dag.callbacks[0].on == CallbackOn::predicted);
+    CHECK(dag.callbacks[0].deadline == 0);
+    CHECK(only(deadline(R"("reference": "dagrun_queued_at", "limit": 5)")).code == "E-VALUE");
+    CHECK(only(deadline(R"("reference": "average_runtime", "percentile": 90)")).code == "E-VALUE");
+    CHECK(
+        only(deadline(R"("reference": "average_runtime", "limit": 5, "min_runs": 6)")).code ==
+        "E-VALUE"
+    );
 }
 
 TEST_CASE("schedules become timetables", "[spec][schedule]") {

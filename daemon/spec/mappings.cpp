@@ -51,12 +51,13 @@ MapNo add_mapping(
     const auto here = child_pointer(pointer, "expand");
     if (around != no_map) {
         draft.problems.error(
-            "E-NOT-YET",
+            "E-EXPAND",
             here,
             fmt::format(
-                "a mapping inside the mapping of \"{}\" comes with a later version of Sluice",
+                "\"{}\" is mapped already, and a mapping inside a mapping does not exist",
                 draft.dag.mappings[at(around)].owner
-            )
+            ),
+            "one expand of both lists makes an instance for each combination"
         );
         return around;
     }
@@ -87,12 +88,19 @@ void check_mappings(Draft& draft) {
         for (const TaskNo task : mapping.tasks) {
             auto& beside = draft.tasks[at(task)];
             beside.xcom_tasks.insert(reads.xcom_tasks.begin(), reads.xcom_tasks.end());
-            if (!draft.stored && !beside.writes.empty())
-                draft.problems.error(
-                    "E-NOT-YET",
-                    child_pointer(beside.pointer, "with"),
-                    "a mapped task that writes data sets comes with a later version of Sluice"
-                );
+            for (const auto& use : beside.writes)
+                if (!draft.stored &&
+                    draft.dag.schemas.contains(use.name.substr(0, use.name.find('.'))))
+                    draft.problems.error(
+                        "E-NOT-YET",
+                        use.pointer,
+                        fmt::format(
+                            "a mapped task that writes the warehouse table {} comes with a later "
+                            "version of Sluice",
+                            use.name
+                        ),
+                        "let it write a data set of the lake, and one task load that"
+                    );
         }
     }
     for (std::size_t i = 0; i < draft.tasks.size() && !draft.stored; ++i) {

@@ -33,6 +33,22 @@ TEST_CASE("expand makes a mapping of a task or of a group", "[spec][expand]") {
     CHECK(dag.tasks[3].upstream == std::vector<TaskNo>{0, 2});
 }
 
+TEST_CASE("a mapped task may write the lake, and no warehouse table", "[spec][expand]") {
+    const auto extract = [](const std::string& to) {
+        return dag_with(
+            R"("schemas": {"sales": "w"}, "tasks": [{"task_id": "a", "expand": {"x": [1, 2]}, )"
+            R"("operator": "extract", "with": {"from": {"conn_id": "c"}, "to": ")" +
+            to + R"("}}])"
+        );
+    };
+    const Dag dag = good(extract("raw.things"));
+    CHECK(dag.tasks[0].mapping == 0);
+    REQUIRE_FALSE(dag.datasets.empty());
+    CHECK(dag.datasets[0].writer == 0);
+    CHECK(only(extract("sales.things")).code == "E-NOT-YET");
+    good(tasks(mapped(R"({"a": [1, 2]})", R"(, "outlets": ["raw.seen"])")));
+}
+
 TEST_CASE("what an expand may not say", "[spec][expand]") {
     CHECK(only(tasks(mapped(R"({"a": []})"))).code == "E-EXPAND");
     CHECK(only(tasks(mapped(R"({"a": "no template"})"))).code == "E-EXPAND");

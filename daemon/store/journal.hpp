@@ -90,6 +90,18 @@ public:
     };
     virtual std::vector<TaskPace> task_paces(const std::string& dag_id) = 0;
 
+    /// A run that succeeded: how long it took, and when its tasks that succeeded had ended (the
+    /// last instance of a mapped one), from its start.
+    struct RunTime {
+        VersionId version;
+        Duration took{};
+        std::map<TaskNo, Duration> tasks;
+    };
+    /// The DAG's last runs of this kind but one, the latest first; `tasks` filled if asked for.
+    virtual std::vector<RunTime> run_times(
+        const std::string& dag_id, RunKey but, int most, bool with_tasks
+    ) = 0;
+
     /// A stored definition: what spec needs to make the Dag again.
     struct StoredVersion {
         VersionId id;

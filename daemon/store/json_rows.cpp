@@ -480,6 +480,43 @@ void write_callbacks(const std::vector<CallbackDue>& callbacks, Writer& w) {
     w.end_list();
 }
 
+bool has_deadlines(const Turn& turn) {
+    return !(turn.deadlines.empty() && turn.deadlines_dropped.empty());
+}
+
+void write_deadlines(const Turn& turn, Writer& w) {
+    w.begin_object("x_deadlines");
+    w.begin_list("dropped");
+    for (const RunKey run : turn.deadlines_dropped) w.item(std::to_string(run.value));
+    w.end_list();
+    w.begin_list("rows");
+    for (const DeadlineRow& row : turn.deadlines) {
+        w.begin_object();
+        w.field("run_key", row.run.value);
+        w.field("task_no", row.task);
+        w.field("number", row.number);
+        w.field("due_at", row.at);
+        w.field("predicted_at", row.predicted_at);
+        w.field("missed_at", row.missed_at);
+        w.end_object();
+    }
+    w.end_list();
+    w.end_object();
+}
+
+void write_slices(const std::vector<SlicesKept>& kept, Writer& w) {
+    if (kept.empty()) return;
+    w.begin_list("x_slices");
+    for (const SlicesKept& row : kept) {
+        w.begin_object();
+        w.field("run_key", row.run.value);
+        w.field("task_no", row.task);
+        w.field("length", row.length);
+        w.end_object();
+    }
+    w.end_list();
+}
+
 /// What the turn's values refer to, counted for their runs.
 std::vector<std::pair<RunKey, ArtefactRef>> artefacts_of(const Turn& turn) {
     std::vector<std::pair<RunKey, ArtefactRef>> found;
@@ -521,12 +558,13 @@ void write_told(const Turn& turn, Writer& w) {
 
 std::string extra_rows(const Turn& turn, bool tell) {
     const auto artefacts = artefacts_of(turn);
-    const bool rare = tell || !artefacts.empty() || !turn.checkpoints_dropped.empty() ||
-                      !turn.callbacks.empty() ||
-                      !(turn.outputs.empty() && turn.backfills.empty() &&
-                        turn.backfill_dates.empty() && turn.dags.empty() && turn.pools.empty() &&
-                        turn.pools_removed.empty() && turn.audits.empty() && turn.waits.empty() &&
-                        !has_past(turn) && !has_assets(turn) && !has_mapped(turn));
+    const bool rare =
+        tell || !artefacts.empty() || !turn.checkpoints_dropped.empty() ||
+        !turn.callbacks.empty() ||
+        !(turn.outputs.empty() && turn.backfills.empty() && turn.backfill_dates.empty() &&
+          turn.dags.empty() && turn.pools.empty() && turn.pools_removed.empty() &&
+          turn.audits.empty() && turn.waits.empty() && !has_past(turn) && !has_assets(turn) &&
+          !has_mapped(turn) && !has_deadlines(turn) && turn.slices_kept.empty());
     if (!rare && turn.attempts.empty() && turn.xcoms.empty() && turn.rendered.empty()) return {};
 
     Writer w;
@@ -549,6 +587,8 @@ std::string extra_rows(const Turn& turn, bool tell) {
         write_backfill_plans(turn, w);
         if (has_assets(turn)) write_assets(turn, w);
         if (has_mapped(turn)) write_mapped(turn, w);
+        if (has_deadlines(turn)) write_deadlines(turn, w);
+        write_slices(turn.slices_kept, w);
         w.end_object();
     }
     w.end_object();

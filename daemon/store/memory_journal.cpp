@@ -103,6 +103,8 @@ void MemoryJournal::apply(const Turn& turn) {
     for (const MapRange& range : turn.map_ranges) ranges_[range.run].push_back(range);
     for (const MapName& name : turn.map_names) map_names_[name.key] = name.name;
     if (ledger_ != nullptr) ledger_->commit(turn.outputs, turn.now);
+    for (const SlicesKept& kept : turn.slices_kept)
+        if (ledger_ != nullptr) ledger_->keep(kept);
     for (const Backfill& backfill : turn.backfills) {
         backfills_[backfill.id] = backfill;
         last_backfill_ = std::max(last_backfill_, backfill.id);
@@ -133,6 +135,10 @@ void MemoryJournal::apply(const Turn& turn) {
         asset_marks_.erase({mark.dag_id, mark.asset});
         if (!mark.forgotten) asset_marks_.emplace(std::pair{mark.dag_id, mark.asset}, mark);
     }
+    for (const RunKey run : turn.deadlines_dropped)
+        std::erase_if(deadlines_, [&](const auto& entry) { return entry.second.run == run; });
+    for (const DeadlineRow& row : turn.deadlines)
+        deadlines_[{{row.run, row.task, unmapped}, row.number}] = row;
     for (const AssetUse& use : turn.asset_uses) asset_uses_[use.run].push_back(use.event);
 }
 
@@ -174,13 +180,10 @@ Snapshot MemoryJournal::load() {
         std::ranges::move(open.map_lengths, std::back_inserter(snapshot.map_lengths));
         std::ranges::move(open.map_ranges, std::back_inserter(snapshot.map_ranges));
     }
-    for (const CallbackDue& due : callbacks_) {
-        const auto run = runs_.find(due.key.run);
-        // What a clear has queued anew may be late anew.
-        const bool open = run != runs_.end() && !is_finished(run->second.state) &&
-                          due.at >= run->second.queued_at;
-        if (open && due.callback.deadline >= 0)
-            snapshot.deadlines_fired.push_back({due.key, due.callback.deadline});
+    for (const auto& [key, row] : deadlines_) {
+        const auto run = runs_.find(row.run);
+        if (run != runs_.end() && !is_finished(run->second.state))
+            snapshot.deadlines.push_back(row);
     }
     for (const auto& [id, backfill] : backfills_) {
         if (backfill.completed_at) continue;
@@ -316,6 +319,29 @@ std::vector<Journal::TaskPace> MemoryJournal::task_paces(const std::string& dag_
         paces.push_back(sum);
     }
     return paces;
+}
+
+std::vector<Journal::RunTime> MemoryJournal::run_times(
+    const std::string& dag_id, RunKey but, int most, bool with_tasks
+) {
+    std::vector<RunTime> times;
+    for (auto at = runs_.rbegin(); at != runs_.rend(); ++at) {
+        const DagRun& run = at->second;
+        if (static_cast<int>(times.size()) >= most) break;
+        if (run.dag_id != dag_id || run.key == but || run.state != RunState::success) continue;
+        if (!run.start_date || !run.end_date) continue;
+        auto& time = times.emplace_back();
+        time.version = run.version;
+        time.took = *run.end_date - *run.start_date;
+        if (!with_tasks) continue;
+        for (const TaskInstance& row : stored(run).instances) {
+            if (row.state != TaskState::success || !row.end_date) continue;
+            const Duration took = *row.end_date - *run.start_date;
+            auto [known, fresh] = time.tasks.emplace(row.key.task, took);
+            if (!fresh) known->second = std::max(known->second, took);
+        }
+    }
+    return times;
 }
 
 std::vector<Journal::StoredVersion> MemoryJournal::versions(const std::vector<VersionId>& ids) {

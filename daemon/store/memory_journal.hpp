@@ -37,6 +37,8 @@ public:
     ) override;
     std::vector<VersionId> versions_before(const std::string& dag_id, Instant before) override;
     std::vector<TaskPace> task_paces(const std::string& dag_id) override;
+    std::vector<RunTime> run_times(const std::string& dag_id, RunKey but, int most, bool with_tasks)
+        override;
     std::set<std::string> backfill_run_ids(const std::string& dag_id) override;
     std::vector<StoredVersion> versions(const std::vector<VersionId>& ids) override;
     StoredVersion put_version(const Dag& dag) override;
@@ -63,6 +65,9 @@ public:
     [[nodiscard]] const std::vector<Transition>& transitions() const { return transitions_; }
     [[nodiscard]] const std::vector<AttemptRecord>& attempts() const { return attempts_; }
     [[nodiscard]] const std::vector<CallbackDue>& callbacks() const { return callbacks_; }
+    [[nodiscard]] const std::map<std::pair<TaskKey, int>, DeadlineRow>& deadlines() const {
+        return deadlines_;
+    }
     [[nodiscard]] const std::vector<AuditEntry>& audits() const { return audits_; }
     [[nodiscard]] const std::map<TaskKey, WaitRow>& waits() const { return waits_; }
     [[nodiscard]] const std::vector<BackfillDate>& backfill_dates() const { return dates_; }
@@ -103,6 +108,7 @@ private:
     std::vector<Transition> transitions_;
     std::vector<AttemptRecord> attempts_;
     std::vector<CallbackDue> callbacks_;
+    std::map<std::pair<TaskKey, int>, DeadlineRow> deadlines_;  // by number
     std::vector<AuditEntry> audits_;
     std::vector<BackfillDate> dates_;
     std::map<std::pair<TaskKey, std::string>, std::string> xcoms_;

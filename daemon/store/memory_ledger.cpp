@@ -1,6 +1,8 @@
 #include "store/memory_ledger.hpp"
 
 #include <algorithm>
+#include <set>
+#include <string>
 
 #include "base/error.hpp"
 
@@ -85,6 +87,35 @@ void MemoryLedger::commit(const std::vector<OutputWrite>& outputs, Instant now) 
         live.code_hash = output.code_hash;
         live.committed_at = now;
     }
+}
+
+void MemoryLedger::keep(const SlicesKept& kept) {
+    const std::lock_guard lock(mutex_);
+    const auto base_of = [](const std::string& slice) { return slice.substr(0, slice.find('#')); };
+    const auto is_mapped = [](const std::string& slice) {
+        return slice.find('#') != std::string::npos;
+    };
+    const bool mapped = kept.length >= 0;
+    std::set<SliceKey> places;  // with the base of the slice
+    for (const auto& [key, entries] : slices_)
+        for (const Entry& entry : entries) {
+            const TaskKey& writer = entry.claim.attempt.task;
+            if (entry.slice.state == "committed" && writer.run == kept.run &&
+                writer.task == kept.task && is_mapped(key.slice) == mapped)
+                places.insert({key.dataset, key.partition, base_of(key.slice)});
+        }
+    for (const SliceKey& place : places)
+        for (auto& [key, entries] : slices_) {
+            if (key.dataset != place.dataset || key.partition != place.partition) continue;
+            const bool same = base_of(key.slice) == place.slice;
+            if (key.partition.empty() && !same) continue;
+            const bool keeps =
+                same && is_mapped(key.slice) == mapped &&
+                (!mapped || std::stoi(key.slice.substr(key.slice.find('#') + 1)) < kept.length);
+            if (keeps) continue;
+            for (Entry& entry : entries)
+                if (entry.slice.state == "committed") entry.slice.state = "superseded";
+        }
 }
 
 }  // namespace sluice::store

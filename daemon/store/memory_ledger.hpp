@@ -19,6 +19,8 @@ public:
     /// True if every output's generation is the newest of its slice and still being written.
     [[nodiscard]] bool may_commit(const std::vector<OutputWrite>& outputs) const;
     void commit(const std::vector<OutputWrite>& outputs, Instant now);
+    /// What commit_x_slices of the database does.
+    void keep(const SlicesKept& kept);
 
 private:
     struct Entry {

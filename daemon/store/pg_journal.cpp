@@ -6,6 +6,7 @@
 #include "base/fault.hpp"
 #include "store/asset_rows.hpp"
 #include "store/backfill_rows.hpp"
+#include "store/deadline_rows.hpp"
 #include "store/lease_keeper.hpp"
 #include "store/mapped_rows.hpp"
 #include "store/migrate.hpp"
@@ -234,10 +235,6 @@ constexpr Query open_tasks_sql{"open_tasks", "select " SLUICE_TASK_COLUMNS R"(
     from task_instance t join dag_run r on r.run_key = t.run_key
     where r.state < 2 and t.run_key >= $1 and not )" SLUICE_PLAIN_INSTANCE R"(
     order by t.run_key, t.task_no, t.map_index)"};
-constexpr Query deadlines_fired_sql{"deadlines_fired", R"(
-    select distinct o.run_key, o.task_no, o.map_index, o.deadline
-    from outbox o join dag_run r on r.run_key = o.run_key
-    where o.deadline >= 0 and r.state < 2 and o.created_at >= r.queued_at)"};
 constexpr Query open_backfills_sql{
     "open_backfills",
     "select " SLUICE_BACKFILL_COLUMNS " from backfill b where b.completed_at is null order by b.id"
@@ -263,11 +260,6 @@ void PgJournal::State::read_state(Snapshot& snapshot) {
     }
     const Result waits = connection->run(open_waits_sql);
     for (int i = 0; i < waits.rows(); ++i) snapshot.waits.push_back(read_wait(waits, i));
-    const Result fired = connection->run(deadlines_fired_sql);
-    for (int i = 0; i < fired.rows(); ++i)
-        snapshot.deadlines_fired.push_back(
-            {{RunKey{fired.int8(i, 0)}, fired.int4(i, 1), fired.int4(i, 2)}, fired.int4(i, 3)}
-        );
     read_mapped(*connection, snapshot);
     const Result backfills = connection->run(open_backfills_sql);
     for (int i = 0; i < backfills.rows(); ++i) {
@@ -278,6 +270,7 @@ void PgJournal::State::read_state(Snapshot& snapshot) {
     read_past(*connection, snapshot);
     read_subsets(*connection, snapshot);
     read_assets(*connection, snapshot);
+    read_deadlines(*connection, snapshot);
 }
 
 Snapshot PgJournal::load() {
@@ -421,6 +414,14 @@ std::vector<Journal::TaskPace> PgJournal::task_paces(const std::string& dag_id) 
                 .attempts = found.int4(i, 3),
             });
         return paces;
+    });
+}
+
+std::vector<Journal::RunTime> PgJournal::run_times(
+    const std::string& dag_id, RunKey but, int most, bool with_tasks
+) {
+    return state_->guarded([&] {
+        return read_run_times(state_->connected(), dag_id, but, most, with_tasks);
     });
 }
 

@@ -49,6 +49,8 @@ public:
     ) override;
     std::vector<VersionId> versions_before(const std::string& dag_id, Instant before) override;
     std::vector<TaskPace> task_paces(const std::string& dag_id) override;
+    std::vector<RunTime> run_times(const std::string& dag_id, RunKey but, int most, bool with_tasks)
+        override;
     std::set<std::string> backfill_run_ids(const std::string& dag_id) override;
     std::vector<StoredVersion> versions(const std::vector<VersionId>& ids) override;
     StoredVersion put_version(const Dag& dag) override;

@@ -282,6 +282,9 @@ public:
     /// That nobody has answered, oldest first; of all DAGs if `dag_id` is "".
     std::vector<WaitRow> open_questions(const std::string& dag_id, int limit);
 
+    /// Of a run and its tasks, by task and number.
+    std::vector<DeadlineRow> deadlines(RunKey run);
+
     // The log
     /// Rows with a greater seq, in order, at most `limit`.
     std::vector<TransitionRow> transitions_since(Seq seq, int limit);

@@ -1,4 +1,5 @@
 // Reads of what waits: questions to people and their answers.
+#include "store/deadline_rows.hpp"
 #include "store/pooled.hpp"
 #include "store/queries.hpp"
 #include "store/rows.hpp"
@@ -43,6 +44,10 @@ std::vector<WaitRow> Queries::open_questions(const std::string& dag_id, int limi
     Params params;
     params.add(dag_id).add(std::int64_t{limit});
     return read(pool_, [&](Connection& c) { return read_all(c.run(open_questions_sql, params)); });
+}
+
+std::vector<DeadlineRow> Queries::deadlines(RunKey run) {
+    return read(pool_, [&](Connection& c) { return read_deadlines_of(c, run); });
 }
 
 }  // namespace sluice::store

@@ -72,3 +72,39 @@ def test_a_kill_in_the_middle_of_many_instances(daemons):
     daemon.start()
     assert daemon.wait_run("many", "r")["state"] == "success"
     assert done() == 20001
+
+
+def test_instances_that_write_one_data_set_have_a_slice_each(daemons, home):
+    files = home / "in"
+    files.mkdir()
+    for name, rows in (("a", 1), ("b", 2), ("c", 3)):
+        (files / f"{name}.csv").write_text("id\n" + "".join(f"{name}{i}\n" for i in range(rows)))
+    daemon = daemons(env={"SLUICE_CONN_DROP": json.dumps({"conn_type": "file", "extra": {"path": str(files)}})}).start()
+    body = dag("parts", [
+        shell("names", ["echo", "{{ macros.json.dumps(params.names) }}"]),
+        {"task_id": "read", "operator": "extract", "expand": {"name": "{{ xcom.names }}"},
+         "with": {"from": {"conn_id": "drop", "path": "{{ map.name }}.csv"}, "to": "raw.things"}},
+        {"task_id": "all", "operator": "transform",
+         "with": {"sql": "select count(*) as n, count(distinct id) as ids from raw.things", "to": "processed.count"}},
+        shell("show", ["echo", "{{ xcom.all.rows_in }}"])],
+        schedule={"cron_interval": "@daily"}, start_date="2026-01-01", end_date="2026-01-01",
+        is_paused_upon_creation=False, params={"names": ["a", "b", "c"]},
+        datasets={"raw.things": {"columns": {"id": "varchar not null"}}})
+    (daemon.dags / "parts.json").write_text(json.dumps(body))
+    listed = f"{daemon.url}/api/v2/dags/parts"
+    wait_for(lambda: daemon.session.get(listed, timeout=30).status_code == 200)
+    at = "2026-02-01T00:00:00Z"
+
+    def rows_read(run_id, names):
+        daemon.trigger("parts", dag_run_id=run_id, logical_date=None, conf={"names": names},
+                       data_interval_start=at, data_interval_end="2026-02-02T00:00:00Z")
+        run = daemon.wait_run("parts", run_id)
+        assert run["state"] == "success", daemon.log()
+        run = f"/api/v2/dags/parts/dagRuns/{run_id}"
+        return daemon.get(f"{run}/taskInstances/show/xcomEntries/return_value")["value"]
+    assert rows_read("three", ["a", "b", "c"]) == 6
+    events = daemon.get("/api/v2/assets/events")["asset_events"]
+    assert sorted(event["source_map_index"] for event in events if event["uri"] == "raw.things") == [0, 1, 2]
+    # Fewer items: the third slice is gone, the others are written anew.
+    assert rows_read("two", ["c", "b"]) == 5
+    assert rows_read("one", ["a"]) == 1

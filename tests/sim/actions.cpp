@@ -1,4 +1,5 @@
 // actions.cpp — what users and the DAG folder do, at random, sensible or not.
+#include "core/pace.hpp"
 #include "tests/sim/dag_maker.hpp"
 #include "tests/sim/world.hpp"
 
@@ -20,6 +21,7 @@ void World::load_dag(const std::string& dag_id, std::vector<core::Event>& events
     auto loaded = std::make_shared<const Dag>(std::move(dag));
     versions_[loaded->version] = loaded;
     events.emplace_back(core::DagLoaded{loaded, random_.chance(50)});
+    if (core::needs_paces(*loaded)) events.emplace_back(paces_of(dag_id));
 }
 
 /// An open run, or a finished one of late.

@@ -50,12 +50,23 @@ void add_callbacks(Random& random, Dag& dag, Instant now) {
     const auto add_deadlines = [&](auto& owner) {
         for (int i = 0; i < 2 && random.chance(15); ++i) {
             const auto from = random.pick(std::vector<DeadlineFrom>{
-                DeadlineFrom::queued_at, DeadlineFrom::logical_date, DeadlineFrom::fixed
+                DeadlineFrom::queued_at,
+                DeadlineFrom::logical_date,
+                DeadlineFrom::fixed,
+                DeadlineFrom::average,
+                DeadlineFrom::percentile
             });
+            const int limit = random.between(1, 4);
             owner.deadlines.push_back(
-                {from, std::chrono::seconds{random.between(-60, 900)}, now + 10min}
+                {from,
+                 std::chrono::seconds{random.between(-60, is_of_past_runs(from) ? 60 : 900)},
+                 now + 10min,
+                 limit,
+                 random.between(1, limit),
+                 random.between(1, 100)}
             );
             add(owner.callbacks, CallbackOn::deadline, i);
+            add(owner.callbacks, CallbackOn::predicted, i);
         }
     };
     for (Task& task : dag.tasks) {
@@ -93,7 +104,7 @@ void check_callbacks(
         due[{{row.run, row.task, row.map_lo}, *on}] += count_of(task.callbacks, *on);
     }
     for (const auto& row : turn.callbacks) {
-        if (row.callback.on != CallbackOn::deadline) {
+        if (row.callback.deadline < 0) {
             --due[{row.key, row.callback.on}];
             continue;
         }
@@ -101,7 +112,8 @@ void check_callbacks(
         must(row.at >= run.queued_at, "a deadline was told before its run was queued");
         if (run.clear_number > 0) continue;  // it may have been told before the clear
         const auto told = std::ranges::count_if(all, [&](const CallbackDue& other) {
-            return other.key == row.key && other.callback.deadline == row.callback.deadline;
+            return other.key == row.key && other.callback.on == row.callback.on &&
+                   other.callback.deadline == row.callback.deadline;
         });
         // Several callbacks of one deadline are not made here.
         must(told == 1, "a deadline was told twice");

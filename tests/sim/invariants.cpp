@@ -122,6 +122,12 @@ void World::check_turn(const Turn& turn) {
     for (const auto& due : turn.callbacks)
         ++histogram_[{"callback", std::string{name(due.callback.on)}}];
     check_callbacks(turn, journal_.runs(), versions_, journal_.callbacks());
+    deadlines_.check(turn, now_, journal_, versions_);
+    for (const auto& row : turn.deadlines) {
+        if (!row.at) ++histogram_[{"deadline", "too few runs"}];
+        if (row.missed_at == now_) ++histogram_[{"deadline", "missed"}];
+        if (row.predicted_at == now_) ++histogram_[{"deadline", "predicted"}];
+    }
     check_assets(turn);
     check_limits(turn);
 }
@@ -221,6 +227,7 @@ void World::check_memory() {
 /// When nothing is due, nothing that could go on may be waiting.
 void World::check_nothing_waits() {
     check_no_asset_waits();
+    Deadlines::check_quiet(now_, journal_, versions_);
     const Usage usage = in_use();
     for (const auto& [key, run] : journal_.runs()) {
         if (is_finished(run.state)) continue;

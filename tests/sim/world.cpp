@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "core/pace.hpp"
 #include "tests/sim/broken.hpp"
 #include "tests/sim/dag_maker.hpp"
 
@@ -26,7 +27,8 @@ std::string event_name(const core::Event& event) {
         "DagLoaded",  "DagGone",     "TriggerRun",       "CreateBackfill",    "PatchBackfill",
         "ClearTasks", "SetRunState", "SetRunNote",       "SetTaskState",      "PauseDag",
         "PutPool",    "RemovePool",  "CreateAssetEvent", "ForgetAssetEvents", "AttemptEnded",
-        "Expanded",   "AnswerInput", "PacesKnown",       "PastFacts",         "Tick"
+        "Expanded",   "AnswerInput", "PacesKnown",       "PastFacts",         "RuntimesKnown",
+        "Tick"
     };
     return names[event.index()];
 }
@@ -88,6 +90,10 @@ void World::restart(bool process_dies) {
     scheduler_.emplace(settings_, load());
     Turn turn;
     scheduler_->recover(alive, now_, turn);
+    std::set<std::string> paced;
+    for (const auto& [id, dag] : versions_)
+        if (core::needs_paces(*dag)) paced.insert(dag->dag_id);
+    for (const auto& dag_id : paced) (void)scheduler_->step(paces_of(dag_id), now_, turn);
     scheduler_->dispatch(now_, turn);
     journal_.commit(turn);
     check_turn(turn);
@@ -178,6 +184,15 @@ void World::add_facts(core::Event& event) {
     } else if (auto* mark = std::get_if<core::SetTaskState>(&event)) {
         if (!mark->tasks.empty()) mark->stored = stored(mark->tasks.front().run);
     }
+}
+
+core::PacesKnown World::paces_of(const std::string& dag_id) {
+    core::PacesKnown known{dag_id, {}};
+    for (const auto& pace : journal_.task_paces(dag_id)) {
+        const auto& tasks = versions_.at(pace.version)->tasks;
+        known.tasks[tasks[static_cast<std::size_t>(pace.task)].id] = {pace.seconds, pace.attempts};
+    }
+    return known;
 }
 
 core::PastFacts World::answer_past(const PastQuestion& question) {
@@ -309,6 +324,8 @@ void World::carry_out(const Turn& turn, const std::vector<core::Event>& taken) {
         }
     }
     for (const auto& question : turn.past_questions) put_off_.emplace_back(answer_past(question));
+    for (const auto& question : turn.runtime_questions)
+        put_off_.emplace_back(deadlines_.answer(journal_, versions_, question));
     for (const auto& order : turn.starts) {
         Instant ends = now_ + std::chrono::milliseconds{random_.between(0, 20'000)};
         if (random_.chance(50)) ends = now_;

@@ -11,6 +11,7 @@
 
 #include "core/scheduler.hpp"
 #include "store/memory_journal.hpp"
+#include "tests/sim/deadlines.hpp"
 #include "tests/sim/oracle.hpp"
 #include "tests/sim/random.hpp"
 
@@ -54,6 +55,7 @@ private:
     void restart(bool process_dies);
     void collect_results(std::vector<core::Event>& events);
     void add_facts(core::Event& event);
+    [[nodiscard]] core::PacesKnown paces_of(const std::string& dag_id);
     [[nodiscard]] core::PastFacts answer_past(const PastQuestion& question);
     bool help_on(std::vector<core::Event>& events);
     [[nodiscard]] std::string open_runs_text();
@@ -98,6 +100,7 @@ private:
     Histogram& histogram_;
     core::Settings settings_;
     store::MemoryJournal journal_;
+    Deadlines deadlines_;
     std::optional<core::Scheduler> scheduler_;
     Instant now_;
     std::map<VersionId, DagPtr> versions_;

@@ -96,6 +96,68 @@ TEST_CASE("a slice goes live with its commit and replaces the one before", "[led
     CHECK(history.back().state == "superseded");
 }
 
+TEST_CASE("slices of map indexes that are gone are superseded", "[ledger][mapped]") {
+    const auto kind = GENERATE(as<std::string>{}, "memory", "postgresql");
+    const auto partition = GENERATE(as<std::string>{}, "dt=2026-01-05", "");
+    CAPTURE(kind, partition);
+    LedgerWorld world{kind};
+    const auto write = [&](std::int64_t run, MapIndex index, const std::string& slice) {
+        const AttemptKey attempt{{RunKey{run}, 0, index}, 1};
+        Claim claim;
+        claim.key = {"raw.orders", partition, slice};
+        claim.attempt = attempt;
+        Turn turn;
+        turn.now = at(5);
+        turn.outputs.push_back(
+            {attempt,
+             {.dataset = "raw.orders",
+              .partition = partition,
+              .slice = slice,
+              .generation = world.ledger->claim(claim),
+              .rows = 1,
+              .bytes = 1,
+              .content_hash = "00",
+              .files = "[]",
+              .input = "[]",
+              .code_hash = "ab"}}
+        );
+        world.journal->commit(turn);
+    };
+    const auto end = [&](std::int64_t run, std::int32_t length) {
+        Turn turn;
+        turn.now = at(6);
+        turn.slices_kept = {{RunKey{run}, 0, length}};
+        world.journal->commit(turn);
+    };
+    const auto live = [&] {
+        std::vector<std::string> slices;
+        for (const auto& slice : world.ledger->live({.dataset = "raw.orders"}))
+            slices.push_back(slice.key.slice);
+        return slices;
+    };
+    using Slices = std::vector<std::string>;
+    const std::string plain = partition.empty() ? "a/b" : "";
+    write(1, unmapped, plain);
+    write(1, unmapped, "c/d");
+    // Another interval keeps what it has; a partition has one.
+    const Slices other = partition.empty() ? Slices{"c/d"} : Slices{};
+    for (const MapIndex index : {0, 1, 2}) write(2, index, "a/b#" + std::to_string(index));
+    end(2, 3);
+    Slices expected{"a/b#0", "a/b#1", "a/b#2"};
+    expected.insert(expected.end(), other.begin(), other.end());
+    CHECK(live() == expected);
+    write(3, 0, "a/b#0");
+    end(3, 1);  // a run of the same interval with fewer items
+    expected = {"a/b#0"};
+    expected.insert(expected.end(), other.begin(), other.end());
+    CHECK(live() == expected);
+    write(4, unmapped, plain);  // it is mapped no more
+    end(4, -1);
+    expected = {plain};
+    expected.insert(expected.end(), other.begin(), other.end());
+    CHECK(live() == expected);
+}
+
 TEST_CASE("a zombie attempt's commit is refused and overwrites nothing", "[ledger]") {
     const auto kind = GENERATE(as<std::string>{}, "memory", "postgresql");
     CAPTURE(kind);

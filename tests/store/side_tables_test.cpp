@@ -40,7 +40,7 @@ CallbackDue due(const TaskKey& key, CallbackOn on, int deadline = -1) {
 
 }  // namespace
 
-TEST_CASE("deadlines that have fired are known after a load", "[journal][callbacks]") {
+TEST_CASE("deadlines are known after a load, and how long runs took", "[journal][deadlines]") {
     const auto kind = GENERATE(as<std::string>{}, "memory", "postgresql");
     CAPTURE(kind);
     std::unique_ptr<Journal> journal;
@@ -51,17 +51,79 @@ TEST_CASE("deadlines that have fired are known after a load", "[journal][callbac
     Writer writer{journal->load()};
     Turn turn = writer.turn();
     const RunKey run = writer.begin_run(turn, "d", "r");
-    turn.callbacks.push_back(due(task(run, no_task), CallbackOn::deadline, 1));
-    turn.callbacks.push_back(due(task(run, 0), CallbackOn::failure));
+    turn.deadlines = {
+        {run, no_task, 1, at(60), {}, {}}, {run, 0, 0, at(7), {}, {}}, {run, 0, 1, {}, {}, {}}
+    };
     journal->commit(turn);
+    Turn later = writer.turn(7);
+    later.deadlines = {{run, no_task, 1, at(60), at(7), {}}, {run, 0, 0, at(7), at(6), at(7)}};
+    journal->commit(later);
     const Snapshot snapshot = journal->load();
-    REQUIRE(snapshot.deadlines_fired.size() == 1);
-    CHECK(snapshot.deadlines_fired[0].key == task(run, no_task));
-    CHECK(snapshot.deadlines_fired[0].deadline == 1);
+    REQUIRE(snapshot.deadlines.size() == 3);
+    CHECK(snapshot.deadlines[0].run == run);
+    CHECK(snapshot.deadlines[0].task == no_task);
+    CHECK(snapshot.deadlines[0].number == 1);
+    CHECK(snapshot.deadlines[0].at == at(60));
+    CHECK(snapshot.deadlines[0].predicted_at == at(7));
+    CHECK_FALSE(snapshot.deadlines[0].missed_at);
+    CHECK(snapshot.deadlines[1].missed_at == at(7));
+    CHECK_FALSE(snapshot.deadlines[2].at);
+    Turn again = writer.turn(8);
+    again.deadlines_dropped = {run};
+    again.deadlines = {{run, 0, 0, at(90), {}, {}}};
+    journal->commit(again);
+    REQUIRE(journal->load().deadlines.size() == 1);
+    CHECK_FALSE(journal->load().deadlines[0].missed_at);
     Turn end = writer.turn(9);
     writer.change_run(end, run, "d", RunState::running, RunState::failed);
     journal->commit(end);
-    CHECK(journal->load().deadlines_fired.empty());
+    CHECK(journal->load().deadlines.empty());
+}
+
+TEST_CASE("how long the last runs of a DAG took", "[journal][deadlines]") {
+    const auto kind = GENERATE(as<std::string>{}, "memory", "postgresql");
+    CAPTURE(kind);
+    std::unique_ptr<Journal> journal;
+    if (kind == "memory")
+        journal = std::make_unique<MemoryJournal>();
+    else
+        journal = std::make_unique<PgJournal>(JournalSettings{fresh_database(), "test", "here"});
+    Writer writer{journal->load()};
+    std::vector<RunKey> runs;
+    for (int i = 0; i < 4; ++i) {
+        Turn turn = writer.turn(100 * i);
+        runs.push_back(writer.begin_run(turn, i == 1 ? "other" : "d", "r" + std::to_string(i)));
+        writer.start(turn, task(runs.back(), 0));
+        journal->commit(turn);
+        Turn end = writer.turn(100 * i + 10 + i);
+        auto& instance = writer.move(
+            end,
+            task(runs.back(), 0),
+            TaskState::running,
+            i == 2 ? TaskState::failed : TaskState::success
+        );
+        instance.end_date = at(100 * i + 5);
+        auto& run = writer.change_run(
+            end,
+            runs.back(),
+            i == 1 ? "other" : "d",
+            RunState::running,
+            i == 2 ? RunState::failed : RunState::success
+        );
+        run.run_id = "r" + std::to_string(i);
+        run.start_date = at(100 * i);
+        run.end_date = at(100 * i + 10 + i);
+        journal->commit(end);
+    }
+    const auto times = journal->run_times("d", RunKey{0}, 10, true);
+    REQUIRE(times.size() == 2);
+    CHECK(times[0].took == std::chrono::seconds{13});
+    CHECK(times[1].took == std::chrono::seconds{10});
+    CHECK(times[1].tasks == std::map<TaskNo, Duration>{{0, std::chrono::seconds{5}}});
+    CHECK(journal->run_times("d", RunKey{0}, 1, true).size() == 1);
+    const auto but = journal->run_times("d", runs[3], 10, false);
+    REQUIRE(but.size() == 1);
+    CHECK(but[0].tasks.empty());
 }
 
 TEST_CASE("the outbox has a row a callback, until it is delivered", "[outbox]") {
