@@ -109,8 +109,9 @@ bool is_lake(const std::string& dataset) {
 }
 
 std::string attempt_name(const AttemptKey& key) {
-    return std::to_string(key.task.run.value) + '-' + std::to_string(key.task.task) + '-' +
-           std::to_string(key.start);
+    std::string name = std::to_string(key.task.run.value) + '-' + std::to_string(key.task.task);
+    if (key.task.map_index != unmapped) name += "-m" + std::to_string(key.task.map_index);
+    return name + '-' + std::to_string(key.start);
 }
 
 task::OutputClaim claim_output(
