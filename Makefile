@@ -59,13 +59,11 @@ format-check:
 lint:
 	@python3 tests/lint/lint.py
 
-tidy: ## clang-tidy over what has changed since its last run
-	@cmake --preset dev >/dev/null
+tidy: build ## clang-tidy over what has changed since its last run
 	@tests/lint/tidy -j $(JOBS)
 
-check: deps format-check lint ## format, lint, warnings as errors, clang-tidy
+check: deps format-check lint tidy ## format, lint, warnings as errors, clang-tidy
 	@cmake --preset dev >/dev/null && ninja -C build/dev -j $(JOBS)
-	@tests/lint/tidy -j $(JOBS)
 
 bench: build ## the benchmarks (NAME=chain or B1: one of them); results in bench/results
 	@ninja -C build/release -j $(JOBS) offer

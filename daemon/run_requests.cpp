@@ -18,7 +18,7 @@ core::Actor actor_of(const AttemptOrder& order, const RunWish& wish) {
 }
 
 /// The run that is in the way: of the same id, else of the same logical date.
-std::optional<RunFacts::Found> in_the_way(runtime::Runtime& runtime, const RunWish& wish) {
+std::optional<FoundRun> in_the_way(runtime::Runtime& runtime, const RunWish& wish) {
     auto same_id = runtime.run_facts({wish.dag_id, wish.run_id, std::nullopt});
     if (same_id.run || !wish.logical_date) return same_id.run;
     return runtime.run_facts({wish.dag_id, "", wish.logical_date}).run;

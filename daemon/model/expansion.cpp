@@ -71,7 +71,7 @@ void check_parts(const json& parts, const std::string& at, ExpandCheck& check) {
     }
 }
 
-[[noreturn]] void no(std::string message) { throw Error(ErrorCode::invalid, std::move(message)); }
+[[noreturn]] void no(const std::string& message) { throw Error(ErrorCode::invalid, message); }
 
 void add_list(Expansion& out, const std::string& name, const json& part) {
     ExpandList list;

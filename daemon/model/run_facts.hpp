@@ -19,18 +19,19 @@ struct RunQuestion {
     std::optional<Instant> logical_date;
 };
 
+struct FoundRun {
+    RunKey key;
+    std::string run_id;
+    RunState state{RunState::queued};
+    std::string triggering_user;
+    /// Of every task of the run's version, one for each instance.
+    std::map<std::string, std::vector<TaskState>> tasks;
+};
+
 struct RunFacts {
     Seq seen;  // the transition log had come this far
     bool dag_known{false};
-    struct Found {
-        RunKey key;
-        std::string run_id;
-        RunState state{RunState::queued};
-        std::string triggering_user;
-        /// Of every task of the run's version, one for each instance.
-        std::map<std::string, std::vector<TaskState>> tasks;
-    };
-    std::optional<Found> run;
+    std::optional<FoundRun> run;
 };
 
 /// A run that a task wants; `run_id` is chosen by the task, so that asking twice makes one run.

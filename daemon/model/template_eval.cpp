@@ -94,7 +94,7 @@ Value Evaluator::evaluate(const Expr& expr) {
         case ExprKind::filter:
             return call(expr);
         case ExprKind::unary: {
-            const Value value = evaluate(*expr.parts[0]);
+            Value value = evaluate(*expr.parts[0]);
             if (value.any()) return value;
             if (expr.text == "not") return Value{!truthy(value)};
             if (value.as<Duration>() != nullptr)
@@ -270,7 +270,7 @@ void Evaluator::render_node(const Node& node, Sink& sink) {
         case NodeKind::loop: {
             const std::size_t before = locals_.size();
             guarded([&] { render_loop(node, sink); });
-            locals_.resize(before);
+            locals_.erase(locals_.begin() + static_cast<std::ptrdiff_t>(before), locals_.end());
         }
             return;
     }

@@ -165,8 +165,9 @@ Instant read_time(const std::string& held, const std::string& pattern) {
     };
     for (std::size_t i = 0; i < pattern.size(); ++i) {
         if (pattern[i] != '%' || i + 1 == pattern.size()) {
-            if (at >= held.size() || held[at++] != pattern[i])
+            if (at >= held.size() || held[at] != pattern[i])
                 value_fault(fmt::format("\"{}\" does not fit \"{}\"", held, pattern));
+            ++at;
             continue;
         }
         const char letter = pattern[++i];

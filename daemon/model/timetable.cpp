@@ -271,8 +271,7 @@ std::string partition_key(Instant at, std::string_view partition, const Zone& zo
     if (partition == "year") return fmt::format("{:04}", year);
     if (partition == "quarter") return fmt::format("{:04}Q{}", year, (month + 2) / 3);
     if (partition == "month") return fmt::format("{:04}-{:02}", year, month);
-    const auto text =
-        fmt::format("{:04}-{:02}-{:02}", year, month, static_cast<unsigned>(date.day()));
+    auto text = fmt::format("{:04}-{:02}-{:02}", year, month, static_cast<unsigned>(date.day()));
     if (partition == "day") return text;
     SLUICE_CHECK(partition == "hour");
     return fmt::format(

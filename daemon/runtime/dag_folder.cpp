@@ -297,7 +297,7 @@ DagFolder::Loaded DagFolder::load_file(const std::string& file, std::vector<Prob
         return Loaded::waits;
     }
     if (!parsed.value) return fail(file, std::move(parsed.problems), known);
-    return define(std::move(*parsed.value), std::move(parsed.problems), known);
+    return define(*parsed.value, std::move(parsed.problems), known);
 }
 
 DagFolder::Loaded DagFolder::fail(
@@ -313,7 +313,7 @@ DagFolder::Loaded DagFolder::fail(
     return Loaded::failed;
 }
 
-DagFolder::Loaded DagFolder::define(Dag dag, std::vector<Problem> warnings, Known& known) {
+DagFolder::Loaded DagFolder::define(const Dag& dag, std::vector<Problem> warnings, Known& known) {
     const std::string file = dag.fileloc;
     for (const auto& [other, entry] : known_) {
         if (other == file || entry.dag_id != dag.dag_id) continue;

@@ -78,7 +78,7 @@ private:
     [[nodiscard]] Names changed_files(const Names& files);
     std::size_t load_files(Names files, Names changed);
     Loaded load_file(const std::string& file, std::vector<Problem>& waits_for);
-    Loaded define(Dag dag, std::vector<Problem> warnings, Known& known);
+    Loaded define(const Dag& dag, std::vector<Problem> warnings, Known& known);
     Loaded fail(const std::string& file, std::vector<Problem> problems, Known& known);
     void forget_unknown();
     void looked();

@@ -117,7 +117,7 @@ RunFacts Runtime::Impl::look_up(const RunQuestion& question) {
     if (!key) return facts;
     const auto stored = journal_.find_run(*key);
     if (!stored) return facts;
-    auto& found = facts.run.emplace();
+    auto& found = facts.run.emplace(FoundRun{});
     found.key = *key;
     found.run_id = stored->run.run_id;
     found.state = stored->run.state;

@@ -62,7 +62,7 @@ public:
         executor::Executor& executor,
         ReadVersion read_version
     )
-        : settings_(settings),
+        : settings_(std::move(settings)),
           clock_(clock),
           journal_(journal),
           executor_(executor),

@@ -130,7 +130,9 @@ Runtime::Runtime(
     executor::Executor& executor,
     ReadVersion read_version
 )
-    : impl_(std::make_unique<Impl>(settings, clock, journal, executor, std::move(read_version))) {}
+    : impl_(std::make_unique<Impl>(
+          std::move(settings), clock, journal, executor, std::move(read_version)
+      )) {}
 
 Runtime::~Runtime() { impl_->stop(); }
 

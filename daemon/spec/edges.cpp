@@ -170,7 +170,7 @@ private:
     /// In the place of a last task that is a teardown stand the tasks right above it: what follows
     /// the group does not wait for it.
     Numbers lasts(const std::string& group) const {
-        const Numbers all = members(group);
+        Numbers all = members(group);
         Numbers out = all;
         for (const TaskNo task : all) each_upstream(task, [&](TaskNo up) { out.erase(up); });
         if (out.empty()) return all;

@@ -90,7 +90,7 @@ struct Cluster::State {
     void make_databases();
 };
 
-Cluster::Cluster(fs::path home)
+Cluster::Cluster(const fs::path& home)
     : state_(std::make_unique<State>(fs::absolute(home).lexically_normal())) {}
 
 Cluster::~Cluster() {
@@ -204,7 +204,7 @@ void Cluster::State::wait_until_ready(Steady::time_point deadline) {
         // Asking the server before it says "ready" in its pid file would fill its log.
         if (postmaster_of(files.data).value_or(Postmaster{}).ready) {
             try {
-                Connection{url, "sluice start"};
+                const Connection answers(url, "sluice start");
                 return;
             } catch (const ConnectionLost&) {
                 // Ready a moment later.

@@ -14,7 +14,7 @@ namespace sluice::store {
 class Cluster {
 public:
     /// `home` is made if it is not there; nothing is started yet.
-    explicit Cluster(std::filesystem::path home);
+    explicit Cluster(const std::filesystem::path& home);
     /// Stops the server if this object started or adopted it.
     ~Cluster();
     Cluster(const Cluster&) = delete;

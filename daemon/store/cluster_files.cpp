@@ -162,7 +162,7 @@ void link_to(const fs::path& link, const fs::path& target) {
 }
 
 fs::path place_data(const fs::path& home, const Owner& owner) {
-    const fs::path data = home / "pg";
+    fs::path data = home / "pg";
     if (fs::is_symlink(data)) {
         fs::path target = fs::read_symlink(data);
         // An empty place is left by a first start that was killed before initdb was through.
@@ -175,7 +175,7 @@ fs::path place_data(const fs::path& home, const Owner& owner) {
 }
 
 fs::path place_socket(const fs::path& home, const Owner& owner) {
-    const fs::path socket = home / "pg.socket";
+    fs::path socket = home / "pg.socket";
     if (fs::is_symlink(socket)) {
         fs::path target = fs::read_symlink(socket);
         if (is_private(target, owner)) return target;

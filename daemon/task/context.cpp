@@ -211,7 +211,7 @@ OutputClaim TaskContext::claim_output(
     return {reply.at("generation").get<std::int64_t>(), reply.at("folder").get<std::string>()};
 }
 
-void TaskContext::commit_output(OutputCommit output) {
+void TaskContext::commit_output(const OutputCommit& output) {
     Json notice = to_json(output);
     notice["type"] = "output";
     state_->channel.send(notice);

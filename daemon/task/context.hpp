@@ -161,7 +161,7 @@ public:
         std::int64_t at_least = 0
     );
     /// Hands a written lake slice over; it becomes live in the commit of this attempt's success.
-    void commit_output(OutputCommit output);
+    void commit_output(const OutputCommit& output);
 
     /// Whether the run is the newest that its schedule has due; a manual run always is.
     [[nodiscard]] bool is_latest_run();

@@ -185,7 +185,7 @@ std::pair<pid_t, int> fork_and_exec(const Prepared& prepared) {
     ::sigfillset(&all);
     ::pthread_sigmask(SIG_SETMASK, &all, &before);
     volatile int failure = 0;
-    const pid_t pid = ::vfork();
+    const pid_t pid = ::vfork();  // NOLINT(bugprone-unsafe-functions): see above
     if (pid == 0) {
         failure = become(prepared);
         ::_exit(127);

@@ -115,8 +115,7 @@ std::string cast_sql(
     const std::string& expression, std::string_view from, const CastTarget& target
 ) {
     if (is_text(target.type)) {
-        const std::string text =
-            from == "VARCHAR" ? expression : "cast(" + expression + " as varchar)";
+        std::string text = from == "VARCHAR" ? expression : "cast(" + expression + " as varchar)";
         if (target.type == "varchar") return text;
         const std::string length = target.type.substr(8, target.type.size() - 9);
         return "case when length(" + text + ") <= " + length + " then " + text + " end";

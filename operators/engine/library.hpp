@@ -87,6 +87,7 @@ namespace sluice::engine {
 
 /// One pointer a function, named without the prefix's library.
 struct Library {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a member's name cannot have them
 #define SLUICE_DUCKDB_MEMBER(name) decltype(&::name) name{};
     SLUICE_DUCKDB_FUNCTIONS(SLUICE_DUCKDB_MEMBER)
 #undef SLUICE_DUCKDB_MEMBER

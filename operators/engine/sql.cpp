@@ -285,7 +285,7 @@ std::string duckdb_type_of_postgres(std::string_view format_type) {
 }
 
 std::string canonical_text(std::string_view expression, std::string_view type) {
-    const std::string e(expression);
+    std::string e(expression);
     if (type == "VARCHAR") return e;
     if (type == "BOOLEAN") return "case when " + e + " then 't' else 'f' end";
     if (type.substr(0, 8) == "DECIMAL(") {

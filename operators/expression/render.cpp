@@ -20,7 +20,6 @@ public:
             case NodeKind::null:
                 return "null";
             case NodeKind::boolean:
-                return node.text;
             case NodeKind::number:
                 return node.text;
             case NodeKind::string:

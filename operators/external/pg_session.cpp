@@ -82,7 +82,7 @@ std::map<std::string, std::string> options_of(
 /// One cell as JSON: numbers, booleans and JSON keep their type, everything else is text.
 Json cell(const PGresult* result, int column) {
     if (PQgetisnull(result, 0, column) != 0) return nullptr;
-    const std::string text = PQgetvalue(result, 0, column);
+    std::string text = PQgetvalue(result, 0, column);
     switch (PQftype(result, column)) {
         case 16:
             return text == "t";  // boolean

@@ -35,7 +35,7 @@ connect::Compression compression_of(const nlohmann::json& from, const fs::path& 
 }
 
 std::string format_of(const nlohmann::json& from, const File& file) {
-    const std::string written = from.value("format", "");
+    std::string written = from.value("format", "");
     if (!written.empty()) return written;
     fs::path name = file.path.filename();
     if (file.compression != connect::Compression::none) name = name.stem();

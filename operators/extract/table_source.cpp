@@ -36,7 +36,7 @@ std::string type_of(const Columns& columns, const std::string& name) {
 
 std::string bounds(const Increment& increment, const std::string& type, const std::string& zone) {
     const auto bound = [&](Instant at) {
-        const std::string instant = "timestamptz " + engine::literal(format_offset(at));
+        std::string instant = "timestamptz " + engine::literal(format_offset(at));
         // A column without a zone holds the DAG's local time.
         if (type.find("without time zone") == std::string::npos && type != "date") return instant;
         return "(" + instant + " at time zone " + engine::literal(zone) + ")";

@@ -224,7 +224,7 @@ Written write(task::TaskContext& context, engine::Database& database, const Writ
     ).dump();
     output.input = inputs_json(request.inputs);
     output.code_hash = sha256_hex(request.code);
-    context.commit_output(std::move(output));
+    context.commit_output(output);
     folder.keep();
     return written;
 }

@@ -105,7 +105,7 @@ void acknowledge(
     output.files = "[]";
     output.input = entry.input;
     output.code_hash = entry.code_hash;
-    context.commit_output(std::move(output));
+    context.commit_output(output);
 }
 
 Outcome run(task::TaskContext& context, const Json& params) {

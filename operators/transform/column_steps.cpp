@@ -55,7 +55,7 @@ std::string strict_cast(
     const std::string from = engine::is_language_type(column.type)
                                  ? engine::type_name(engine::Dialect::duckdb, column.type)
                                  : column.type;
-    const std::string value = binding::cast_sql(quote(column.name), from, target);
+    std::string value = binding::cast_sql(quote(column.name), from, target);
     if (set_null) return value;
     const std::string text = "cast(" + quote(column.name) + " as varchar)";
     const std::string message =
