@@ -32,6 +32,16 @@ MUTATIONS = {
         "if (!run.choices.empty() && skipped_by_branch(run, key)) {",
         "if (run.choices.empty() && skipped_by_branch(run, key)) {",
     ),
+    "too few past runs set a deadline": (
+        "deadlines.cpp",
+        "count == 0 || count < deadline.min_runs",
+        "count == 0",
+    ),
+    "a restart forgets deadlines": (
+        "deadlines.cpp",
+        "if (row.at && !row.missed_at)",
+        "if (row.at && row.missed_at)",
+    ),
     "a task goes on without the run before": (
         "judging.cpp",
         "planned.needs_past() && past_block(run, key.task)",
