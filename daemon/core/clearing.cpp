@@ -172,8 +172,12 @@ void Scheduler::Impl::clear_all(Run& run, const Cause& cause) {
 std::optional<std::string> Scheduler::Impl::bad_key(
     const Run& run, const std::vector<TaskKey>& tasks
 ) {
-    for (const TaskKey& key : tasks)
-        if (!run.has(key)) return "run \"" + run.row.run_id + "\" has no such task instance";
+    for (const TaskKey& key : tasks) {
+        // A mapping of before may have had more instances.
+        const bool is_there = run.has(key) && (key.map_index == unmapped ||
+                                               key.map_index < run.family(key.task).length());
+        if (!is_there) return "run \"" + run.row.run_id + "\" has no such task instance";
+    }
     return std::nullopt;
 }
 

@@ -192,5 +192,23 @@ TEST_CASE("what pools are used for can be asked", "[core][pools]") {
     REQUIRE(world.scheduler.counts().ready_tasks == 1);
 }
 
+TEST_CASE("a limit over all runs is the current version's, after a restart too", "[core]") {
+    World world;
+    auto dag = make_dag("dag", {"a"});
+    dag.tasks[0].max_active_tis_per_dag = 1;
+    world.load(dag);
+    world.trigger("dag", "first");
+    dag.hash = "another";
+    dag.tasks[0].max_active_tis_per_dag = 2;
+    world.load(dag);
+    world.trigger("dag", "second");
+    REQUIRE(world.state("a", "second") == "running");
+    world.trigger("dag", "third");
+    REQUIRE(world.state("a", "third") == "none");
+    world.restart({world.live_attempt("a", "first"), world.live_attempt("a", "second")});
+    world.end("a", {}, "second");
+    REQUIRE(world.state("a", "third") == "running");
+}
+
 }  // namespace
 }  // namespace sluice::core

@@ -107,7 +107,9 @@ private:
     void queue_up(Run& run, const TaskKey& key, std::int32_t stamp);
     void queue_family(Run& run, Family& family);
     void dispatch_ready();
-    [[nodiscard]] bool has_room() const { return running_ < settings_.parallelism; }
+    [[nodiscard]] bool has_room(int own = 0) const {
+        return running_ - own < settings_.parallelism;
+    }
     static std::array<Gate*, 4> gates_of(Run& run, TaskNo task);
     static Gate* full_gate(Run& run, TaskNo task);
     std::optional<TaskKey> find_ready(const ReadyTask& task);
@@ -163,6 +165,8 @@ private:
     // past.cpp: what a run waits for in the run before it
     void ask_past(Run& run);
     [[nodiscard]] const Run* open_previous(const Run& run) const;
+    template <class Use>
+    void each_past_block(const Run& run, TaskNo task, const Use& use) const;
     [[nodiscard]] std::optional<PastBlock> past_block(const Run& run, TaskNo task) const;
     template <class Use>
     void each_next(const Run& run, const Use& use);
@@ -230,7 +234,8 @@ private:
     Plan& plan_of(const DagPtr& dag, DagEntry& entry, const DagRun& row);
     void use_plan(Run& run, Plan& plan);
     void skip_outside(Run& run);
-    void forget_plan(Plan* plan, const DagEntry& dag);
+    void forget_plan(Plan* plan, DagEntry& dag);
+    void set_limits(DagEntry& entry);
 
     // runs.cpp: the life of a run
     Run& add_run(DagRun row, Plan& plan, DagEntry& entry);
@@ -259,7 +264,11 @@ private:
     [[nodiscard]] Reasons why_dag(const DagEntry& dag) const;
     [[nodiscard]] Reasons why_run(const Run& run) const;
     Reasons why_task(Run& run, const TaskKey& key);
-    Reasons why_ready(Run& run, const TaskKey& key);
+    void why_state(Run& run, const TaskKey& key, Reasons& reasons) const;
+    void why_slots(Run& run, const TaskKey& key, Reasons& reasons);
+    using AddReason =
+        std::function<void(std::string condition, std::string text, std::string object)>;
+    void why_pools(Run& run, const TaskKey& key, const AddReason& add);
     void why_wait(const Run& run, const TaskKey& key, Reasons& reasons) const;
     void why_upstreams(Run& run, const TaskKey& key, Reasons& reasons) const;
 

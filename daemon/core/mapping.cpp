@@ -15,8 +15,8 @@ void Scheduler::Impl::evaluate(Run& run, const TaskKey& key) {
     Family& family = run.family(key.task);
     if (family.is_expanded() && key.map_index == unmapped)
         evaluate_all(run, family);
-    else if (family.is_expanded() == (key.map_index != unmapped))
-        evaluate_one(run, key);
+    else  // one that is not expanded yet looks at its upstreams' instances all together
+        evaluate_one(run, family.is_expanded() ? key : run.key(key.task));
 }
 
 void Scheduler::Impl::evaluate_one(Run& run, const TaskKey& key) {

@@ -172,4 +172,58 @@ TEST_CASE(
     CHECK(world.slices_kept[1].length == -1);
 }
 
+TEST_CASE("one of a mapped group that was left out and is cleared sees its upstream fail") {
+    World world;
+    Dag dag = mapped(2);
+    dag.tasks[2].mapping = 0;
+    dag.mappings[0].tasks = {1, 2};
+    world.load(dag);
+    world.trigger("d");
+    SetTaskState mark;
+    mark.tasks = {world.key("after")};
+    mark.state = TaskState::skipped;
+    world.ask(mark);
+    world.end("first");  // `each` gets its instances, `after` does not
+    ClearTasks clear;
+    clear.run = world.run().key;
+    clear.tasks = {world.key("after")};
+    world.ask(clear);
+    REQUIRE(world.state("after") == "none");
+    world.fail("each");
+    CHECK(world.state("after") == "upstream_failed");
+    world.end("each");
+    CHECK(world.run_state() == "failed");
+    CHECK(world.run().reason.empty());
+}
+
+TEST_CASE("an instance of a mapping of before is not there until there are as many again") {
+    World world;
+    world.load(mapped(std::nullopt));
+    world.trigger("d");
+    const auto expand = [&world] {
+        world.end("first");
+        const auto order = world.expands.back();
+        world.turn({Expanded{order.run_key, order.map, order.serial, 2, "{}", "", {}}});
+    };
+    expand();
+    world.end("each");
+    world.end("each");
+    world.end("after");
+    REQUIRE(world.run_state() == "success");
+    ClearTasks clear;
+    clear.run = world.run().key;
+    clear.stored = world.stored(clear.run);
+    world.ask(clear);
+    SetTaskState mark;
+    for (const MapIndex index : {0, 1}) {
+        mark.tasks = {{clear.run, 1, index}};
+        CHECK(world.ask(mark).error == ErrorCode::not_found);
+    }
+    expand();
+    world.end("each");
+    world.end("each");
+    world.end("after");
+    CHECK(world.run_state() == "success");
+}
+
 }  // namespace sluice::core::test

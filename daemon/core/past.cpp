@@ -117,38 +117,52 @@ const Run* Scheduler::Impl::open_previous(const Run& run) const {
     return found;
 }
 
-/// What of the past keeps the task from running; none if nothing does.
-std::optional<PastBlock> Scheduler::Impl::past_block(const Run& run, TaskNo task) const {
+/// Goes over what of the past keeps the task from running, until `use` says false.
+template <class Use>
+void Scheduler::Impl::each_past_block(const Run& run, TaskNo task, const Use& use) const {
     const auto& planned = run.plan->tasks[static_cast<std::size_t>(task)];
-    if (!planned.needs_past() || !run.row.logical_date) return std::nullopt;
-    if (run.row.backfill && run.row.backfill_ordinal == 1) return std::nullopt;
+    if (!planned.needs_past() || !run.row.logical_date) return;
+    if (run.row.backfill && run.row.backfill_ordinal == 1) return;
     const Run* open = open_previous(run);
     const auto& ended = run.past.run;
     const bool is_open = open != nullptr && (!ended || !comes_after(ended->run, open->row));
-    if (!run.past.known) return PastBlock{};
-    if (!is_open && !ended) return std::nullopt;
+    if (!run.past.known) {
+        use(PastBlock{});
+        return;
+    }
+    if (!is_open && !ended) return;
     const DagRun& previous = is_open ? open->row : ended->run;
     const Dag& dag = *run.plan->dag;
-    if (dag.catchup && dag.start_date && *previous.logical_date < *dag.start_date)
-        return std::nullopt;
+    if (dag.catchup && dag.start_date && *previous.logical_date < *dag.start_date) return;
     const auto end_of = [&](TaskNo no) {
         return is_open ? end_in(*open, *run.plan, no) : end_in(*ended, run.task(no).id);
     };
-    const auto block = [&](TaskNo no, TaskState state) {
-        return PastBlock{previous.key, previous.run_id, run.task(no).id, state};
+    const auto goes_on = [&](TaskNo no, TaskState state, bool is_absent) {
+        return use(PastBlock{previous.key, previous.run_id, run.task(no).id, state, is_absent});
     };
     for (const TaskNo no : planned.past) {
         const auto end = end_of(no);
-        if (end && !end->good) return block(no, end->worst);
+        if (end && !end->good && !goes_on(no, end->worst, false)) return;
         if (end) continue;
         const auto& id = run.task(no).id;
         const bool seen = std::ranges::find(run.past.seen, id) != run.past.seen.end() ||
                           (ended && find_task(*ended->dag, id) != no_task);
-        if (seen || !run.task(task).ignore_first_depends_on_past) return block(no, TaskState::none);
+        if (!seen && run.task(task).ignore_first_depends_on_past) continue;
+        if (!goes_on(no, TaskState::none, true)) return;
     }
     for (const TaskNo no : planned.past_downstream)
-        if (const auto end = end_of(no); end && !end->good) return block(no, end->worst);
-    return std::nullopt;
+        if (const auto end = end_of(no); end && !end->good && !goes_on(no, end->worst, false))
+            return;
+}
+
+/// What of the past keeps the task from running; none if nothing does.
+std::optional<PastBlock> Scheduler::Impl::past_block(const Run& run, TaskNo task) const {
+    std::optional<PastBlock> first;
+    each_past_block(run, task, [&](PastBlock block) {
+        first = std::move(block);
+        return false;
+    });
+    return first;
 }
 
 /// The open runs that may have this one before them, in order.
@@ -198,24 +212,33 @@ void Scheduler::Impl::hand_over_past(const Run& run) {
 }
 
 void Scheduler::Impl::why_past(const Run& run, const TaskKey& key, Reasons& reasons) const {
-    const auto block = past_block(run, key.task);
-    if (!block) return;
-    auto text = block->run_id.empty()
-                    ? std::string{"what became of the run before is being read"}
-                    : fmt::format(
-                          "it waits for {} in the run before, {}, where it is {}: clear it there, "
-                          "or mark it success",
-                          block->task_id,
-                          block->run_id,
-                          name(block->state)
-                      );
-    reasons.push_back(
-        {"depends_on_past",
-         std::move(text),
-         fmt::format("{}.{}.{}", run.row.dag_id, block->run_id, block->task_id),
-         run.row.start_date,
-         {}}
-    );
+    const auto text_of = [](const PastBlock& block) {
+        if (block.run_id.empty()) return std::string{"what became of the run before is being read"};
+        if (block.is_absent)
+            return fmt::format(
+                "it waits for {} in the run before, {}, which has no such task: mark this one, or "
+                "say ignore_first_depends_on_past",
+                block.task_id,
+                block.run_id
+            );
+        return fmt::format(
+            "it waits for {} in the run before, {}, where it is {}: clear it there, or mark it "
+            "success",
+            block.task_id,
+            block.run_id,
+            name(block.state)
+        );
+    };
+    each_past_block(run, key.task, [&](const PastBlock& block) {
+        reasons.push_back(
+            {"depends_on_past",
+             text_of(block),
+             fmt::format("{}.{}.{}", run.row.dag_id, block.run_id, block.task_id),
+             run.row.start_date,
+             {}}
+        );
+        return true;
+    });
 }
 
 /// Something in the run could go on but for the run before: it is not stuck.

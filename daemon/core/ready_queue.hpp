@@ -101,7 +101,8 @@ struct Gate {
     Origin kind{Origin::dag_gate};
     std::map<LaneNo, ReadyHeap> waiting;
 
-    [[nodiscard]] bool is_full() const { return most && active >= *most; }
+    /// `own`: attempts that would end first.
+    [[nodiscard]] bool is_full(int own = 0) const { return most && active - own >= *most; }
 };
 
 class ReadyQueue {

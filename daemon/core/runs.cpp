@@ -228,7 +228,7 @@ void Scheduler::Impl::forget_run(RunKey key) {
     for (const auto& family : run.tasks)
         ready_ -= static_cast<std::size_t>(family.ready_count() + (family.one.ready ? 1 : 0));
     Plan* plan = run.plan;
-    const DagEntry& dag = *run.dag;
+    DagEntry& dag = *run.dag;
     runs_.erase(at);
     --plan->open_runs;
     forget_plan(plan, dag);

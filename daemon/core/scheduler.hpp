@@ -46,6 +46,7 @@ struct PastBlock {
     std::string run_id;
     std::string task_id;
     TaskState state{TaskState::none};
+    bool is_absent{false};  // the run before has no such task, though it should
 };
 
 /// Whether an event was applied, or must be given again first thing in the next turn.

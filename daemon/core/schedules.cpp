@@ -48,6 +48,7 @@ void Scheduler::Impl::set_current(DagEntry& dag, const DagPtr& version) {
         dag.timetable.emplace(bare);
     }
     dag.tasks_gate.most = version->max_active_tasks_per_dag;
+    set_limits(dag);
     // A limit may have been raised: everybody who waits for one asks again.
     const auto ask_again = [this](Gate& gate) {
         while (!gate.waiting.empty()) queue_.release(gate);

@@ -2,6 +2,7 @@
 // of such a backfill the other tasks are skipped, and no edge leads to or from them: what is chosen
 // waits for what is chosen, and the run ends as that ends.
 #include <algorithm>
+#include <utility>
 
 #include "base/check.hpp"
 #include "core/impl.hpp"
@@ -69,14 +70,37 @@ Plan& Scheduler::Impl::plan_of(
         planned.per_run_gate = task.max_active_tis_per_dagrun.has_value();
         if (!task.max_active_tis_per_dag) continue;
         planned.dag_gate = &entry.task_gates[task.id];
-        planned.dag_gate->most = task.max_active_tis_per_dag;
     }
+    set_limits(entry);
     std::int32_t rank = 0;
     for (const TaskNo task : topological_order(*plan.dag))
         plan.tasks[static_cast<std::size_t>(task)].rank = rank++;
     weigh(plan, entry);
     plan_dependencies(plan);
     return plan;
+}
+
+/// Limits over all runs of the DAG: the current version's, or those of the newest one that has the
+/// task.
+void Scheduler::Impl::set_limits(DagEntry& entry) {
+    for (auto& [id, gate] : entry.task_gates) {
+        const Dag* newest = nullptr;
+        const auto look = [&, &id = id](const Plan* plan) {
+            if (plan == nullptr || find_task(*plan->whole, id) == no_task) return;
+            if (newest == nullptr || newest->version < plan->whole->version)
+                newest = plan->whole.get();
+        };
+        look(entry.current);
+        if (newest == nullptr)
+            for (const auto& [key, plan] : plans_)
+                if (plan->dag_no == entry.no) look(plan.get());
+        if (newest == nullptr) continue;
+        const auto task = static_cast<std::size_t>(find_task(*newest, id));
+        const auto most = newest->tasks[task].max_active_tis_per_dag;
+        if (std::exchange(gate.most, most) == most || gate.waiting.empty()) continue;
+        while (!gate.waiting.empty()) queue_.release(gate);
+        again_ = true;
+    }
 }
 
 /// The plan of a run: by its backfill, cut down or not.
@@ -112,12 +136,13 @@ void Scheduler::Impl::skip_outside(Run& run) {
     }
 }
 
-void Scheduler::Impl::forget_plan(Plan* plan, const DagEntry& dag) {
+void Scheduler::Impl::forget_plan(Plan* plan, DagEntry& dag) {
     if (plan->open_runs > 0 || dag.current == plan) return;
     const auto at = plans_by_version_.find(plan->whole->version);
     std::erase(at->second, plan);
     if (at->second.empty()) plans_by_version_.erase(at);
     plans_.erase(plan);
+    set_limits(dag);
 }
 
 }  // namespace sluice::core

@@ -41,22 +41,38 @@ std::string unfinished_part(const Family& family) {
 
 }  // namespace
 
-/// Up to five attempts that hold slots and of which `counts` says that they matter.
+/// Up to five attempts and pokes that hold slots and of which `counts` says that they matter.
 std::string Scheduler::Impl::holders(const std::function<bool(const Run&, TaskNo)>& counts) const {
-    std::vector<std::pair<Instant, std::string>> found;
-    for (const auto& [key, run] : runs_)
+    struct Holder {
+        Instant since;
+        const Run* run;
+        TaskKey key;
+    };
+    std::vector<Holder> found;
+    const auto holds = [this](const TaskInstance& row) {
+        if (!is_poked(row.state)) return holds_slots(row.state);
+        const auto wait = waits_.find(row.key);
+        return wait != waits_.end() && wait->second.poke != 0;
+    };
+    for (const auto& [key, run] : runs_) {
+        if (run->active == 0) continue;
         run->each_live([&, &run = *run](const Instance& instance) {
-            if (!holds_slots(instance.row.state) || !counts(run, instance.row.key.task)) return;
-            found.emplace_back(
-                instance.row.start_date.value_or(now_), instance_name(run, instance.row.key)
-            );
+            const auto& row = instance.row;
+            if (holds(row) && counts(run, row.key.task))
+                found.push_back({row.start_date.value_or(now_), &run, row.key});
         });
-    std::ranges::sort(found);
+    }
+    const auto shown = std::min(found.size(), most_holders);
+    std::ranges::partial_sort(
+        found,
+        found.begin() + static_cast<std::ptrdiff_t>(shown),
+        {},
+        [](const Holder& holder) { return std::pair(holder.since, holder.key); }
+    );
     std::string text;
-    for (std::size_t i = 0; i < std::min(found.size(), most_holders); ++i)
-        text += (i == 0 ? "" : ", ") + found[i].second;
-    if (found.size() > most_holders)
-        text += fmt::format(", and {} more", found.size() - most_holders);
+    for (std::size_t i = 0; i < shown; ++i)
+        text += (i == 0 ? "" : ", ") + instance_name(*found[i].run, found[i].key);
+    if (found.size() > shown) text += fmt::format(", and {} more", found.size() - shown);
     return text;
 }
 
@@ -144,23 +160,27 @@ Reasons Scheduler::Impl::why_run(const Run& run) const {
     return reasons;
 }
 
-/// What holds back an instance that waits for nothing but a slot.
-Reasons Scheduler::Impl::why_ready(Run& run, const TaskKey& key) {
-    Reasons reasons;
-    const auto* live = run.family(key.task).find_live(key.map_index);
-    const Instant since = live != nullptr && live->ready_since != Instant{} ? live->ready_since
-                                                                            : ready_since(run, key);
+/// The slots and limits that an attempt of the instance would not fit into now. What the instance
+/// itself holds it would have back.
+void Scheduler::Impl::why_slots(Run& run, const TaskKey& key, Reasons& reasons) {
+    Family& family = run.family(key.task);
+    const auto* live = family.find_live(key.map_index);
+    std::optional<Instant> since;
+    if (family.is_ready(key.map_index))
+        since = live != nullptr && live->ready_since != Instant{} ? live->ready_since
+                                                                  : ready_since(run, key);
     const auto add = [&](std::string condition, std::string text, std::string object) {
         reasons.push_back({std::move(condition), std::move(text), std::move(object), since, {}});
     };
-    if (!has_room())
+    const int own = holds_slots(run.state(key)) ? 1 : 0;
+    if (!has_room(own))
         add("parallelism",
             fmt::format(
                 "{} attempts run, of at most {} (parallelism)", running_, settings_.parallelism
             ),
             "");
     for (const Gate* full : gates_of(run, key.task)) {
-        if (full == nullptr || !full->is_full()) continue;
+        if (full == nullptr || !full->is_full(own)) continue;
         const Gate& gate = *full;
         const bool of_run = gate.kind == Origin::run_gate || gate.kind == Origin::run_task_gate;
         const bool of_task = &gate != &run.gate && &gate != &run.dag->tasks_gate;
@@ -178,19 +198,28 @@ Reasons Scheduler::Impl::why_ready(Run& run, const TaskKey& key) {
             ),
             of_run ? run.row.run_id : run.row.dag_id);
     }
-    const LaneNo lane = run.plan->tasks[static_cast<std::size_t>(key.task)].lane;
-    const Demand& demand = queue_.demand(lane);
+    why_pools(run, key, add);
+}
+
+void Scheduler::Impl::why_pools(Run& run, const TaskKey& key, const AddReason& add) {
+    const auto lane_of = [](const Run& of, TaskNo task) {
+        return of.plan->tasks[static_cast<std::size_t>(task)].lane;
+    };
+    const Demand& demand = queue_.demand(lane_of(run, key.task));
+    const auto wait = waits_.find(key);
+    const bool deferred = wait != waits_.end() && wait->second.in_pool;
     for (std::size_t i = 0; i < static_cast<std::size_t>(demand.size); ++i) {
         const auto& part = demand.parts[i];
         const auto& entry = pools_.all()[static_cast<std::size_t>(part.pool)];
+        const bool own =
+            holds_slots(run.state(key)) || (deferred && i == 0 && entry.pool.include_deferred);
         if (!entry.exists) {
             add("pool",
                 fmt::format("there is no pool \"{}\": make it", entry.pool.name),
                 entry.pool.name);
-        } else if (!pools_.fits(part)) {
+        } else if (!pools_.fits(Demand::Part{part.pool, own ? 0 : part.amount})) {
             const auto who = holders([&](const Run& other, TaskNo task) {
-                const auto& taken =
-                    queue_.demand(other.plan->tasks[static_cast<std::size_t>(task)].lane);
+                const auto& taken = queue_.demand(lane_of(other, task));
                 return std::any_of(
                     taken.parts.begin(),
                     taken.parts.begin() + taken.size,
@@ -217,7 +246,6 @@ Reasons Scheduler::Impl::why_ready(Run& run, const TaskKey& key) {
                 entry.pool.name);
         }
     }
-    return reasons;
 }
 
 /// The upstreams that its trigger rule waits for.
@@ -274,22 +302,13 @@ void Scheduler::Impl::why_wait(const Run& run, const TaskKey& key, Reasons& reas
     if (reasons.empty()) add("poke", "it looks again in the next turn");
 }
 
-Reasons Scheduler::Impl::why_task(Run& run, const TaskKey& key) {
-    if (run.row.state == RunState::queued) {
-        Reasons reasons{
-            {"run_queued", "its run is queued", run.row.run_id, run.row.queued_at, std::nullopt}
-        };
-        std::ranges::move(why_run(run), std::back_inserter(reasons));
-        return reasons;
-    }
-    Reasons reasons;
+/// What an unfinished instance waits for before it may ask for slots.
+void Scheduler::Impl::why_state(Run& run, const TaskKey& key, Reasons& reasons) const {
     const TaskState state = run.state(key);
-    const Family& family = run.family(key.task);
-    if (is_finished(state) || state == TaskState::running || state == TaskState::queued)
-        return reasons;
-    if (family.is_ready(key.map_index)) return why_ready(run, key);
-    const auto* live = run.family(key.task).find_live(key.map_index);
-    if (state == TaskState::up_for_retry && live != nullptr && live->row.next_try_at) {
+    Family& family = run.family(key.task);
+    if (family.is_ready(key.map_index)) return;
+    const auto* live = family.find_live(key.map_index);
+    if (state == TaskState::up_for_retry && live != nullptr && live->row.next_try_at)
         reasons.push_back(
             {"retry_delay",
              fmt::format(
@@ -301,7 +320,7 @@ Reasons Scheduler::Impl::why_task(Run& run, const TaskKey& key) {
              live->row.end_date,
              live->row.next_try_at}
         );
-    } else if (state == TaskState::restarting && live != nullptr) {
+    if (state == TaskState::restarting && live != nullptr)
         reasons.push_back(
             {"restarting",
              "it was cleared while it ran: its attempt is being ended first",
@@ -309,18 +328,33 @@ Reasons Scheduler::Impl::why_task(Run& run, const TaskKey& key) {
              live->row.start_date,
              {}}
         );
-    } else if (is_poked(state)) {
-        why_wait(run, key, reasons);
-    } else if (state == TaskState::none) {
-        if (!family.is_expanded() && family.mapping != no_map &&
-            run.expansions[static_cast<std::size_t>(family.mapping)].asked_by != no_task)
-            reasons.push_back(
-                {"expansion", "its list of items is being made", instance_name(run, key), {}, {}}
-            );
-        why_upstreams(run, key, reasons);
-        why_setups(run, key, reasons);
-        why_past(run, key, reasons);
+    if (is_poked(state)) why_wait(run, key, reasons);
+    if (state != TaskState::none && state != TaskState::restarting) return;
+    if (!family.is_expanded() && family.mapping != no_map &&
+        run.expansions[static_cast<std::size_t>(family.mapping)].asked_by != no_task)
+        reasons.push_back(
+            {"expansion", "its list of items is being made", instance_name(run, key), {}, {}}
+        );
+    why_upstreams(run, key, reasons);
+    why_setups(run, key, reasons);
+    why_past(run, key, reasons);
+}
+
+Reasons Scheduler::Impl::why_task(Run& run, const TaskKey& key) {
+    Reasons reasons;
+    if (run.has(key) && (is_finished(run.state(key)) || run.state(key) == TaskState::running))
+        return reasons;
+    if (run.row.state == RunState::queued) {
+        reasons.push_back(
+            {"run_queued", "its run is queued", run.row.run_id, run.row.queued_at, std::nullopt}
+        );
+        std::ranges::move(why_run(run), std::back_inserter(reasons));
     }
+    if (!run.has(key)) return reasons;  // a run that has not begun has no instances
+    why_state(run, key, reasons);
+    const auto wait = waits_.find(key);
+    const bool looks = wait != waits_.end() && wait->second.poke != 0;
+    if (!looks) why_slots(run, key, reasons);
     return reasons;
 }
 

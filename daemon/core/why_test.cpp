@@ -104,6 +104,35 @@ TEST_CASE("why: all limits that are full are told, not the first alone", "[core]
     );
 }
 
+TEST_CASE("why: what waits for an upstream names the full pool too", "[core][why]") {
+    World world;
+    world.ask(pool("db", 1));
+    auto dag = make_dag("dag", {"a", "b", "c < a"});
+    dag.tasks[1].pool = dag.tasks[2].pool = "db";
+    world.load(dag);
+    world.trigger("dag");
+    REQUIRE(conditions(world.scheduler.why(world.key("c"))) == Names{"trigger_rule", "pool"});
+    world.end("a");
+    REQUIRE(conditions(world.scheduler.why(world.key("c"))) == Names{"pool"});
+}
+
+TEST_CASE("why: a cleared attempt that ends gives back what it holds", "[core][why]") {
+    World world;
+    world.ask(pool("db", 1));
+    auto dag = make_dag("dag", {"a"});
+    dag.tasks[0].pool = "db";
+    dag.max_active_tasks_per_run = 1;
+    world.load(dag);
+    world.trigger("dag");
+    ClearTasks clear;
+    clear.run = world.run().key;
+    world.ask(clear);
+    REQUIRE(world.state("a") == "restarting");
+    REQUIRE(conditions(world.scheduler.why(world.key("a"))) == Names{"restarting"});
+    world.ask(pool("db", 0));
+    REQUIRE(conditions(world.scheduler.why(world.key("a"))) == Names{"restarting", "pool"});
+}
+
 TEST_CASE("why: a failed try names when the next one is due", "[core][why]") {
     World world;
     auto dag = make_dag("dag", {"a"});
