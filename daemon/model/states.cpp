@@ -32,20 +32,13 @@ constexpr std::array<TaskStateRow, task_state_count> task_states{{
 }};
 
 using T = TaskState;
+// What waits for a slot waits in memory: a dispatch goes straight to running, and nothing is ever
+// `queued`. `scheduled` is an attempt that was lost and is to start again.
 constexpr std::pair<T, T> task_transitions[] = {
     // towards running
-    {T::none, T::scheduled},
     {T::none, T::running},
-    {T::scheduled, T::queued},
     {T::scheduled, T::running},
-    {T::queued, T::running},
-    {T::queued, T::scheduled},
-    {T::up_for_retry, T::scheduled},
     {T::up_for_retry, T::running},
-    {T::up_for_reschedule, T::scheduled},
-    {T::up_for_reschedule, T::running},
-    {T::deferred, T::scheduled},
-    {T::deferred, T::running},
     // out of running
     {T::running, T::success},
     {T::running, T::failed},
@@ -56,7 +49,6 @@ constexpr std::pair<T, T> task_transitions[] = {
     {T::running, T::awaiting_input},
     {T::running, T::restarting},
     {T::running, T::scheduled},  // the attempt was lost: re-queued, no retry used
-    {T::restarting, T::scheduled},
     {T::restarting, T::none},
     {T::restarting, T::failed},
     {T::restarting, T::success},
@@ -77,15 +69,11 @@ constexpr std::pair<T, T> task_transitions[] = {
     {T::none, T::upstream_failed},
     {T::none, T::removed},
     {T::scheduled, T::skipped},
-    {T::scheduled, T::upstream_failed},
-    {T::scheduled, T::removed},
     {T::scheduled, T::failed},
     {T::up_for_retry, T::skipped},
     {T::up_for_retry, T::failed},
     {T::up_for_reschedule, T::skipped},
     {T::deferred, T::skipped},
-    {T::queued, T::skipped},
-    {T::queued, T::failed},
     // by a user: mark and clear
     {T::none, T::success},
     {T::none, T::failed},

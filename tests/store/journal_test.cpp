@@ -143,7 +143,7 @@ TEST_CASE("a guarded row that had changed refuses the whole turn", "[journal]") 
     };
     SECTION("an instance in another state") {
         refused([&](Writer& w, Turn& t) {
-            w.move(t, task(run, 0), TaskState::queued, TaskState::running);
+            w.move(t, task(run, 0), TaskState::scheduled, TaskState::running);
         });
     }
     SECTION("an instance that does not exist") {
