@@ -18,14 +18,27 @@ ROOT = Path(__file__).resolve().parents[1]
 SLUICE = Path(os.environ.get("SLUICE", ROOT / "build/dev/sluice"))
 
 
+class Patience:
+    """True for so many seconds. A time for which the process was stopped hardly counts."""
+
+    def __init__(self, seconds):
+        self.left, self.seen = seconds, time.monotonic()
+
+    def __bool__(self):
+        now = time.monotonic()
+        self.left -= min(now - self.seen, 10)
+        self.seen = now
+        return self.left > 0
+
+
 def wait_for(what, seconds=30, every=0.02):
     """Calls `what` until it gives something true and returns that; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
+    patience = Patience(seconds)
     while True:
         value = what()
         if value:
             return value
-        if time.monotonic() > deadline:
+        if not patience:
             raise AssertionError(f"not within {seconds} s: {getattr(what, '__doc__', None) or what}")
         time.sleep(every)
 

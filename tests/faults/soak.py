@@ -23,7 +23,7 @@ from pathlib import Path
 import requests
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-from conftest import ROOT, wait_for  # noqa: E402
+from conftest import ROOT, Patience, wait_for  # noqa: E402
 from nodes import Node, Postgres, Proxy  # noqa: E402
 
 # Where the daemon kills itself (base/fault.hpp), and the latest of the first passages at which it does.
@@ -40,6 +40,7 @@ ELSEWHERE = ["load_before_stage", "load_mid_copy", "load_after_stage", "load_ins
 FAULTS = ["daemon killed", "worker killed", "postgresql stopped", "connection cut", "connection silent", "disk full",
           "daemon stopped and continued", "restart", *(f"at {p}" for p in DAEMON_POINTS), f"at {MIGRATION_POINT}",
           *(f"at {p}" for p in WORKER_POINTS)]
+KILLS_NOBODY = ["connection cut", "connection silent", "disk full", "daemon stopped and continued", "restart"]
 SUCCESS, FAILED, UPSTREAM_FAILED, RUNNING, RESOURCE = 4, 5, 7, 3, 6
 DEADLINE = 60  # seconds for everything of a round to end
 
@@ -185,8 +186,8 @@ class Soak:
             self.node.kill()
         (self.node.home / "sluice.url").unlink(missing_ok=True)
         self.node.start(env={"SLUICE_FAULT": f"{point}:{passage}"}, wait=False)
-        deadline = time.monotonic() + 30
-        while self.node.process.poll() is None and time.monotonic() < deadline:
+        patience = Patience(30)
+        while self.node.process.poll() is None and patience:
             url = self.node.home / "sluice.url"
             if url.exists():
                 self.node.url = url.read_text().strip()
@@ -213,9 +214,9 @@ class Soak:
         self.node.kill()
         self.node.start(env={"SLUICE_FAULT": f"{point}:1"})
         self.push(load)
-        before = time.monotonic()
+        patience = Patience(30)
         with self.postgres.connect("soak") as db:
-            while time.monotonic() - before < 30 and point not in self.reached:
+            while patience and point not in self.reached:
                 died = db.execute("select count(*) from attempt where error_class = %s", (RESOURCE,)).fetchone()[0]
                 if died > self.counts["workers died"]:
                     self.counts["workers died"] = died
@@ -224,8 +225,8 @@ class Soak:
         self.node.kill()
 
     def kill_a_worker(self):
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
+        patience = Patience(10)
+        while patience:
             for path in Path("/proc").glob("[0-9]*"):
                 with contextlib.suppress(OSError):
                     if (int((path / "stat").read_text().rpartition(")")[2].split()[1]) == self.node.process.pid
@@ -379,6 +380,7 @@ class Soak:
         self.counts["rounds"] += 1
         self.counts[fault] += 1
         self.slowest = max(self.slowest, time.monotonic() - begin)
+        self.counts["kills"] += fault not in KILLS_NOBODY
         return wrong
 
 
@@ -392,8 +394,8 @@ def plan(rounds, chance):
     return faults[:rounds]
 
 
-def run(rounds, seed, out=print):
-    """Returns (summary, what went wrong)."""
+def run(rounds, seed, out=print, seconds=None):
+    """Returns (summary, what went wrong). With `seconds` no round begins later than that."""
     points = known_points()
     named = {*DAEMON_POINTS, MIGRATION_POINT, *WORKER_POINTS, *ELSEWHERE}
     assert points == named, f"fault points of the sources and of this file differ: {points ^ named}"
@@ -404,6 +406,8 @@ def run(rounds, seed, out=print):
         asked = set()
         try:
             for number, fault in enumerate(plan(rounds, soak.chance)):
+                if seconds is not None and time.monotonic() - begin > seconds:
+                    break
                 if fault.startswith("at "):
                     asked.add(fault.removeprefix("at "))
                 found = soak.round(number, fault)
@@ -418,7 +422,7 @@ def run(rounds, seed, out=print):
             wrong["never reached"].append(point)
         summary = {"date": time.strftime("%Y-%m-%d"), "seed": seed, "rounds": soak.counts["rounds"],
                    "seconds": round(time.monotonic() - begin), "runs": len(soak.accepted) + soak.dates,
-                   "transitions": soak.counts["transitions"], "slowest round, s": round(soak.slowest, 1),
+                   "kills": soak.counts["kills"], "transitions": soak.counts["transitions"], "slowest round, s": round(soak.slowest, 1),
                    **{kind: len(wrong[kind]) for kind in ("lost", "doubled", "stuck", "never reached")},
                    "faults": {fault: soak.counts[fault] for fault in FAULTS if soak.counts[fault]}}
         return summary, {kind: what for kind, what in wrong.items() if what}
@@ -428,9 +432,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    parser.add_argument("--seconds", type=int, help="stop after this time even if rounds are left")
     options = parser.parse_args()
     print(f"SEED={options.seed}   (again: tests/faults/soak.py --rounds {options.rounds} --seed {options.seed})", flush=True)
-    summary, wrong = run(options.rounds, options.seed, lambda text: print(text, flush=True))
+    summary, wrong = run(options.rounds, options.seed, lambda text: print(text, flush=True),
+                         options.seconds)
     print(json.dumps(summary, indent=1))
     print(json.dumps(wrong, indent=1) if wrong else "nothing lost, nothing doubled, nothing stuck")
     return 1 if wrong else 0
