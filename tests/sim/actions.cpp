@@ -92,6 +92,57 @@ std::optional<core::Event> World::run_action() {
     }
 }
 
+/// An instance in one of the states that few are in at a time.
+std::optional<TaskKey> World::someone_rare(const std::set<TaskState>& too) {
+    std::map<TaskState, std::vector<TaskKey>> found;
+    for (const auto& [key, state] : states_) {
+        const bool is_rare =
+            !is_finished(state) && state != TaskState::none && state != TaskState::running;
+        if (is_rare || too.contains(state)) found[state].push_back(key);
+    }
+    if (found.empty()) return std::nullopt;
+    const auto size = static_cast<int>(found.size());
+    return whims_.pick(std::next(found.begin(), whims_.between(0, size - 1))->second);
+}
+
+/// All instances of a mapping of some run: how many there are is found out anew.
+std::optional<core::Event> World::clear_mapping() {
+    std::vector<std::pair<RunKey, const Mapping*>> found;
+    for (const auto& [key, run] : journal_.runs())
+        for (MapNo map = 0; const auto& mapping : versions_.at(run.version)->mappings)
+            if (const auto known = journal_.map_length(key, map++);
+                !mapping.length && known && known->length > 0)
+                found.emplace_back(key, &mapping);
+    if (found.empty()) return std::nullopt;
+    const auto [run, mapping] = whims_.pick(found);
+    auto clear = command<core::ClearTasks>();
+    clear.run = run;
+    for (const TaskNo task : mapping->tasks) clear.tasks.push_back({run, task, unmapped});
+    return clear;
+}
+
+/// What happens seldom by itself.
+std::optional<core::Event> World::rare_action() {
+    if (whims_.chance(25)) return clear_mapping();
+    auto key = someone_rare({TaskState::running, TaskState::upstream_failed, TaskState::removed});
+    if (!key) return std::nullopt;
+    // Few are restarting at a time.
+    for (const auto& [other, state] : states_)
+        if (state == TaskState::restarting && whims_.chance(30)) key = other;
+    if (whims_.chance(40)) {
+        auto clear = command<core::ClearTasks>();
+        clear.run = key->run;
+        clear.tasks = {*key};
+        return clear;
+    }
+    auto mark = command<core::SetTaskState>();
+    mark.tasks = {*key};
+    mark.state = whims_.pick(
+        std::vector<TaskState>{TaskState::success, TaskState::failed, TaskState::skipped}
+    );
+    return mark;
+}
+
 core::Event World::backfill_action() {
     if (!backfills_.empty() && random_.chance(60)) {
         auto patch = command<core::PatchBackfill>();
@@ -157,6 +208,8 @@ core::Event World::asset_action(const std::string& dag_id) {
 
 void World::user_action(std::vector<core::Event>& events) {
     const std::string dag_id = "d" + std::to_string(random_.between(0, 4));
+    if (whims_.one_in(10))
+        if (auto event = rare_action()) events.push_back(std::move(*event));
     switch (random_.between(0, 12)) {
         case 12:
             events.push_back(asset_action(dag_id));

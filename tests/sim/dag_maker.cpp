@@ -225,6 +225,8 @@ Dag make_dag(Random& random, const std::string& dag_id, Instant now) {
     make_mappings(random, dag);
     Random own(number);
     add_callbacks(own, dag, now);
+    for (auto& task : dag.tasks)
+        if (own.chance(10)) task.weight_rule = WeightRule::upstream;
     for (auto& task : dag.tasks) {
         if (random.chance(10)) task.operator_name = "branch";
         if (random.chance(5)) task.operator_name = "short_circuit";

@@ -10,6 +10,7 @@
 #include "tests/sim/broken.hpp"
 #include "tests/sim/callbacks.hpp"
 #include "tests/sim/oracle.hpp"
+#include "tests/sim/texts.hpp"
 #include "tests/sim/world.hpp"
 
 namespace sluice::sim {
@@ -19,23 +20,11 @@ bool holds(TaskState state) {
     return state == TaskState::running || state == TaskState::restarting;
 }
 
-std::string text(const TaskKey& key) {
-    if (key.map_index != unmapped)
-        return fmt::format("run {} task {}[{}]", key.run.value, key.task, key.map_index);
-    return fmt::format("run {} task {}", key.run.value, key.task);
-}
-
 bool same(const TaskInstance& a, const TaskInstance& b) {
     return a.state == b.state && a.try_number == b.try_number && a.max_tries == b.max_tries &&
            a.starts == b.starts && a.lost_in_a_row == b.lost_in_a_row &&
            a.attempts_since_clear == b.attempts_since_clear && a.start_date == b.start_date &&
            a.end_date == b.end_date && a.next_try_at == b.next_try_at && a.error == b.error;
-}
-
-std::string words(const core::Reasons& reasons) {
-    std::string all;
-    for (const auto& reason : reasons) all += reason.condition + " (" + reason.text + ") ";
-    return all;
 }
 
 }  // namespace
@@ -52,6 +41,7 @@ Usage World::in_use() const {
         ++usage.by_dag[run.dag_id];
         ++usage.by_run_task[{run.key, task.id}];
         ++usage.by_dag_task[{run.dag_id, task.id}];
+        if (task.max_active_tis_per_dag) ++usage.by_limited[{run.dag_id, task.id}];
         for (const auto& [pool, amount] : demand(task, settings_)) usage.pools[pool] += amount;
     }
     return usage;
@@ -77,6 +67,11 @@ void World::check_turn(const Turn& turn) {
             const auto from = row.from < 0 ? "-" : name(static_cast<RunState>(row.from));
             const auto to = name(static_cast<RunState>(row.to));
             ++histogram_[{fmt::format("run {}", from), std::string{to}}];
+            must(row.cause != "deadlock", "nothing moves any more in " + stored_text(row.run));
+            ++histogram_[{"decision", row.cause}];
+            const DagRun& run = journal_.runs().at(row.run);
+            if (row.to == static_cast<int>(RunState::running))
+                count_run_start(*versions_.at(run.version), run, histogram_);
             tell(fmt::format("  run {}: {} -> {} ({})", row.run.value, from, to, row.cause));
             continue;
         }
@@ -92,6 +87,7 @@ void World::check_turn(const Turn& turn) {
         const TaskKey key{row.run, row.task, row.map_lo};
         if (row.map_lo != row.map_hi) ++histogram_[{"a range of instances", "changed"}];
         ++histogram_[{std::string{name(from)}, std::string{name(to)}}];
+        ++histogram_[{"decision", row.cause}];
         tell(fmt::format("  {}: {} -> {} ({})", text(key), name(from), name(to), row.cause));
     }
     for (const auto& change : turn.tasks) {
@@ -113,6 +109,8 @@ void World::check_turn(const Turn& turn) {
             "started, but not running"
         );
         if (order.key.poke != 0) pokes_.insert(order.key);
+        const auto task = static_cast<std::size_t>(order.key.task.task);
+        if (order.key.poke == 0) count_task_start(order.dag->tasks[task], histogram_);
         for (const auto& [key, attempt] : live_)
             must(
                 key.task != order.key.task || attempt.cancelled || attempt.reported,
@@ -168,6 +166,15 @@ void World::check_limits(const Turn& turn) {
             must(
                 usage.by_run_task.at({run.key, task.id}) <= *task.max_active_tis_per_dagrun,
                 "max_active_tis_per_dagrun: " + what
+            );
+        const TaskNo now = find_task(current, task.id);
+        const auto most = now == no_task
+                              ? std::nullopt
+                              : current.tasks[static_cast<std::size_t>(now)].max_active_tis_per_dag;
+        if (most && task.max_active_tis_per_dag)
+            must(
+                usage.by_limited.at({run.dag_id, task.id}) <= *most,
+                "max_active_tis_per_dag: " + what
             );
     }
     check_active_runs(turn, usage);
@@ -272,7 +279,12 @@ void World::check_nothing_waits() {
             if (row.state == TaskState::none) {
                 const bool past = past_is_met(journal_, versions_, run, dag, row.key.task);
                 const bool may_wait = task.wait_for_past_depends_before_skipping && !past;
-                must(verdict != Fate::mark || may_wait, "not marked: " + text(row.key));
+                must(
+                    verdict != Fate::mark || may_wait,
+                    fmt::format(
+                        "not marked: {}, {}", text(row.key), rule_text(dag, rows, row.key.task)
+                    )
+                );
                 if (verdict != Fate::run || !past) continue;
                 if (task.mapping != no_map && row.key.map_index == unmapped) {
                     const bool asked = std::ranges::any_of(asked_, [&](const auto& order) {
@@ -358,6 +370,7 @@ void World::check_answers(const Turn& turn, const std::vector<core::Event>& take
     for (const auto& answer : turn.answers) {
         answered.insert(answer.id);
         if (answer.backfill) backfills_.insert(answer.backfill->id);
+        ++histogram_[{"a command", answer.error ? "was refused" : "was done"}];
         if (answer.error) tell("  refused: " + answer.message);
     }
     must(asked == answered, "a command has no answer, or two");

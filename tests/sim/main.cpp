@@ -7,7 +7,6 @@
 
 #include <fmt/format.h>
 
-#include "model/states.hpp"
 #include "tests/sim/broken.hpp"
 #include "tests/sim/world.hpp"
 
@@ -24,7 +23,7 @@ struct Options {
     int steps{20'000};
     std::string faults{"crash,slow,lost,duplicate"};
     bool quiet{false};
-    bool all{false};  // a legal transition that no world makes is a failure
+    bool all{false};  // what no world meets is a failure
 };
 
 [[noreturn]] void usage() {
@@ -64,29 +63,12 @@ Faults read_faults(const std::string& text) {
     return {has("crash"), has("slow"), has("lost"), has("duplicate")};
 }
 
-/// Steps after which every legal transition has been seen, with all faults.
-constexpr int steps_for_everything = 50'000;
-
-/// Legal transitions that no world has made; then the worlds are too narrow, or the table too wide.
-std::vector<std::string> never_seen(const Histogram& histogram) {
-    std::vector<std::string> missing;
-    const auto look = [&](const std::string& from, std::string_view to) {
-        if (!histogram.contains({from, std::string{to}}))
-            missing.push_back(fmt::format("{} -> {}", from, to));
-    };
-    for (const auto& [from, to] : sluice::legal_task_transitions())
-        look(std::string{name(from)}, name(to));
-    for (const auto& [from, to] : sluice::legal_run_transitions())
-        look(fmt::format("run {}", name(from)), name(to));
-    return missing;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
     const Options options = read_options(argc, argv);
     const Faults faults = read_faults(options.faults);
-    Histogram histogram;
+    Histogram histogram = sluice::sim::everything_wanted();
     std::printf("seed %llu\n", static_cast<unsigned long long>(options.seed));
     for (int done = 0; done < options.steps; done += steps_per_world) {
         // Each world has a seed of its own, so that a failure is repeated by that world alone.
@@ -118,8 +100,8 @@ int main(int argc, char** argv) {
                 key.second.c_str(),
                 static_cast<long long>(count)
             );
-    if (options.steps < steps_for_everything || !options.all) return 0;
-    const auto missing = never_seen(histogram);
-    for (const auto& what : missing) std::printf("never made: %s\n", what.c_str());
+    if (!options.all) return 0;
+    const auto missing = sluice::sim::never_met(histogram);
+    for (const auto& what : missing) std::printf("never met: %s\n", what.c_str());
     return missing.empty() ? 0 : 1;
 }

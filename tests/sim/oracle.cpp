@@ -46,6 +46,7 @@ Usage count_usage(
             ++usage.by_dag[run.dag_id];
             ++usage.by_run_task[{key, task.id}];
             ++usage.by_dag_task[{run.dag_id, task.id}];
+            if (task.max_active_tis_per_dag) ++usage.by_limited[{run.dag_id, task.id}];
             for (const auto& [pool, amount] : demand(task, settings)) usage.pools[pool] += amount;
         }
     }

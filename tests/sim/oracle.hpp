@@ -19,6 +19,7 @@ struct Usage {
     std::map<std::string, int> by_dag;
     std::map<std::pair<RunKey, std::string>, int> by_run_task;
     std::map<std::pair<std::string, std::string>, int> by_dag_task;
+    std::map<std::pair<std::string, std::string>, int> by_limited;  // with max_active_tis_per_dag
     std::map<std::string, int> runs;  // running, of no backfill that is at work
 
     template <class Map, class Key>

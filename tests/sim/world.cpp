@@ -22,23 +22,14 @@ Pool make_pool(const std::string& name, std::int64_t slots) {
     return pool;
 }
 
-std::string event_name(const core::Event& event) {
-    static const std::vector<std::string> names{
-        "DagLoaded",  "DagGone",     "TriggerRun",       "CreateBackfill",    "PatchBackfill",
-        "ClearTasks", "SetRunState", "SetRunNote",       "SetTaskState",      "PauseDag",
-        "PutPool",    "RemovePool",  "CreateAssetEvent", "ForgetAssetEvents", "AttemptEnded",
-        "Expanded",   "AnswerInput", "PacesKnown",       "PastFacts",         "RuntimesKnown",
-        "Tick"
-    };
-    return names[event.index()];
-}
-
 }  // namespace
 
 World::World(std::uint64_t seed, const Faults& faults, Histogram& histogram)
-    : random_(seed), faults_(faults), histogram_(histogram) {
-    now_ = std::chrono::sys_days{std::chrono::year{2026} / 3 / 28} +
-           std::chrono::minutes{random_.between(0, 2000)};
+    : random_(seed), whims_(~seed), faults_(faults), histogram_(histogram) {
+    // The day before the clocks are put back, or on.
+    constexpr std::chrono::year year{2026};
+    const auto day = whims_.one_in(3) ? year / 10 / 24 : year / 3 / 28;
+    now_ = std::chrono::sys_days{day} + std::chrono::minutes{random_.between(0, 2000)};
     settings_.parallelism = random_.between(2, 12);
     settings_.cpu = random_.between(1, 4);
     settings_.memory_mb = 1024;
@@ -101,23 +92,38 @@ void World::restart(bool process_dies) {
     check_memory();
 }
 
+/// Never back.
+void World::move_clock(Instant to) {
+    const auto passes = [&](std::chrono::year_month_day day) {
+        const Instant change = std::chrono::sys_days{day} + 1h;  // in Europe
+        return now_ < change && change <= to;
+    };
+    constexpr std::chrono::year year{2026};
+    if (passes(year / 3 / 29)) ++histogram_[{"fault", "the clocks were put on"}];
+    if (passes(year / 10 / 25)) ++histogram_[{"fault", "the clocks were put back"}];
+    now_ = std::max(now_, to);
+}
+
 void World::step() {
     std::vector<core::Event> events;
     switch (random_.between(0, 5)) {
         case 0:
-        case 1:
-            break;  // only what is due
+        case 1:  // only what is due
+            if (whims_.one_in(3)) events.emplace_back(core::Tick{});
+            break;
         case 2:
-            now_ += std::chrono::milliseconds{random_.between(0, 3000)};
+            move_clock(now_ + std::chrono::milliseconds{random_.between(0, 3000)});
             break;
         case 3:
-            now_ += std::chrono::seconds{random_.between(1, 200)};
+            move_clock(now_ + std::chrono::seconds{random_.between(1, 200)});
             break;
         case 4:
-            if (const auto next = scheduler_->next_wakeup()) now_ = std::max(now_, *next);
+            if (const auto next = scheduler_->next_wakeup()) move_clock(*next);
             break;
         default:
-            if (random_.one_in(60)) now_ += std::chrono::hours{random_.between(1, 60)};
+            if (!random_.one_in(60)) break;
+            ++histogram_[{"fault", "the clock jumped hours"}];
+            move_clock(now_ + std::chrono::hours{random_.between(1, 60)});
             break;
     }
     collect_results(events);
@@ -133,8 +139,9 @@ void World::collect_results(std::vector<core::Event>& events) {
         attempt.reported = true;
         attempt.result.end_date = attempt.ends;
         events.emplace_back(core::AttemptEnded{attempt.result});
-        if (faults_.duplicate && !draining_ && random_.one_in(10))
-            events.emplace_back(core::AttemptEnded{attempt.result});
+        if (!faults_.duplicate || draining_ || !random_.one_in(10)) continue;
+        events.emplace_back(core::AttemptEnded{attempt.result});
+        ++histogram_[{"fault", "a result came twice"}];
     }
     for (auto order = asked_.begin(); order != asked_.end();) {
         if (!draining_ && !random_.chance(60)) {
@@ -153,8 +160,9 @@ void World::collect_results(std::vector<core::Event>& events) {
         events.emplace_back(expanded);
         order = asked_.erase(order);
     }
-    if (faults_.duplicate && !draining_ && !old_results_.empty() && random_.one_in(10))
-        events.emplace_back(core::AttemptEnded{random_.pick(old_results_)});
+    if (!faults_.duplicate || draining_ || old_results_.empty() || !random_.one_in(10)) return;
+    events.emplace_back(core::AttemptEnded{random_.pick(old_results_)});
+    ++histogram_[{"fault", "an old result came"}];
 }
 
 /// What the runtime finds out before core sees an event.
@@ -216,7 +224,7 @@ void World::turn(std::vector<core::Event> fresh) {
     for (auto& event : events) {
         add_facts(event);
         const bool now = scheduler_->step(event, now_, turn) == core::Taken::yes;
-        tell(fmt::format("{} {}{}", format_z(now_), event_name(event), now ? "" : " (put off)"));
+        tell(fmt::format("{} {}{}", format_z(now_), name_of(event), now ? "" : " (put off)"));
         (now ? taken : later).push_back(std::move(event));
     }
     scheduler_->dispatch(now_, turn);
@@ -224,14 +232,31 @@ void World::turn(std::vector<core::Event> fresh) {
     if (!commit_or_crash(turn, taken)) return;
     check_turn(turn);
     check_answers(turn, taken);
+    count_events(taken);
     carry_out(turn, taken);
     check_memory();
+}
+
+void World::count_events(const std::vector<core::Event>& taken) {
+    for (const auto& event : taken) {
+        ++histogram_[{"event", name_of(event)}];
+        const auto* ended = std::get_if<core::AttemptEnded>(&event);
+        if (ended == nullptr) continue;
+        const bool poke = ended->result.key.poke != 0;
+        const auto kind = name_of(ended->result.outcome.kind);
+        ++histogram_[{poke ? "a poke ends" : "an attempt ends", kind}];
+    }
+    if (!put_off_.empty()) ++histogram_[{"an event", "was put off"}];
 }
 
 /// False = the turn did not happen, or the process died after it.
 bool World::commit_or_crash(const Turn& turn, std::vector<core::Event>& taken) {
     const bool crash = faults_.crash && !draining_ && random_.one_in(40);
     const int kind = crash ? random_.between(0, 2) : 3;
+    static const std::string names[] = {
+        "killed before a commit", "a commit was refused", "killed after a commit"
+    };
+    if (crash) ++histogram_[{"fault", names[kind]}];
     if (kind == 0) {  // killed before the commit: nothing happened
         restart(true);
         return false;
@@ -329,7 +354,10 @@ void World::carry_out(const Turn& turn, const std::vector<core::Event>& taken) {
     for (const auto& order : turn.starts) {
         Instant ends = now_ + std::chrono::milliseconds{random_.between(0, 20'000)};
         if (random_.chance(50)) ends = now_;
-        if (faults_.slow && !draining_ && random_.one_in(15)) ends += 3h;
+        if (faults_.slow && !draining_ && random_.one_in(15)) {
+            ends += 3h;
+            ++histogram_[{"fault", "an attempt took hours"}];
+        }
         live_[order.key] = {order, ends, make_result(order, ends), false, false};
     }
     asked_.insert(asked_.end(), turn.expands.begin(), turn.expands.end());
@@ -339,6 +367,7 @@ void World::carry_out(const Turn& turn, const std::vector<core::Event>& taken) {
         auto& attempt = found->second;
         attempt.cancelled = true;
         attempt.ends = now_ + std::chrono::milliseconds{random_.between(0, 1000)};
+        if (whims_.one_in(2)) attempt.ends += 2min;
         attempt.result.outcome.kind = OutcomeKind::failed;
         attempt.result.outcome.message = "cancelled";
     }
@@ -352,6 +381,7 @@ void World::quiesce() {
         turn({});
     }
     check_nothing_waits();
+    if (whims_.one_in(6)) ask_why();
 }
 
 /// What only users can do: end runs that wait for a past that will not come, un-pause DAGs that
@@ -431,7 +461,7 @@ void World::drain() {
         std::vector<core::Event> results;
         if (scheduler_->counts().open_runs > 0 && !asked && !next)
             must(help_on(results), "open runs wait for nothing: " + open_runs_text());
-        if (next) now_ = std::max(now_, *next);
+        if (next) move_clock(*next);
         if (auto said = answer_action()) results.push_back(std::move(*said));
         collect_results(results);
         turn(std::move(results));

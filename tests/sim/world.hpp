@@ -12,8 +12,10 @@
 #include "core/scheduler.hpp"
 #include "store/memory_journal.hpp"
 #include "tests/sim/deadlines.hpp"
+#include "tests/sim/histogram.hpp"
 #include "tests/sim/oracle.hpp"
 #include "tests/sim/random.hpp"
+#include "tests/sim/why_check.hpp"
 
 namespace sluice::sim {
 
@@ -23,9 +25,6 @@ struct Faults {
     bool lost{false};       // attempts that end from outside
     bool duplicate{false};  // results that come again, also much later
 };
-
-/// How often each transition was seen, over all worlds.
-using Histogram = std::map<std::pair<std::string, std::string>, std::int64_t>;
 
 class World {
 public:
@@ -60,6 +59,8 @@ private:
     bool help_on(std::vector<core::Event>& events);
     [[nodiscard]] std::string open_runs_text();
     void quiesce();
+    void move_clock(Instant to);
+    void count_events(const std::vector<core::Event>& taken);
     void tell(std::string line);
     [[nodiscard]] Snapshot load();
     AttemptResult make_result(const AttemptOrder& order, Instant ends);
@@ -71,6 +72,9 @@ private:
     void load_dag(const std::string& dag_id, std::vector<core::Event>& events);
     void user_action(std::vector<core::Event>& events);
     std::optional<core::Event> run_action();
+    std::optional<core::Event> rare_action();
+    std::optional<core::Event> clear_mapping();
+    [[nodiscard]] std::optional<TaskKey> someone_rare(const std::set<TaskState>& too);
     core::Event backfill_action();
     core::Event pool_action();
     std::optional<core::Event> answer_action();
@@ -82,6 +86,7 @@ private:
 
     // invariants.cpp
     void check_turn(const Turn& turn);
+    [[nodiscard]] std::string stored_text(RunKey key) const;
     void check_limits(const Turn& turn);
     void check_assets(const Turn& turn);
     void check_no_asset_waits();
@@ -94,8 +99,18 @@ private:
     [[nodiscard]] DagPtr dag_of(const DagRun& run) const;
     [[nodiscard]] DagPtr current_or(const std::string& dag_id, const DagPtr& other) const;
     void check_answers(const Turn& turn, const std::vector<core::Event>& taken);
+    // whys.cpp
+    struct Question {
+        RunKey run;
+        std::optional<TaskInstance> row;  // none: of the run itself
+        core::Reasons reasons;
+    };
+    void ask_why();
+    std::optional<Question> draw_question();
+    static core::Reasons told(const std::optional<core::Reasons>& reasons);
 
     Random random_;
+    Random whims_;  // of what came later, so that old seeds give the same worlds
     Faults faults_;
     Histogram& histogram_;
     core::Settings settings_;
@@ -120,6 +135,7 @@ private:
     std::int64_t last_asset_event_{0};
     std::int64_t last_version_{0};
     std::int64_t last_request_{0};
+    std::map<std::string, int> whys_tried_;  // by condition
     bool draining_{false};
     std::deque<std::string> story_;
 };
