@@ -77,10 +77,14 @@ class Daemon:
             return False
         wait_for(ready, seconds)
         password = (self.home / "admin.password").read_text().strip()
-        token = requests.post(self.url + "/auth/token", json={"username": "admin", "password": password}, timeout=10)
-        assert token.status_code == 201, token.text
+
+        def token():
+            """somebody can log in"""
+            answer = requests.post(self.url + "/auth/token", json={"username": "admin", "password": password}, timeout=10)
+            assert answer.status_code in (201, 503), answer.text  # 503: the database has just come back
+            return answer.json() if answer.status_code == 201 else None
         self.session = requests.Session()
-        self.session.headers["Authorization"] = "Bearer " + token.json()["access_token"]
+        self.session.headers["Authorization"] = "Bearer " + wait_for(token, 10)["access_token"]
 
     def log(self, last=4000):
         path = self.home / "daemon.log"
