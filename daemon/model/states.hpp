@@ -47,9 +47,9 @@ bool is_failure(TaskState state);
 /// queued or running or restarting: holds its pool slots.
 bool holds_slots(TaskState state);
 
-/// The legal transitions, once, in code: exactly those that the scheduler makes (the simulator
-/// meets every one). The database enforces the same list (a test compares). A dispatch into a free
-/// slot goes none -> running in one step and stands for scheduled, queued, running.
+/// The legal transitions, once, in code: exactly those that the scheduler makes; the database
+/// enforces the same list (a migration test compares). A dispatch into a free slot goes
+/// none -> running in one step and stands for scheduled, queued, running.
 std::span<const std::pair<TaskState, TaskState>> legal_task_transitions();
 std::span<const std::pair<RunState, RunState>> legal_run_transitions();
 bool legal(TaskState from, TaskState to);
