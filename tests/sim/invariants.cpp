@@ -290,7 +290,7 @@ void World::check_nothing_waits() {
                     const bool asked = std::ranges::any_of(asked_, [&](const auto& order) {
                         return order.run_key == key && order.map == task.mapping;
                     });
-                    must(asked, "nobody asked how many there are: " + text(row.key));
+                    must(asked, "nobody asked how many there are: " + text(row.key) + words(*why));
                     continue;
                 }
             }

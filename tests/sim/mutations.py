@@ -153,11 +153,6 @@ MUTATIONS = {
         "                [](TaskState state) { return !is_finished(state); },\n                [&](const MapRange& range) {\n                    change_range(*run",
         "                [](TaskState state) { return holds_slots(state); },\n                [&](const MapRange& range) {\n                    change_range(*run",
     ),
-    "a task that asked for its items asks for ever": (
-        "mapping.cpp",
-        "    known.asked_by = no_task;\n    --run->waiting;\n    check_later(*run);\n    if (event.length)",
-        "    known.asked_by = no_task;\n    check_later(*run);\n    if (event.length)",
-    ),
 }
 
 
