@@ -33,8 +33,11 @@ PastRun past_of(const StoredRun& stored) {
         if (counts) add(end, row.state);
     }
     std::map<TaskKey, TaskState> by_range;  // a later one counts
+    // What was cleared of a longer mapping before is no part of the run.
+    MapIndex length = 0;
+    for (const MapLength& known : stored.map_lengths) length = std::max(length, known.length);
     for (const MapRange& range : stored.map_ranges)
-        for (MapIndex i = range.lo; i <= range.hi; ++i)
+        for (MapIndex i = range.lo; i <= std::min(range.hi, length - 1); ++i)
             by_range[{stored.run.key, range.task, i}] = range.state;
     for (const auto& [key, state] : by_range) {
         if (whole.contains(key.task) || with_rows.contains(key)) continue;
