@@ -54,9 +54,9 @@ def rest():
     with Daemon([one]) as daemon:
         daemon.wait_listed("bench_rest")
         offered(daemon, 1, 0)
-        full = [offered(daemon, 5, 0) for _ in range(3)]
+        full = [offered(daemon, 4, 0) for _ in range(3)]
         full = sorted(full, key=lambda f: f["finished_per_second"])[1]
-        calm = [offered(daemon, 5, 1_000) for _ in range(3)]
+        calm = [offered(daemon, 4, 1_000) for _ in range(3)]
         calm = sorted(calm, key=lambda f: f["answer_p99_ms"])[1]
         figures = {**full, **{f"{key}_at_1000": value for key, value in calm.items()}}
         return save("rest", "B5", figures, [
