@@ -8,14 +8,21 @@
 
 namespace sluice::runtime {
 
-void Runtime::Impl::add_facts(core::Event& event) {
+std::set<store::Journal::RunName> Runtime::Impl::names_taken(const std::vector<Pending>& pending) {
+    std::vector<store::Journal::RunName> asked;
+    for (const auto& item : pending)
+        if (const auto* trigger = std::get_if<core::TriggerRun>(&item.event))
+            if (trigger->run_id) asked.emplace_back(trigger->dag_id, *trigger->run_id);
+    if (asked.empty()) return {};
+    return journal_.taken(asked);
+}
+
+void Runtime::Impl::add_facts(core::Event& event, const std::set<store::Journal::RunName>& names) {
     std::visit(
-        [this](auto& value) {
+        [&](auto& value) {
             using Value = std::decay_t<decltype(value)>;
-            if constexpr (requires { value.run_id_taken; }) {
-                if (value.run_id)
-                    value.run_id_taken =
-                        journal_.find_run_key(value.dag_id, *value.run_id).has_value();
+            if constexpr (std::is_same_v<Value, core::TriggerRun>) {
+                value.run_id_taken = value.run_id && names.contains({value.dag_id, *value.run_id});
                 if (value.logical_date)
                     value.logical_date_taken =
                         journal_.has_logical_date(value.dag_id, *value.logical_date);

@@ -10,6 +10,7 @@
 #include <future>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -146,7 +147,9 @@ private:
 
     // facts.cpp: what a step needs from the database
     /// What core cannot know of runs that have ended, read in the loop before the step.
-    void add_facts(core::Event& event);
+    /// `names` are the run ids that the events of the turn ask for and that are taken.
+    void add_facts(core::Event& event, const std::set<store::Journal::RunName>& names);
+    std::set<store::Journal::RunName> names_taken(const std::vector<Pending>& pending);
     void add_stored(RunKey run, std::optional<StoredRun>& stored);
     /// What ended before the run, as the commit that asked left it.
     core::PastFacts answer_past(const PastQuestion& question);

@@ -31,7 +31,7 @@ void Runtime::Impl::load() {
     for (const auto& version : snapshot.versions) {
         if (!core::needs_paces(*version)) continue;
         core::Event paces{core::PacesKnown{version->dag_id, {}}};
-        add_facts(paces);
+        add_facts(paces, {});
         (void)scheduler_->step(paces, turn.now, turn);
     }
     seal(turn);
@@ -55,13 +55,12 @@ void Runtime::Impl::fill_versions(Snapshot& snapshot) {
         }
     }
     if (missing.empty()) return;
+    std::set<VersionId> current;
+    for (const auto& state : snapshot.dags) current.insert(state.current);
     for (const auto& stored : journal_.versions(missing)) {
         auto dag = read_version_(stored);
         registry_.put_version(dag);
-        const bool current = std::ranges::any_of(snapshot.dags, [&](const DagState& state) {
-            return state.current == dag->version;
-        });
-        if (current) registry_.put(dag, {}, snapshot.now);
+        if (current.contains(dag->version)) registry_.put(dag, {}, snapshot.now);
         snapshot.versions.push_back(std::move(dag));
     }
 }

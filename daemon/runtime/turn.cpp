@@ -69,9 +69,10 @@ void Runtime::Impl::step_all(std::vector<Pending>& pending, Instant at, Turn& tu
     // A Tick changes only what no event of the turn has changed: it is never put off.
     const auto ticked = scheduler_->step(core::Tick{}, at, turn);
     SLUICE_CHECK(ticked == core::Taken::yes);
+    const auto names = names_taken(pending);
     std::vector<Pending> taken;
     for (auto& item : pending) {
-        add_facts(item.event);
+        add_facts(item.event, names);
         const bool now = scheduler_->step(item.event, at, turn) == core::Taken::yes;
         (now ? taken : later_).push_back(std::move(item));
     }
@@ -101,7 +102,7 @@ bool Runtime::Impl::try_alone(std::vector<Pending>& single, std::string& why) {
     Turn turn;
     turn.now = now();
     try {
-        add_facts(single.front().event);
+        add_facts(single.front().event, names_taken(single));
         if (scheduler_->step(single.front().event, turn.now, turn) == core::Taken::next_turn) {
             later_.push_back(std::move(single.front()));
             single.clear();

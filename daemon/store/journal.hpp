@@ -7,6 +7,7 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/turn.hpp"
@@ -63,6 +64,15 @@ public:
     virtual std::optional<RunKey> find_run_key(
         const std::string& dag_id, const std::string& run_id
     ) = 0;
+    /// DAG id and run id.
+    using RunName = std::pair<std::string, std::string>;
+    /// Those of the names that a run has: one question for all runs that a turn is asked for.
+    virtual std::set<RunName> taken(const std::vector<RunName>& names) {
+        std::set<RunName> found;
+        for (const auto& name : names)
+            if (find_run_key(name.first, name.second)) found.insert(name);
+        return found;
+    }
     /// True if the DAG has a run with this logical date.
     virtual bool has_logical_date(const std::string& dag_id, Instant logical_date) = 0;
     /// The latest stored run of each logical date in [from, to].

@@ -390,6 +390,31 @@ std::optional<RunKey> PgJournal::find_run_key(
     });
 }
 
+// The limit keeps this a look-up a name in the index, whatever the size of the table when planned.
+constexpr Query taken_sql{
+    "taken", R"(
+    select d.dag_id, d.run_id from unnest($1::text[], $2::text[]) as d(dag_id, run_id)
+    cross join lateral (
+        select from dag_run r where r.dag_id = d.dag_id and r.run_id = d.run_id limit 1) as there)"
+};
+
+std::set<Journal::RunName> PgJournal::taken(const std::vector<RunName>& names) {
+    return state_->guarded([&] {
+        std::vector<std::string> dags;
+        std::vector<std::string> runs;
+        for (const auto& [dag_id, run_id] : names) {
+            dags.push_back(dag_id);
+            runs.push_back(run_id);
+        }
+        Params params;
+        params.add(std::span<const std::string>{dags}).add(std::span<const std::string>{runs});
+        const Result rows = state_->connected().run(taken_sql, params);
+        std::set<RunName> found;
+        for (int i = 0; i < rows.rows(); ++i) found.emplace(rows.text(i, 0), rows.text(i, 1));
+        return found;
+    });
+}
+
 constexpr Query task_paces_sql{"task_paces", R"(
     with recent as materialized (
         select run_key, version from dag_run

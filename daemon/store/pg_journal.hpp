@@ -41,6 +41,7 @@ public:
     std::optional<StoredRun> find_run(RunKey run) override;
     std::optional<RunKey> find_run_key(const std::string& dag_id, const std::string& run_id)
         override;
+    std::set<RunName> taken(const std::vector<RunName>& names) override;
     bool has_logical_date(const std::string& dag_id, Instant logical_date) override;
     std::vector<StoredRun> runs_between(const std::string& dag_id, Instant from, Instant to)
         override;

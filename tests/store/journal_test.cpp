@@ -105,6 +105,11 @@ TEST_CASE("a finished run leaves the snapshot and is found by key, id and date",
     CHECK(journal->load().last_run == run);
     CHECK(journal->find_run_key("shop", "scheduled__1") == run);
     CHECK_FALSE(journal->find_run_key("shop", "other"));
+    using Names = std::set<Journal::RunName>;
+    CHECK(
+        journal->taken({{"shop", "scheduled__1"}, {"shop", "other"}, {"other", "scheduled__1"}}) ==
+        Names{{"shop", "scheduled__1"}}
+    );
     CHECK(journal->has_logical_date("shop", at(0)));
     CHECK_FALSE(journal->has_logical_date("other", at(0)));
     const auto found = journal->find_run(run);
