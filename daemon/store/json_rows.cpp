@@ -23,6 +23,18 @@ public:
         text_ += ']';
         first_ = false;
     }
+    /// A list of rows (not inside another one): without rows there is no list at all, and no
+    /// statement for it.
+    void begin_rows(std::string_view name) {
+        before_rows_ = text_.size();
+        first_before_rows_ = first_;
+        begin_list(name);
+    }
+    void end_rows() {
+        if (!first_) return end_list();
+        text_.resize(before_rows_);
+        first_ = first_before_rows_;
+    }
     void begin_object() {
         comma();
         text_ += '{';
@@ -107,10 +119,12 @@ private:
 
     std::string text_;
     bool first_{true};
+    std::size_t before_rows_{0};
+    bool first_before_rows_{true};
 };
 
 void write_attempts(const std::vector<AttemptRecord>& attempts, Writer& w) {
-    w.begin_list("attempts");
+    w.begin_rows("attempts");
     for (const AttemptRecord& attempt : attempts) {
         w.begin_object();
         w.task(attempt.key);
@@ -126,11 +140,11 @@ void write_attempts(const std::vector<AttemptRecord>& attempts, Writer& w) {
         w.field("error", attempt.error);
         w.end_object();
     }
-    w.end_list();
+    w.end_rows();
 }
 
 void write_values(const Turn& turn, Writer& w) {
-    w.begin_list("xcoms");
+    w.begin_rows("xcoms");
     for (const XcomWrite& xcom : turn.xcoms) {
         w.begin_object();
         w.task(xcom.key);
@@ -139,19 +153,19 @@ void write_values(const Turn& turn, Writer& w) {
         w.json("value", xcom.value.value);
         w.end_object();
     }
-    w.end_list();
-    w.begin_list("rendered");
+    w.end_rows();
+    w.begin_rows("rendered");
     for (const RenderedWrite& row : turn.rendered) {
         w.begin_object();
         w.attempt(row.key);
         w.json("fields", row.fields);
         w.end_object();
     }
-    w.end_list();
+    w.end_rows();
 }
 
 void write_outputs(const std::vector<OutputWrite>& outputs, Writer& w) {
-    w.begin_list("outputs");
+    w.begin_rows("outputs");
     for (const OutputWrite& row : outputs) {
         w.begin_object();
         w.attempt(row.key);
@@ -167,11 +181,11 @@ void write_outputs(const std::vector<OutputWrite>& outputs, Writer& w) {
         w.field("code_hash", row.output.code_hash);
         w.end_object();
     }
-    w.end_list();
+    w.end_rows();
 }
 
 void write_backfills(const Turn& turn, Writer& w) {
-    w.begin_list("backfills");
+    w.begin_rows("backfills");
     for (const Backfill& backfill : turn.backfills) {
         w.begin_object();
         w.field("id", backfill.id.value);
@@ -189,8 +203,8 @@ void write_backfills(const Turn& turn, Writer& w) {
         w.field("updated_at", backfill.updated_at);
         w.end_object();
     }
-    w.end_list();
-    w.begin_list("dates");
+    w.end_rows();
+    w.begin_rows("dates");
     for (const BackfillDate& date : turn.backfill_dates) {
         w.begin_object();
         w.field("backfill_id", date.backfill.value);
@@ -204,11 +218,11 @@ void write_backfills(const Turn& turn, Writer& w) {
         if (date.run) w.field("run_key", date.run->value);
         w.end_object();
     }
-    w.end_list();
+    w.end_rows();
 }
 
 void write_dags(const std::vector<DagState>& dags, Writer& w) {
-    w.begin_list("dags");
+    w.begin_rows("dags");
     for (const DagState& dag : dags) {
         w.begin_object();
         w.field("dag_id", dag.dag_id);
@@ -227,11 +241,11 @@ void write_dags(const std::vector<DagState>& dags, Writer& w) {
         w.field("next_logical_date", dag.next_logical_date);
         w.end_object();
     }
-    w.end_list();
+    w.end_rows();
 }
 
 void write_pools(const Turn& turn, Writer& w) {
-    w.begin_list("pools");
+    w.begin_rows("pools");
     for (const Pool& pool : turn.pools) {
         w.begin_object();
         w.field("name", pool.name);
@@ -240,10 +254,10 @@ void write_pools(const Turn& turn, Writer& w) {
         w.field("include_deferred", pool.include_deferred);
         w.end_object();
     }
-    w.end_list();
-    w.begin_list("pools_removed");
+    w.end_rows();
+    w.begin_rows("pools_removed");
     for (const std::string& name : turn.pools_removed) w.item(name);
-    w.end_list();
+    w.end_rows();
 }
 
 /// Written once, at its creation: the row never changes.
@@ -269,7 +283,7 @@ void write_backfill_plans(const Turn& turn, Writer& w) {
 }
 
 void write_audits(const std::vector<AuditEntry>& audits, Writer& w) {
-    w.begin_list("audits");
+    w.begin_rows("audits");
     for (const AuditEntry& audit : audits) {
         w.begin_object();
         w.field("at", audit.at);
@@ -283,7 +297,7 @@ void write_audits(const std::vector<AuditEntry>& audits, Writer& w) {
         w.json("extra", audit.extra.empty() ? "{}" : audit.extra);
         w.end_object();
     }
-    w.end_list();
+    w.end_rows();
 }
 
 void write_branches(const std::vector<BranchChoice>& branches, Writer& w) {
