@@ -200,8 +200,12 @@ void Twin::end_well(const DagRun& run, TaskNo task) {
         if (row == rows.end() || row->state != TaskState::skipped)
             set_state(key, TaskState::success);
     };
-    if (map == no_map || length <= 0) end(unmapped);
-    for (MapIndex i = 0; map != no_map && i < length; ++i) end(i);
+    // One that ended before its number was known never got its instances.
+    const auto one = std::ranges::find(rows, TaskKey{run.key, task, unmapped}, &TaskInstance::key);
+    const bool is_one =
+        map == no_map || length <= 0 || (one != rows.end() && one->state != TaskState::none);
+    if (is_one) return end(unmapped);
+    for (MapIndex i = 0; i < length; ++i) end(i);
 }
 
 bool Twin::remove_limit(const core::Reason& reason, TaskNo task) {
