@@ -1,8 +1,5 @@
 #include "operators/mask/mask.hpp"
 
-#include <atomic>
-#include <memory>
-
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -10,8 +7,7 @@
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
 #include "operators/lake/summary.hpp"
-#include "operators/mask/crypto.hpp"
-#include "operators/mask/methods.hpp"
+#include "operators/mask/compiler.hpp"
 #include "operators/mask/plan.hpp"
 #include "task/job.hpp"
 
@@ -110,106 +106,6 @@ task::CheckResult check(const task::CheckInput& input) {
     return out;
 }
 
-std::string duckdb_type(const std::string& type) {
-    return engine::is_language_type(type) ? engine::type_name(engine::Dialect::duckdb, type) : type;
-}
-
-/// Registers the functions of the text masks and writes the select.
-class Compiler {
-public:
-    Compiler(task::TaskContext& context, engine::Database& database, const policy::Policy& policy)
-        : context_(context), database_(database), policy_(policy) {}
-
-    std::string select(const mask::Plan& plan, const binding::Relation& input) {
-        std::string items;
-        for (const mask::Output& output : plan.outputs) {
-            const ColumnSpec& source = *binding::find(input.columns, output.source);
-            items += (items.empty() ? "" : ", ") +
-                     (output.masked ? masked(output, source) : quote(source.name)) + " as " +
-                     quote(output.column.name);
-        }
-        return "select " + items + " from (" + input.sql + ")";
-    }
-    [[nodiscard]] std::int64_t invalid() const { return *invalid_; }
-
-private:
-    std::string masked(const mask::Output& output, const ColumnSpec& source) {
-        const std::string column = quote(source.name);
-        const std::string type = duckdb_type(source.type);
-        std::string out;
-        switch (output.rule.method) {
-            case policy::Method::sha256:
-            case policy::Method::md5:
-            case policy::Method::hmac:
-            case policy::Method::partial:
-            case policy::Method::email:
-                out = add_function(output) + "(" +
-                      (type == "VARCHAR"
-                           ? column
-                           : "cast(" + engine::canonical_text(column, type) + " as varchar)") +
-                      ")";
-                break;
-            case policy::Method::year:
-                out = "cast(year(try_cast(" + column + " as " +
-                      (type.starts_with("TIMESTAMP") ? type : std::string("DATE")) +
-                      ")) as integer)";
-                break;
-            case policy::Method::geo:
-                out = "round(try_cast(" + column + " as double), " +
-                      std::to_string(output.rule.digits) + ")";
-                break;
-            case policy::Method::nullify:
-                return "cast(null as " + type + ")";
-            case policy::Method::constant:
-                out = "case when " + column + " is not null then " +
-                      engine::literal(output.rule.value) + " end";
-                break;
-            case policy::Method::drop:
-                break;  // no output has it
-        }
-        if (!output.rule.mask_nulls) return out;
-        return "coalesce(cast(" + out + " as varchar), " +
-               engine::literal(output.rule.value.empty() ? "***" : output.rule.value) + ")";
-    }
-
-    std::string add_function(const mask::Output& output) {
-        mask::Keys keys;
-        if (output.rule.keyed()) keys.master = mask::master_key(context_.secret(policy_.key));
-        if (!output.rule.salt.empty()) keys.salt = context_.secret(output.rule.salt);
-        const auto one = mask::text_mask(output.rule, output.domain, keys);
-        const std::string name = "mask_" + std::to_string(functions_++);
-        const auto invalid = invalid_;
-        database_.add_function(
-            {.name = name,
-             .arguments = {engine::FunctionType::text},
-             .result = engine::FunctionType::text,
-             .body =
-                 [mask = *one, invalid](const engine::Arguments& in, engine::Results& out) {
-                     for (std::size_t row = 0; row < in.rows(); ++row) {
-                         if (in.is_null(0, row)) {
-                             out.null(row);
-                             continue;
-                         }
-                         const mask::Masked result = mask(in.text(0, row));
-                         if (result.invalid) ++*invalid;
-                         out.text(row, result.text);
-                     }
-                 },
-             .handles_null = false,
-             .is_volatile = false}
-        );
-        return name;
-    }
-
-    task::TaskContext& context_;
-    engine::Database& database_;
-    const policy::Policy& policy_;
-    int functions_{0};
-    std::shared_ptr<std::atomic<std::int64_t>> invalid_{
-        std::make_shared<std::atomic<std::int64_t>>(0)
-    };
-};
-
 /// Columns of the files that nobody declared: refused, left out, or let through.
 void settle_undeclared(
     task::TaskContext& context,
@@ -255,11 +151,12 @@ Outcome run_mask(task::TaskContext& context, const json& params) {
     for (const Problem& one : plan.problems)
         if (one.severity == Severity::error)
             throw engine::Failure(ErrorClass::permanent, one.message + " [" + one.code + "]");
-    Compiler compiler(context, *database, *policy.value);
+    mask::Compiler compiler(context, *database, *policy.value);
     const std::string query = compiler.select(plan, input);
     const lake::Written written = lake::write(
         context, *database, {to, query, inputs.slices(), params.dump() + context.file(path), {}}
     );
+    compiler.settle(plan);
     summary.rows_in = inputs.rows();
     summary.rows_out = written.rows;
     summary.rows_masked = written.rows;
@@ -270,11 +167,13 @@ Outcome run_mask(task::TaskContext& context, const json& params) {
         if (output.masked)
             masked += (masked.empty() ? "" : ", ") + output.column.name + " by " +
                       std::string(policy::name(output.rule.method));
-    context.info(masked.empty() ? "nothing to mask" : "masked " + masked);
-    if (compiler.invalid() > 0)
-        context.warn(fmt::format(
-            "mask_invalid={}: values that are no address were hidden whole", compiler.invalid()
+    if (policy.value->key_version > 1)
+        context.info(fmt::format(
+            "key version {}; partitions written with version {} keep theirs until they are run again",
+            policy.value->key_version,
+            policy.value->rekey_from
         ));
+    context.info(masked.empty() ? "nothing to mask" : "masked " + masked);
     return lake::finish(context, summary);
 }
 

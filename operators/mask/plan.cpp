@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/check.hpp"
 #include "base/fields.hpp"
 
 namespace sluice::mask {
@@ -16,6 +17,11 @@ using nlohmann::json;
 using policy::Method;
 using policy::Policy;
 using policy::Rule;
+
+bool is_whole(const std::string& type) {
+    return type == "smallint" || type == "integer" || type == "bigint" ||
+           (type.starts_with("decimal") && type.ends_with(",0)"));
+}
 
 class Planner {
 public:
@@ -112,18 +118,57 @@ private:
         output.column.name = name;
         output.column.pii_class.clear();
         output.column.parse.clear();
-        if (rule.method == Method::year)
-            output.column.type = "integer";
-        else if (rule.method == Method::geo)
-            output.column.type = "double";
-        else if (rule.method == Method::nullify)
-            output.column.not_null = false;
-        else
-            output.column.type = "varchar";
+        output.column.type = result_type(column, rule);
+        if (rule.method == Method::nullify) output.column.not_null = false;
         plan_.outputs.push_back(std::move(output));
     }
 
+    static std::string result_type(const ColumnSpec& column, const Rule& rule) {
+        switch (rule.method) {
+            case Method::year:
+                return "integer";
+            case Method::geo:
+                return "double";
+            case Method::round:
+            case Method::noise:
+                return is_whole(column.type) ? "bigint" : "double";
+            case Method::bucket:
+                return rule.unit.empty() ? "varchar" : "date";
+            case Method::shift_date:
+            case Method::nullify:
+            case Method::drop:
+                return column.type;
+            case Method::sha256:
+            case Method::md5:
+            case Method::hmac:
+            case Method::partial:
+            case Method::email:
+            case Method::token:
+            case Method::ff1:
+            case Method::siv:
+            case Method::fake:
+            case Method::constant:
+                return "varchar";
+        }
+        unreachable();
+    }
+
     void check_rule(const ColumnSpec& column, const Rule& rule) {
+        check_type(column, rule);
+        check_strength(column, rule);
+        for (const std::string& name : rule.beside())
+            if (binding::find(subject_.columns, name) == nullptr)
+                problems_.error(
+                    "E-COLUMN",
+                    "/from",
+                    subject_.from + "." + column.name + ": " +
+                        std::string(policy::name(rule.method)) + " needs the column \"" + name +
+                        "\", which is not there",
+                    did_you_mean(name, binding::names(subject_.columns))
+                );
+    }
+
+    void check_strength(const ColumnSpec& column, const Rule& rule) {
         constexpr std::array guessable{"email", "phone", "card", "national_id"};
         const std::string where = subject_.from + "." + column.name;
         const std::string& of = column.pii_class;
@@ -156,19 +201,58 @@ private:
                 "/from",
                 where + ": partial may keep at most 10 digits of a card number"
             );
-        const bool timed = column.type == "date" || column.type.starts_with("timestamp") ||
-                           column.type.starts_with("varchar");
-        if (rule.method == Method::year && !timed)
+        if (rule.method == Method::geo && of == "geo" && rule.digits > 3)
             problems_.error(
-                "E-MASK-TYPE", "/from", where + " is " + column.type + ": it has no year"
+                "E-MASK-WEAK",
+                "/from",
+                where + ": geo may keep at most 3 digits: 4 are the house"
             );
-        const bool number = column.type == "double" || column.type == "real" ||
-                            column.type.starts_with("decimal") ||
-                            column.type.starts_with("varchar");
-        if (rule.method == Method::geo && !number)
+        if (rule.method == Method::ff1) check_ff1(column, rule, where);
+    }
+
+    /// What the type says of the number of characters, before any row is there.
+    void check_ff1(const ColumnSpec& column, const Rule& rule, const std::string& where) {
+        std::size_t longest = 0;
+        if (column.type == "smallint") longest = 5;
+        if (column.type == "integer") longest = 10;
+        if (column.type.starts_with("varchar(")) longest = std::stoul(column.type.substr(8));
+        const auto kept = static_cast<std::size_t>(rule.keep_first + rule.keep_last);
+        if (longest == 0) return;
+        std::size_t size = 1;
+        for (std::size_t i = kept; i < longest && size < 1'000'000; ++i)
+            size *= rule.alphabet.size();
+        if (size < 1'000'000)
             problems_.error(
-                "E-MASK-TYPE", "/from", where + " is " + column.type + ": it is no coordinate"
+                "E-MASK-WEAK",
+                "/from",
+                where + " is " + column.type +
+                    ": ff1 would encrypt so few characters that all can be tried (a million is the "
+                    "least)",
+                "use hmac"
             );
+    }
+
+    void check_type(const ColumnSpec& column, const Rule& rule) {
+        const std::string& type = column.type;
+        const std::string where = subject_.from + "." + column.name + " is " + type + ": ";
+        const bool text = type.starts_with("varchar");
+        const bool time = type == "date" || type.starts_with("timestamp");
+        const bool number = is_whole(type) || type == "double" || type == "real" ||
+                            type.starts_with("decimal");
+        const auto refuse = [&](const char* why) {
+            problems_.error("E-MASK-TYPE", "/from", where + why);
+        };
+        if (rule.method == Method::year && !time && !text) refuse("it has no year");
+        if (rule.method == Method::geo && !text && (!number || is_whole(type)))
+            refuse("it is no coordinate");
+        if (rule.method == Method::shift_date && !time)
+            refuse("only dates and times can be shifted (cast it first)");
+        if (rule.method == Method::bucket && !rule.unit.empty() && !time)
+            refuse("a bucket with a unit takes dates and times");
+        const bool counts = rule.method == Method::round || rule.method == Method::noise ||
+                            (rule.method == Method::bucket && rule.unit.empty());
+        if (counts && !number)
+            refuse("it is no number");
     }
 
     const Policy& policy_;

@@ -15,8 +15,9 @@
 #include "base/error.hpp"
 
 namespace sluice {
+class Fields;
 class Problems;
-}
+}  // namespace sluice
 
 namespace sluice::policy {
 
@@ -26,8 +27,16 @@ enum class Method : std::uint8_t {
     hmac,
     partial,
     email,
+    token,
+    ff1,
+    siv,
+    shift_date,
+    bucket,
+    round,
     year,
     geo,
+    noise,
+    fake,
     nullify,
     constant,
     drop,
@@ -58,15 +67,42 @@ struct Rule {
 
     int digits{1};      // geo
     std::string value;  // constant
+
+    std::string alphabet{"0123456789"};  // ff1: its characters
+    bool fold_case{false};               // capitals count as small letters
+    std::string luhn;                    // break, repair, none; "" = by the class
+    std::string raw_key;                 // ff1, hmac: name of a secret used as the key itself
+    std::optional<std::string> tweak;    // ff1: bytes, in place of the characters kept
+    bool hide_invalid{false};            // ff1: what is too short is hidden, else it fails the task
+
+    std::string subject;             // shift_date: the column that tells whose date it is
+    int days{30};                    // shift_date: at most so many, either way
+    std::vector<std::string> row;    // noise, token: columns that tell the row
+    double step{1};                  // bucket: width; round: to multiples of it
+    std::vector<double> bounds;      // bucket
+    std::string unit;                // bucket of dates: day ... decade
+    double scale{0};                 // noise: at most so much, either way
+    bool relative{false};            // noise: `scale` is a share of the value
+    std::string dictionary;          // fake
+    std::string locale{"en"};        // fake
+    bool convergent{true};           // token
     /// One column in, several out; then the rest of the rule says nothing.
     std::vector<std::pair<std::string, Rule>> outputs;
 
     /// True if the method needs the master key.
     [[nodiscard]] bool keyed() const;
+    /// True if it, or one of its outputs, uses the method.
+    [[nodiscard]] bool uses(Method one) const;
+    /// Columns beside its own that the method reads.
+    [[nodiscard]] std::vector<std::string> beside() const;
 };
 
 struct Policy {
     std::string key;                                        // name of the master secret
+    int key_version{1};                                     // goes into every derived key
+    int rekey_from{0};                                      // the version before; 0 = none
+    bool key_prefix{false};                                 // pseudonyms begin with "kN:"
+    std::string vault{"vault"};                             // connection of the token vault
     std::map<std::string, std::vector<std::string>> allow;  // tier -> classes
     std::string indirect{"report"};
     std::map<std::string, Rule> classes;
@@ -77,6 +113,9 @@ struct Policy {
 
 /// `file` is its name, for problems; .yaml and .yml are YAML, the rest is JSON.
 Parsed<Policy> read(std::string_view text, const std::string& file);
+
+/// Fills in the options of `rule.method` and says what is wrong with them.
+void read_options(Fields& fields, Rule& rule, const std::string& pointer, Problems& problems);
 
 /// One rule: a method's name or an object. Problems go to `problems` under `pointer`.
 std::optional<Rule> read_rule(

@@ -24,7 +24,7 @@ ALLOWED = {
     "api": {"base", "model", "core", "runtime", "store", "http", "executor", "spec"},
 }
 ALLOWED["cli"] = set(ALLOWED) | {"cli", "wiring", "config"}
-LOWER_OPERATORS = {"engine", "connect", "lake", "expression", "binding", "policy"}
+LOWER_OPERATORS = {"engine", "connect", "lake", "expression", "binding", "policy", "privacy"}
 # A sensor looks with the http and sql operators.
 FAMILY_USES = {"sensor": {"external"}}
 # The table of DuckDB's functions is a header by its nature; only the engine's .cpp files include it.
