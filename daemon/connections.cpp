@@ -212,6 +212,8 @@ void put_home_connections(store::Admin& admin, const HomePlaces& places) {
     put_if_changed(admin, postgres_connection("shop", places.shop_url));
     put_if_changed(admin, postgres_connection("catalog", places.shop_url));
     put_if_changed(admin, postgres_connection("warehouse", places.warehouse_url));
+    // Its own schema, and its own server where somebody points the connection elsewhere.
+    put_if_changed(admin, postgres_connection("vault", places.warehouse_url));
     for (const auto& connection : folder_connections(places.home))
         put_if_changed(admin, connection);
 }

@@ -244,7 +244,27 @@ private:
             .artefacts = &artefacts_,
             .outbox = &outbox_,
             .deliver_again = [this](std::int64_t id) { deliveries_.again(id); },
+            .vault = [this](const std::string& question) { return ask_vault(question); },
         };
+    }
+
+    std::string ask_vault(const std::string& question) {
+        return ops::vault_request(
+            question,
+            [this](const std::string& id) {
+                auto found = connections_.find(id);
+                if (!found)
+                    throw Error(ErrorCode::not_found, "connection \"" + id + "\" is not defined");
+                return *found;
+            },
+            [this](const std::string& name) {
+                const auto all = home_.secrets();
+                const auto found = all.find(name);
+                if (found == all.end())
+                    throw Error(ErrorCode::not_found, "secret \"" + name + "\" is not defined");
+                return found->second;
+            }
+        );
     }
 
     executor::Services services() {

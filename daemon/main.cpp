@@ -29,6 +29,8 @@ int main(int argc, char** argv) {
     sluice::cli::add_backfill(app);
     sluice::cli::add_pools(app);
     sluice::cli::add_outbox(app);
+    sluice::cli::add_vault(app);
+    sluice::cli::add_users(app);
     sluice::cli::add_assets(app);
     sluice::cli::add_wait_ready(app);
     sluice::cli::add_explain(app);

@@ -7,6 +7,7 @@
 #include "operators/extract/extract.hpp"
 #include "operators/load/load.hpp"
 #include "operators/mask/mask.hpp"
+#include "operators/privacy/vault_request.hpp"
 #include "operators/report/report.hpp"
 #include "operators/sensor/sensor.hpp"
 #include "operators/transform/transform.hpp"
@@ -43,6 +44,14 @@ std::vector<task::Operator> make_table() {
 }
 
 }  // namespace
+
+std::string vault_request(
+    const std::string& question,
+    const std::function<task::Connection(const std::string& conn_id)>& connection,
+    const std::function<Secret(const std::string& name)>& secret
+) {
+    return privacy::vault_request(question, connection, secret);
+}
 
 const std::vector<task::Operator>& all_operators() {
     static const std::vector<task::Operator> table = make_table();

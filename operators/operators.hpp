@@ -1,6 +1,8 @@
 // operators.hpp — the table of all operators: one line each in operators.cpp.
 #pragma once
 
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "task/operator.hpp"
@@ -9,5 +11,12 @@ namespace sluice::ops {
 
 /// Sorted by name.
 const std::vector<task::Operator>& all_operators();
+
+/// Asks the token vault (privacy/vault_request.hpp).
+std::string vault_request(
+    const std::string& question,
+    const std::function<task::Connection(const std::string& conn_id)>& connection,
+    const std::function<Secret(const std::string& name)>& secret
+);
 
 }  // namespace sluice::ops

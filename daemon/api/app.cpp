@@ -66,7 +66,9 @@ Reply failed(const Error& error) {
 /// Viewers read; only administrators and operators touch connections and variables.
 void check_role(const Request& request, const Caller& caller) {
     const bool reads = request.method == "GET" || request.method == "HEAD";
-    if (!reads && caller.role == "viewer") throw failure(403, "Forbidden");
+    const bool vault = request.path.starts_with("/ui/v1/vault/");
+    if (!reads && (caller.role == "viewer" || (caller.role == "privacy" && !vault)))
+        throw failure(403, "Forbidden");
     const bool guarded = request.path.starts_with("/api/v2/connections") ||
                          request.path.starts_with("/api/v2/variables");
     if (guarded && caller.role != "admin" && caller.role != "op") throw failure(403, "Forbidden");

@@ -61,6 +61,8 @@ struct Instance {
     Artefacts* artefacts{nullptr};
     store::Outbox* outbox{nullptr};
     std::function<void(std::int64_t id)> deliver_again{};
+    /// Asks the token vault, JSON to JSON; empty = there is none (tests).
+    std::function<std::string(const std::string& question)> vault{};
 };
 /// A stored value with its artefact in place; of a rendered field, those of its parts.
 std::string resolved(const Instance& instance, std::string value);

@@ -28,5 +28,7 @@ void add_assets(CLI::App& app);
 void add_wait_ready(CLI::App& app);
 void add_explain(CLI::App& app);
 void add_why(CLI::App& app);
+void add_vault(CLI::App& app);
+void add_users(CLI::App& app);
 
 }  // namespace sluice::cli

@@ -139,6 +139,7 @@ public:
     [[nodiscard]] const std::string& path() const { return path_; }
 
     std::string policy;
+    bool of_the_dag{false};  // runs too know `policy` as their DAG's
     std::map<std::string, std::string> files;
     std::map<std::string, std::string> schemas;
     std::map<std::string, Secret> secrets;
@@ -154,6 +155,7 @@ private:
         fake.datasets(std::move(all));
         fake.files(files);
         fake.job.secrets = secrets;
+        if (of_the_dag) fake.job.policy = policy;
         if (!warehouse) return;
         fake.connect(*warehouse);
         for (const auto& [schema, conn_id] : schemas) fake.job.schemas[schema] = {conn_id, schema};

@@ -5,6 +5,7 @@
 #include "base/check.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
+#include "operators/mask/tokens.hpp"
 #include "operators/privacy/crypto.hpp"
 #include "operators/privacy/key_store.hpp"
 
@@ -51,9 +52,11 @@ std::string bounds_sql(const std::vector<double>& bounds, const std::string& num
 
 std::string width_sql(double width, const std::string& number) {
     const std::string step = number_text(width);
-    const bool whole = width >= 1 && width < 1e15 && width == static_cast<double>(static_cast<std::int64_t>(width));
+    const bool whole = width >= 1 && width < 1e15 &&
+                       width == static_cast<double>(static_cast<std::int64_t>(width));
     const auto edge = [&](const char* shift) {
-        const std::string at = "((floor(" + number + " / " + step + ")" + shift + ") * " + step + ")";
+        const std::string at =
+            "((floor(" + number + " / " + step + ")" + shift + ") * " + step + ")";
         return whole ? "try_cast(" + at + " as bigint)" : "printf('%g', " + at + ")";
     };
     return "case when isfinite(" + number + ") then '[' || " + edge("") + " || ',' || " +
@@ -71,14 +74,15 @@ std::string Compiler::select(const Plan& plan, const binding::Relation& input) {
                  (output.masked ? masked(output, source) : quote(source.name)) + " as " +
                  quote(output.column.name);
     }
-    return "select " + items + " from (" + input.sql + ")";
+    return "select " + items + " from (" + input.sql + ") rows_" + joins_;
 }
 
 void Compiler::settle(const Plan& plan) const {
     for (const Output& output : plan.outputs) {
         const auto found = tallies_.find(output.column.name);
         if (found == tallies_.end()) continue;
-        const std::string of = output.source + " by " + std::string(policy::name(output.rule.method));
+        const std::string of =
+            output.source + " by " + std::string(policy::name(output.rule.method));
         if (const std::int64_t refused = found->second->refused; refused > 0)
             engine::bad_data(fmt::format(
                 "{}: {} values are too short to be masked: fewer than a million possibilities "
@@ -88,7 +92,9 @@ void Compiler::settle(const Plan& plan) const {
             ));
         if (const std::int64_t invalid = found->second->invalid; invalid > 0)
             context_.warn(fmt::format(
-                "mask_invalid={}: {}: values that are not what it masks were hidden whole", invalid, of
+                "mask_invalid={}: {}: values that are not what it masks were hidden whole",
+                invalid,
+                of
             ));
     }
 }
@@ -116,7 +122,7 @@ std::string Compiler::value_sql(const Output& output, const ColumnSpec& source) 
         case Method::fake:
             return function(output) + "(" + text_sql(source) + ")";
         case Method::token:
-            throw Error(ErrorCode::invalid, "tokens are not there yet");
+            return token(output, source);
         case Method::shift_date:
             return dated(output, source);
         case Method::noise:
@@ -159,12 +165,28 @@ std::string Compiler::dated(const Output& output, const ColumnSpec& source) {
 std::string Compiler::noisy(const Output& output, const ColumnSpec& source) {
     const std::string number = number_sql(source);
     const std::string share = "(" + function(output) + "(" + row_text(output.rule.row) +
-                              ") / 9007199254740992.0::double * " + number_text(output.rule.scale) + ")";
+                              ") / 9007199254740992.0::double * " + number_text(output.rule.scale) +
+                              ")";
     return as_type(
         output.rule.relative ? "(" + number + " * (1 + " + share + "))"
                              : "(" + number + " + " + share + ")",
         output.column.type
     );
+}
+
+std::string Compiler::token(const Output& output, const ColumnSpec& source) {
+    const std::string text = text_sql(source);
+    TokenColumn column;
+    column.number = token_columns_++;
+    column.value = text;
+    column.key = output.rule.convergent ? text : row_text(output.rule.row) + " || " + text;
+    column.input = input_->sql;
+    column.domain = output.rule.domain.empty() ? output.domain : output.rule.domain;
+    column.normalize = output.rule.normalize;
+    column.convergent = output.rule.convergent;
+    const std::string table = make_tokens(context_, database_, policy_, column);
+    joins_ += " left join " + table + " on " + table + ".key = " + column.key;
+    return table + ".token";
 }
 
 std::string Compiler::row_text(const std::vector<std::string>& columns) const {

@@ -2,6 +2,7 @@
 // needs, with their keys. One task's; not thread-safe.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -28,6 +29,8 @@ private:
     std::string value_sql(const Output& output, const ColumnSpec& source);
     std::string dated(const Output& output, const ColumnSpec& source);
     std::string noisy(const Output& output, const ColumnSpec& source);
+    /// The token of the value: a column of a table that is made here and joined.
+    std::string token(const Output& output, const ColumnSpec& source);
     /// Registers the rule's function and gives its name.
     std::string function(const Output& output);
     /// One text for several columns of the row.
@@ -38,6 +41,8 @@ private:
     const policy::Policy& policy_;
     const binding::Relation* input_{nullptr};
     int functions_{0};
+    int token_columns_{0};
+    std::string joins_;
     std::map<std::string, std::shared_ptr<privacy::Tally>> tallies_;  // by output column
 };
 

@@ -8,6 +8,7 @@
 #include "operators/engine/sql.hpp"
 #include "operators/lake/summary.hpp"
 #include "operators/mask/compiler.hpp"
+#include "operators/mask/gates.hpp"
 #include "operators/mask/plan.hpp"
 #include "task/job.hpp"
 
@@ -33,8 +34,19 @@ constexpr const char* schema = R"json({
     "policy": {"type": "string", "x-file": true, "x-template": "none", "description": "Path of the masking policy; default is the DAG's."},
     "rules": {"type": "object", "properties": {}, "additionalProperties": {"type": ["string", "object"]}, "x-template": "none", "description": "Rules for columns, over those of the policy."},
     "undeclared": {"enum": ["fail", "drop", "pass"], "default": "fail", "description": "What becomes of columns that nobody declared."},
-    "detect": {"description": "false: values are not searched for personal data."},
-    "k_anonymity": {"type": "object", "properties": {}, "additionalProperties": true}
+    "detect": {"description": "How columns that stay readable and have no class are searched for personal data; false: not at all.", "oneOf": [
+      {"const": false},
+      {"type": "object", "additionalProperties": false, "properties": {
+        "sample": {"type": "integer", "minimum": 1, "maximum": 1000000, "default": 10000, "description": "Distinct values of each column."},
+        "fail_at": {"type": "number", "minimum": 0.01, "maximum": 1.3, "default": 0.6, "description": "Share of values of a class; a column's name that says so counts 0.3."}}}]},
+    "k_anonymity": {"type": "object", "required": ["quasi", "k"], "additionalProperties": false, "description": "Rows that are alike in `quasi` must be many.", "properties": {
+      "quasi": {"oneOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "string"}}], "description": "Columns of the masked result."},
+      "k": {"type": "integer", "minimum": 2, "description": "At least so many rows."},
+      "sensitive": {"type": "string", "description": "A column of which they must have `l` different values."},
+      "l": {"type": "integer", "minimum": 2},
+      "enforce": {"enum": ["fail", "suppress"], "default": "fail", "description": "suppress: the quasi columns of small classes become null."},
+      "max_suppressed": {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?%$", "default": "5%", "description": "More than this fails."},
+      "force": {"type": "boolean", "default": false, "description": "Judge fewer than 1000 rows too."}}}
   }
 })json";
 
@@ -53,22 +65,11 @@ std::string source_name(const json& params) {
 
 json own_rules(const json& params) { return params.value("rules", json::object()); }
 
-void refuse_later(const json& params, std::vector<Problem>& problems) {
-    if (params.contains("detect") && params.at("detect") != false)
-        problems.push_back(
-            problem("E-NOT-YET", "/detect", "the search for personal data is not there yet")
-        );
-    if (params.contains("k_anonymity"))
-        problems.push_back(
-            problem("E-NOT-YET", "/k_anonymity", "k_anonymity of a mask is not there yet")
-        );
-}
-
 task::CheckResult check(const task::CheckInput& input) {
     task::CheckResult out;
     const std::string from = source_name(input.params);
     out.reads.push_back(from);
-    refuse_later(input.params, out.problems);
+    const auto gate = mask::anonymity_of(input.params, out.problems);
     DatasetSpec made;
     made.name = input.params.at("to").get<std::string>();
     const DatasetSpec* spec = input.dataset(from);
@@ -100,6 +101,7 @@ task::CheckResult check(const task::CheckInput& input) {
         *policy.value, own_rules(input.params), {from, made.name, binding::with_origins(*spec)}
     );
     for (Problem& one : plan.problems) out.problems.push_back(std::move(one));
+    if (gate) mask::check_anonymity(*gate, plan, out.problems);
     made.key = spec->key;
     for (mask::Output& output : plan.outputs) made.columns.push_back(std::move(output.column));
     out.writes.push_back(std::move(made));
@@ -152,7 +154,13 @@ Outcome run_mask(task::TaskContext& context, const json& params) {
         if (one.severity == Severity::error)
             throw engine::Failure(ErrorClass::permanent, one.message + " [" + one.code + "]");
     mask::Compiler compiler(context, *database, *policy.value);
-    const std::string query = compiler.select(plan, input);
+    mask::look_for_personal_data(context, *database, params, plan, input, inputs.rows());
+    std::string query = compiler.select(plan, input);
+    std::vector<Problem> problems;
+    if (const auto gate = mask::anonymity_of(params, problems)) {
+        query = mask::anonymous(context, *database, *gate, plan, query);
+        compiler.settle(plan);
+    }
     const lake::Written written = lake::write(
         context, *database, {to, query, inputs.slices(), params.dump() + context.file(path), {}}
     );
@@ -169,7 +177,8 @@ Outcome run_mask(task::TaskContext& context, const json& params) {
                       std::string(policy::name(output.rule.method));
     if (policy.value->key_version > 1)
         context.info(fmt::format(
-            "key version {}; partitions written with version {} keep theirs until they are run again",
+            "key version {}; partitions written with version {} keep theirs until they are run "
+            "again",
             policy.value->key_version,
             policy.value->rekey_from
         ));

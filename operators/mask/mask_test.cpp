@@ -2,11 +2,10 @@
 
 #include <catch2/catch.hpp>
 
-#include "base/hash.hpp"
 #include "model/json_schema.hpp"
 #include "operators/binding/lake_fixture.hpp"
-#include "operators/mask/crypto.hpp"
-#include "operators/mask/methods.hpp"
+#include "operators/privacy/crypto.hpp"
+#include "operators/privacy/one_value.hpp"
 
 using namespace sluice;
 using nlohmann::json;
@@ -18,7 +17,6 @@ namespace {
 
 constexpr const char* master_hex =
     "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
-constexpr const char* address = "ana.silva@example.com";
 
 constexpr const char* the_policy = R"(
 key: mask_master
@@ -45,13 +43,11 @@ const task::Operator& op() {
     return made;
 }
 
-std::string hex_of(const mask::Digest& digest) {
-    return to_hex({reinterpret_cast<const char*>(digest.data()), digest.size()});
-}
-
 std::string masked(Rule rule, std::string_view value, const std::string& salt = "") {
-    const mask::Keys keys{mask::master_key(Secret(master_hex)), Secret(salt)};
-    return (*mask::text_mask(rule, "email", keys))(value).text;
+    privacy::Keys keys;
+    keys.master = privacy::master_key(Secret(master_hex));
+    keys.salt = Secret(salt);
+    return privacy::masked_value(rule, "email", keys, value);
 }
 
 struct Mask : binding::LakeFixture {
@@ -65,84 +61,6 @@ struct Mask : binding::LakeFixture {
 };
 
 }  // namespace
-
-TEST_CASE("digests equal the published check values", "[mask]") {
-    Rule rule;
-    rule.method = Method::sha256;
-    CHECK(
-        masked(rule, address) == "7bda2560ce1bf126ff5df73ed84b6c9f8dd6064e33fc273eb05b7761e31c2b86"
-    );
-    CHECK(
-        masked(rule, address, "s3cret") ==
-        "e589a3a52fc2d2f7ddc4d7ddab4edd8fc79a9b0589f58c998e84e2c6aed09556"
-    );
-    rule.method = Method::md5;
-    CHECK(masked(rule, address) == "558b7948b15d37e88ef06d03d80b6e5b");
-    const Secret key =
-        mask::derive_key(mask::master_key(Secret(master_hex)), "hash|customer_email|k1");
-    CHECK(
-        to_hex(key.reveal()) == "ee23a8b788eaacb1d7206d6c387470e965b524c304b349df5b32fc70c1bb18ab"
-    );
-    CHECK(
-        hex_of(mask::Hmac(key)(address)) ==
-        "f356750ad23831860d9c45b9a6733fcdb812b2a9575f6f1282296c7365f8dea1"
-    );
-    CHECK_THROWS_AS(mask::master_key(Secret("short")), Error);
-    CHECK(mask::base64url("\xFB\xFF") == "-_8");
-    CHECK(mask::base32("foobar") == "MZXW6YTBOI");
-}
-
-TEST_CASE("hmac is the same for what normalizes to the same", "[mask]") {
-    Rule rule;
-    rule.method = Method::hmac;
-    const std::string whole = masked(rule, address);
-    CHECK(whole.size() == 64);
-    CHECK(masked(rule, "  ANA.SILVA@example.com ") != whole);
-    rule.normalize = {"trim", "lower"};
-    CHECK(masked(rule, "  ANA.SILVA@example.com ") == whole);
-    rule.length = 32;
-    CHECK(masked(rule, address) == whole.substr(0, 32));
-    rule.domain = "other";
-    CHECK(masked(rule, address) != whole.substr(0, 32));
-    rule.normalize = {"nfc"};
-    CHECK(masked(rule, "e\xCC\x81") == masked(rule, "\xC3\xA9"));
-}
-
-TEST_CASE("partial keeps the format and the last characters, or nothing", "[mask]") {
-    Rule rule;
-    rule.method = Method::partial;
-    CHECK(masked(rule, "4111-1111-1111-1234") == "****-****-****-1234");
-    CHECK(masked(rule, "+1 (555) 010-2345") == "** (***) ***-2345");
-    CHECK(masked(rule, "1234567") == "*******");  // three hidden are too few: all are
-    CHECK(masked(rule, "") == "");
-    rule.keep_format = false;
-    CHECK(masked(rule, "4111-1111-1111-1234") == "***************1234");
-    rule.keep_first = 1;
-    rule.keep_last = 0;
-    CHECK(
-        masked(
-            rule,
-            "\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x94\xAC"
-            "abcd"
-        ) == "\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x94\xAC****"
-    );
-}
-
-TEST_CASE("an e-mail keeps its first letter and domain; what is none is hidden", "[mask]") {
-    Rule rule;
-    rule.method = Method::email;
-    CHECK(masked(rule, address) == "a***@example.com");
-    CHECK(masked(rule, "x@y") == "x***@y");
-    CHECK(masked(rule, "\"a@b\"@example.com") == "\"***@example.com");
-    CHECK(masked(rule, "nobody") == "***");
-    CHECK(masked(rule, "@example.com") == "***");
-    rule.local = "none";
-    rule.mail_domain = "tld";
-    CHECK(masked(rule, address) == "***@***.com");
-    rule.local = "hmac";
-    rule.mail_domain = "hmac";
-    CHECK(masked(rule, address).size() == 16 + 1 + 16);
-}
 
 TEST_CASE(
     "a data set is masked by classes and columns, and only allowed classes remain", "[mask]"
@@ -280,4 +198,218 @@ TEST_CASE("columns that nobody declared are refused, left out or passed", "[mask
 
 TEST_CASE("the schema of mask is sound", "[mask]") {
     CHECK(schema_faults(json::parse(op().schema)).empty());
+}
+
+namespace {
+
+/// One text column through the whole operator, file in, file out.
+Lines through(
+    Mask& m, const std::string& rule, const std::string& type, const std::string& values
+) {
+    m.declare("processed.c", R"j({"id": "bigint", "x": ")j" + type + R"j("})j");
+    m.put("processed.c", "select i as id, x from (values " + values + ") t(i, x)");
+    json params = m.params;
+    params["policy"] = m.policy;
+    params["rules"] = {{"x", json::parse(rule)}};
+    for (const Problem& problem : m.check(op(), params).problems)
+        if (problem.severity == Severity::error) FAIL(format(problem));
+    const Outcome outcome = m.run(op(), params);
+    INFO(outcome.message);
+    REQUIRE(outcome.kind == OutcomeKind::success);
+    return m.rows({"curated.c"}, "select x from curated.c order by id");
+}
+
+}  // namespace
+
+TEST_CASE("the check values come out of a file that went in", "[mask]") {
+    Mask m;
+    m.secrets["shared"] =
+        Secret("ee23a8b788eaacb1d7206d6c387470e965b524c304b349df5b32fc70c1bb18ab");
+    const std::string rows =
+        "(1, 'ana.silva@example.com'), (2, null), (3, 'ana.silva@example.com')";
+    const auto got = [&](const std::string& rule) { return through(m, rule, "varchar", rows); };
+    const auto twice = [](const std::string& value) { return Lines{value, "null", value}; };
+    CHECK(
+        got(R"("sha256")") ==
+        twice("7bda2560ce1bf126ff5df73ed84b6c9f8dd6064e33fc273eb05b7761e31c2b86")
+    );
+    CHECK(
+        got(R"({"method": "sha256", "salt": "ip_salt"})") ==
+        twice("e589a3a52fc2d2f7ddc4d7ddab4edd8fc79a9b0589f58c998e84e2c6aed09556")
+    );
+    CHECK(got(R"("md5")") == twice("558b7948b15d37e88ef06d03d80b6e5b"));
+    CHECK(
+        got(R"({"method": "hmac", "raw_key": "shared"})") ==
+        twice("f356750ad23831860d9c45b9a6733fcdb812b2a9575f6f1282296c7365f8dea1")
+    );
+    CHECK(got(R"("email")") == twice("a***@example.com"));
+}
+
+TEST_CASE("the nine vectors of FF1 come out of a file that went in", "[mask][ff1]") {
+    Mask m;
+    const std::string k128 = "2B7E151628AED2A6ABF7158809CF4F3C";
+    m.secrets["k128"] = Secret(k128);
+    m.secrets["k192"] = Secret(k128 + "EF4359D8D580AA4F");
+    m.secrets["k256"] = Secret(k128 + "EF4359D8D580AA4F7F036D6F04FC6A94");
+    const auto got = [&](const std::string& key, const std::string& rest, const std::string& text) {
+        return through(
+            m,
+            R"({"method": "ff1", "raw_key": ")" + key + R"(", )" + rest + "}",
+            "varchar",
+            "(1, '" + text + "')"
+        );
+    };
+    const std::string digits = "0123456789";
+    const std::string mixed = "0123456789abcdefghi";
+    const std::string none = R"("tweak": "")";
+    const std::string ten = R"("tweak": "39383736353433323130")";
+    const std::string eleven = R"("alphabet": "alnum36", "tweak": "3737373770717273373737")";
+    CHECK(got("k128", none, digits) == Lines{"2433477484"});
+    CHECK(got("k128", ten, digits) == Lines{"6124200773"});
+    CHECK(got("k128", eleven, mixed) == Lines{"a9tv40mll9kdu509eum"});
+    CHECK(got("k192", none, digits) == Lines{"2830668132"});
+    CHECK(got("k192", ten, digits) == Lines{"2496655549"});
+    CHECK(got("k192", eleven, mixed) == Lines{"xbj3kv35jrawxv32ysr"});
+    CHECK(got("k256", none, digits) == Lines{"6657667009"});
+    CHECK(got("k256", ten, digits) == Lines{"1001623463"});
+    CHECK(got("k256", eleven, mixed) == Lines{"xs8a0azh2avyalyzuwd"});
+}
+
+TEST_CASE("numbers and dates are put into buckets, rounded, shifted and blurred", "[mask]") {
+    Mask m;
+    CHECK(
+        through(
+            m,
+            R"({"method": "bucket", "bounds": [18, 30]})",
+            "integer",
+            "(1, 17), (2, 18), (3, 99), (4, null)"
+        ) == Lines{"<18", "[18,30)", ">=30", "null"}
+    );
+    CHECK(
+        through(m, R"({"method": "bucket", "width": 10})", "integer", "(1, 17), (2, -1)") ==
+        Lines{"[10,20)", "[-10,0)"}
+    );
+    CHECK(
+        through(m, R"({"method": "bucket", "unit": "decade"})", "date", "(1, date '1987-05-06')") ==
+        Lines{"1980-01-01"}
+    );
+    CHECK(
+        through(m, R"({"method": "round", "to": 100})", "bigint", "(1, 149::bigint), (2, 150)") ==
+        Lines{"100", "200"}
+    );
+    const auto shifted = through(
+        m,
+        R"({"method": "shift_date", "subject": "id", "days": 10})",
+        "date",
+        "(1, date '2026-01-20'), (2, date '2026-01-20'), (3, null)"
+    );
+    CHECK(shifted[0] >= "2026-01-10");
+    CHECK(shifted[0] <= "2026-01-30");
+    CHECK(shifted[2] == "null");
+    const std::string noise = R"({"method": "noise", "scale": 5, "row": "id"})";
+    const auto blurred = through(m, noise, "bigint", "(1, 1000::bigint), (2, 1000)");
+    CHECK(blurred == through(m, noise, "bigint", "(1, 1000::bigint), (2, 1000)"));
+    for (const std::string& one : blurred) {
+        CHECK(std::stoi(one) >= 995);
+        CHECK(std::stoi(one) <= 1005);
+    }
+}
+
+TEST_CASE("what is too short for ff1 fails the task without showing it, or is hidden", "[mask]") {
+    Mask m;
+    m.declare("processed.c", R"j({"id": "bigint", "x": "varchar @token"})j");
+    m.put("processed.c", "select 1::bigint as id, '98765' as x");
+    json params = m.params;
+    params["policy"] = m.policy;
+    params["rules"] = {{"x", "ff1"}};
+    const Outcome outcome = m.run(op(), params);
+    CHECK(outcome.error_class == ErrorClass::data_quality);
+    CHECK(outcome.message.find("x by ff1: 1 values are too short") != std::string::npos);
+    CHECK(outcome.message.find("98765") == std::string::npos);
+    params["rules"]["x"] = {{"method", "ff1"}, {"on_invalid", "hide"}};
+    REQUIRE(m.run(op(), params).kind == OutcomeKind::success);
+    CHECK(m.rows({"curated.c"}, "select x from curated.c") == Lines{"***"});
+}
+
+TEST_CASE("settings that hide too little for the column are refused at load", "[mask]") {
+    Mask m;
+    const auto codes = [&](const std::string& column, const std::string& rule) {
+        m.declare("processed.c", R"j({"id": "bigint", "x": ")j" + column + R"j("})j");
+        json params = m.params;
+        params["rules"] = {{"x", json::parse(rule)}};
+        Lines out;
+        for (const Problem& problem : m.check(op(), params).problems) out.push_back(problem.code);
+        return out;
+    };
+    CHECK(codes("varchar(5)", R"("ff1")") == Lines{"E-MASK-WEAK"});
+    CHECK(codes("varchar(9)", R"({"method": "ff1", "keep_last": 4})") == Lines{"E-MASK-WEAK"});
+    CHECK(codes("varchar(10)", R"({"method": "ff1", "keep_last": 4})").empty());
+    CHECK(codes("double @geo", R"({"method": "geo", "digits": 4})") == Lines{"E-MASK-WEAK"});
+    CHECK(codes("varchar", R"({"method": "shift_date", "subject": "id"})") == Lines{"E-MASK-TYPE"});
+    CHECK(codes("date", R"({"method": "shift_date", "subject": "who"})") == Lines{"E-COLUMN"});
+    CHECK(codes("varchar", R"({"method": "round", "to": 10})") == Lines{"E-MASK-TYPE"});
+}
+
+TEST_CASE("a readable column that looks like personal data fails the task", "[mask][detect]") {
+    Mask m;
+    m.declare("processed.c", R"j({"id": "bigint", "note": "varchar", "city": "varchar @quasi"})j");
+    m.put(
+        "processed.c",
+        "select i as id, 'person' || i || '@example.com' as note, 'James' as city from range(100) "
+        "t(i)"
+    );
+    json params = m.params;
+    params["policy"] = m.policy;
+    const Outcome outcome = m.run(op(), params);
+    CHECK(outcome.error_class == ErrorClass::data_quality);
+    CHECK(outcome.message.find("processed.c has columns") != std::string::npos);
+    CHECK(outcome.message.find("note: email (100% of 100 values)") != std::string::npos);
+    CHECK(outcome.message.find("person") == std::string::npos);
+    CHECK(m.xcom.at("detected") != nullptr);
+    params["detect"] = false;
+    CHECK(m.run(op(), params).kind == OutcomeKind::success);
+    params.erase("detect");
+    params["rules"] = {{"note", "hmac"}};
+    CHECK(m.run(op(), params).kind == OutcomeKind::success);
+}
+
+TEST_CASE("small classes fail the task, or are suppressed up to a share", "[mask][k_anonymity]") {
+    Mask m;
+    m.declare(
+        "processed.c",
+        R"j({"id": "bigint", "state": "varchar @quasi", "age": "integer @quasi", "ill": "varchar"})j"
+    );
+    // 1,200 rows in classes of 300, and three that stand alone.
+    m.put(
+        "processed.c",
+        "select i as id, 'S' || (i % 2) as state, (i % 4 / 2)::integer as age, 'x' || (i % 3) as "
+        "ill from range(1200) t(i) union all select i, 'lonely', i::integer, 'y' from range(2000, "
+        "2003) t(i)"
+    );
+    json params = m.params;
+    params["policy"] = m.policy;
+    params["k_anonymity"] = {{"quasi", {"state", "age"}}, {"k", 5}};
+    CHECK(m.check(op(), params).problems.empty());
+    const Outcome outcome = m.run(op(), params);
+    CHECK(outcome.error_class == ErrorClass::data_quality);
+    CHECK(outcome.message.find("3 classes of state, age with 3 of 1203 rows") != std::string::npos);
+    CHECK(outcome.message.find("lonely") == std::string::npos);
+    params["k_anonymity"]["enforce"] = "suppress";
+    REQUIRE(m.run(op(), params).kind == OutcomeKind::success);
+    CHECK(
+        m.rows(
+            {"curated.c"},
+            "select count(*), count(state), count(age), count(ill), min(n) from (select *, "
+            "count(*) over (partition by state, age) as n from curated.c) where state is not null "
+            "or id >= 2000"
+        ) == Lines{"1203|1200|1200|1203|3"}
+    );
+    params["k_anonymity"]["max_suppressed"] = "0.1%";
+    CHECK(m.run(op(), params).message.find("more than 0.1%") != std::string::npos);
+    params["k_anonymity"] = {
+        {"quasi", {"state", "age"}}, {"k", 2}, {"sensitive", "ill"}, {"l", 4}, {"enforce", "fail"}
+    };
+    CHECK(m.run(op(), params).message.find("(l is 4)") != std::string::npos);
+    params["k_anonymity"] = {{"quasi", "street"}, {"k", 5}};
+    CHECK(m.check(op(), params).problems.at(0).code == "E-COLUMN");
 }

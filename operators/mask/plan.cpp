@@ -119,7 +119,9 @@ private:
         output.column.pii_class.clear();
         output.column.parse.clear();
         output.column.type = result_type(column, rule);
-        if (rule.method == Method::nullify) output.column.not_null = false;
+        if (rule.mask_nulls && rule.method != Method::nullify) output.column.type = "varchar";
+        if (rule.method == Method::nullify || rule.method == Method::shift_date)
+            output.column.not_null = false;
         plan_.outputs.push_back(std::move(output));
     }
 
@@ -203,9 +205,7 @@ private:
             );
         if (rule.method == Method::geo && of == "geo" && rule.digits > 3)
             problems_.error(
-                "E-MASK-WEAK",
-                "/from",
-                where + ": geo may keep at most 3 digits: 4 are the house"
+                "E-MASK-WEAK", "/from", where + ": geo may keep at most 3 digits: 4 are the house"
             );
         if (rule.method == Method::ff1) check_ff1(column, rule, where);
     }
@@ -237,8 +237,8 @@ private:
         const std::string where = subject_.from + "." + column.name + " is " + type + ": ";
         const bool text = type.starts_with("varchar");
         const bool time = type == "date" || type.starts_with("timestamp");
-        const bool number = is_whole(type) || type == "double" || type == "real" ||
-                            type.starts_with("decimal");
+        const bool number =
+            is_whole(type) || type == "double" || type == "real" || type.starts_with("decimal");
         const auto refuse = [&](const char* why) {
             problems_.error("E-MASK-TYPE", "/from", where + why);
         };
@@ -251,8 +251,7 @@ private:
             refuse("a bucket with a unit takes dates and times");
         const bool counts = rule.method == Method::round || rule.method == Method::noise ||
                             (rule.method == Method::bucket && rule.unit.empty());
-        if (counts && !number)
-            refuse("it is no number");
+        if (counts && !number) refuse("it is no number");
     }
 
     const Policy& policy_;

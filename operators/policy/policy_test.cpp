@@ -84,3 +84,56 @@ TEST_CASE("an empty or broken policy has problems and no value", "[policy]") {
     CHECK_FALSE(policy::read("{", "p.json").value);
     CHECK_FALSE(policy::read("[]", "p.json").value);
 }
+
+TEST_CASE("the options of every method are read, and weak ones refused", "[policy]") {
+    const auto rule = [](const std::string& text) {
+        std::string out = "key: k\nallow: {curated: []}\nclasses:\n  card: " + text + "\n";
+        return out;
+    };
+    const auto good = [&](const std::string& text) {
+        auto parsed = policy::read(rule(text), "p.yaml");
+        for (const Problem& problem : parsed.problems) FAIL(format(problem));
+        return parsed.value->classes.at("card");
+    };
+    CHECK(good("{method: ff1, keep_last: 4}").alphabet == "0123456789");
+    CHECK(good("{method: ff1, alphabet: custom, characters: abc}").alphabet == "abc");
+    CHECK(good("{method: ff1, tweak: '3938'}").tweak == "98");
+    CHECK(good("siv").keyed());
+    CHECK(good("{method: shift_date, subject: id, days: 10}").days == 10);
+    CHECK(good("{method: bucket, bounds: [18, 30]}").bounds.size() == 2);
+    CHECK(good("{method: bucket, unit: month}").unit == "month");
+    CHECK(good("{method: round, to: 100}").step == 100);
+    CHECK(good("{method: noise, scale: '5%', row: id}").relative);
+    CHECK(good("{method: fake, dictionary: city, locale: fr}").locale == "fr");
+    const std::vector<std::pair<std::string, std::string>> bad{
+        {"{method: ff1, alphabet: custom, characters: aa}", "E-MASK-RULE"},
+        {"{method: ff1, alphabet: alnum36, luhn: repair}", "E-MASK-RULE"},
+        {"{method: ff1, tweak: zz}", "E-MASK-RULE"},
+        {"{method: shift_date, subject: id, days: 3}", "E-MASK-WEAK"},
+        {"shift_date", "E-MASK-RULE"},
+        {"{method: bucket}", "E-MASK-RULE"},
+        {"{method: bucket, width: 5, unit: day}", "E-MASK-RULE"},
+        {"{method: bucket, bounds: [3, 1]}", "E-MASK-RULE"},
+        {"{method: round, to: 0}", "E-MASK-RULE"},
+        {"{method: noise, scale: 1}", "E-MASK-RULE"},
+        {"{method: fake}", "E-REQUIRED"},
+        {"{method: fake, dictionary: pets}", "E-ENUM"},
+    };
+    for (const auto& [text, code] : bad) {
+        CAPTURE(text);
+        const auto found = codes(rule(text));
+        CHECK(found == std::vector<std::string>{code});
+    }
+}
+
+TEST_CASE("another key version says from which one it comes", "[policy]") {
+    const std::string rest = "\nallow: {}\nclasses: {}\n";
+    CHECK(codes("key: k\nkey_version: 2" + rest) == std::vector<std::string>{"E-MASK-REKEY"});
+    CHECK(
+        codes("key: k\nkey_version: 2\nrekey_from: 2" + rest) ==
+        std::vector<std::string>{"E-MASK-REKEY"}
+    );
+    const auto parsed = policy::read("key: k\nkey_version: 2\nrekey_from: 1" + rest, "p.yaml");
+    REQUIRE(parsed.value);
+    CHECK(parsed.value->key_version == 2);
+}

@@ -6,6 +6,7 @@
 #include "base/json_text.hpp"
 #include "operators/binding/binder.hpp"
 #include "operators/engine/sql.hpp"
+#include "operators/privacy/sql_functions.hpp"
 #include "operators/transform/step_tools.hpp"
 
 namespace sluice::transform {
@@ -345,7 +346,9 @@ Relation sql(Work& work, const json& with) {
     } catch (const Error& error) {
         throw StepError("E-SQL", error.what());
     }
-    binding::Columns columns = statement_columns(outputs, sources, work.rules);
+    binding::Columns columns = statement_columns(
+        outputs, sources, work.rules, privacy::masked_outputs(work.inputs.database(), text)
+    );
     return {
         "select " + list(columns) + ", " + new_hash(list(columns)) + " from (" + whole + ")",
         std::move(columns)

@@ -166,7 +166,8 @@ Compiled compile_steps(
 binding::Columns statement_columns(
     const std::vector<engine::ColumnInfo>& outputs,
     const std::vector<binding::Columns>& inputs,
-    const SqlStepRules& rules
+    const SqlStepRules& rules,
+    const std::set<std::string>& masked
 ) {
     std::string hidden;  // a classified column that an output might show
     for (const binding::Columns& columns : inputs)
@@ -177,16 +178,21 @@ binding::Columns statement_columns(
     binding::Columns out;
     for (const engine::ColumnInfo& output : engine::user_columns(outputs)) {
         std::vector<const ColumnSpec*> sources;
+        const bool is_masked = masked.contains(output.name);
         for (const binding::Columns& columns : inputs)
-            if (const ColumnSpec* found = binding::find(columns, output.name))
+            if (is_masked)
+                continue;
+            else if (const ColumnSpec* found = binding::find(columns, output.name))
                 sources.push_back(found);
-        if (sources.empty() && !hidden.empty() && !rules.attested)
+        if (sources.empty() && !is_masked && !hidden.empty() && !rules.attested)
             throw StepError(
                 "E-ATTEST",
                 "the output \"" + output.name +
                     "\" of the SQL has no name of its inputs, which hold " + hidden +
                     ": it might show it",
-                "keep the column's name, use declarative steps, or write `attest` with the reason"
+                "keep the column's name, mask it (mask_hmac(...) as name), use declarative steps, "
+                "or write "
+                "`attest` with the reason"
             );
         ColumnSpec column = binding::made_from(output.name, sources);
         column.type = engine::language_type(output.type).value_or(output.type);

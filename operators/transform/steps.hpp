@@ -2,6 +2,7 @@
 // database where the inputs are empty tables (at load) or files of the lake (in a run) alike.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -61,11 +62,13 @@ Compiled compile_steps(
 );
 
 /// Classes and origins of a statement's outputs, from the columns of what it reads: a column that
-/// keeps its name keeps its class; any other beside classified inputs needs `attest`.
+/// keeps its name keeps its class, unless it is one of `masked`; any other beside classified inputs
+/// needs `attest`.
 binding::Columns statement_columns(
     const std::vector<engine::ColumnInfo>& outputs,
     const std::vector<binding::Columns>& inputs,
-    const SqlStepRules& rules
+    const SqlStepRules& rules,
+    const std::set<std::string>& masked
 );
 
 /// "Order ID" -> "order_id" (operators.md 4).

@@ -1,6 +1,7 @@
 #include "operators/transform/transform.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 
@@ -11,9 +12,11 @@
 #include "operators/expression/expression.hpp"
 #include "operators/lake/summary.hpp"
 #include "operators/policy/policy.hpp"
+#include "operators/privacy/sql_functions.hpp"
 #include "operators/transform/schema.hpp"
 #include "operators/transform/steps.hpp"
 #include "operators/transform/warehouse.hpp"
+#include "task/job.hpp"
 
 namespace sluice::ops {
 
@@ -39,13 +42,24 @@ expression::Source statement(
     return expression::source_of(json(file(params.at("sql_file").get<std::string>())));
 }
 
+std::optional<policy::Policy> policy_of(const Dag& dag) {
+    const auto text = dag.files.find(dag.policy);
+    if (text == dag.files.end()) return std::nullopt;
+    return policy::read(text->second, dag.policy).value;
+}
+
 /// What may stay readable where `to` lies, by the DAG's policy; nothing without one.
 std::vector<std::string> allowed_classes(const Dag& dag, const std::string& to) {
-    const auto text = dag.files.find(dag.policy);
-    if (text == dag.files.end()) return {};
-    const auto policy = policy::read(text->second, dag.policy);
-    if (!policy.value) return {};
-    return policy.value->allowed(binding::in_lake(to) ? "curated" : "warehouse");
+    const auto policy = policy_of(dag);
+    if (!policy) return {};
+    return policy->allowed(binding::in_lake(to) ? "curated" : "warehouse");
+}
+
+/// True if the SQL may call the masking functions: they are there in the lake only.
+bool masks(const json& params, const std::function<std::string(const std::string&)>& file) {
+    std::string text = params.dump();
+    if (params.contains("sql_file")) text += file(params.at("sql_file").get<std::string>());
+    return privacy::mentions_mask(text);
 }
 
 bool is_scope(const json& from) { return from.is_object() && !from.contains("dataset"); }
@@ -81,7 +95,12 @@ Statement compile_statement(
     const auto names = binding::names_in(inputs.database(), out.sql);
     if (!names.value) throw StepError("E-SQL", names.error);
     const auto sources = open_statement(params, *names.value, inputs);
-    out.columns = transform::statement_columns(inputs.database().describe(out.sql), sources, rules);
+    out.columns = transform::statement_columns(
+        inputs.database().describe(out.sql),
+        sources,
+        rules,
+        privacy::masked_outputs(inputs.database(), out.sql)
+    );
     return out;
 }
 
@@ -175,6 +194,13 @@ task::CheckResult check(const task::CheckInput& input) {
     if (!out.problems.empty()) return out;
     try {
         binding::CheckInputs inputs(input);
+        const auto file = [&](const std::string& path) {
+            const auto found = input.dag.files.find(path);
+            return found == input.dag.files.end() ? std::string() : found->second;
+        };
+        if (lake && masks(params, file))
+            if (const auto policy = policy_of(input.dag))
+                privacy::add_check_functions(inputs.database(), *policy);
         if (params.contains("steps"))
             check_steps(input, inputs, out);
         else
@@ -201,6 +227,13 @@ Outcome run_in_lake(task::TaskContext& context, const json& params) {
     lake::Summary summary;
     const auto database = engine::open_database(context);
     binding::RunInputs inputs(context, *database);
+    const std::string policy_path = context.job().policy;
+    const auto file = [&](const std::string& path) { return context.file(path); };
+    if (!policy_path.empty() && masks(params, file)) {
+        const auto policy = policy::read(context.file(policy_path), policy_path);
+        if (!policy.value) throw Error(ErrorCode::invalid, format(policy.problems.front()));
+        privacy::add_run_functions(context, *database, *policy.value);
+    }
     // The classes were settled at load; here the statement only runs.
     const transform::SqlStepRules rules{true, {}};
     lake::WriteRequest request;

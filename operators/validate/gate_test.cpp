@@ -77,3 +77,43 @@ TEST_CASE("versions of a dimension that are not right are found", "[validate]") 
     CHECK_FALSE(scd2("(1, '2026-01-02', '2026-01-02', false)"));
     CHECK_FALSE(scd2("(1, '1900-01-01', '2026-01-02', true)"));
 }
+
+TEST_CASE("a gate finds personal data in a warehouse, and classes that are small", "[validate]") {
+    binding::WarehouseFixture w;
+    const task::Operator op = ops::validate_operator();
+    w.sql.execute(
+        "create table sales.people as select i as id, 'person' || i || '@example.com' as contact, "
+        "'p***@example.com' as masked, md5(i::text) as key, 'S' || (i % 2) as state, i % 3 as ill, "
+        "now() as _sluice_loaded_at from generate_series(1, 1000) i"
+    );
+    w.declare(
+        "sales.people",
+        R"j({"id": "bigint", "contact": "varchar", "masked": "varchar", "key": "varchar", "state": "varchar", "ill": "bigint"})j"
+    );
+    const auto gate = [&](const std::string& checks) {
+        const json params{{"from", {"sales.people"}}, {"checks", json::parse(checks)}};
+        const auto checked = w.check(op, params);
+        for (const Problem& problem : checked.problems) FAIL(format(problem));
+        return w.run(op, params);
+    };
+    const Outcome found = gate(R"j([{"pii_scan": true}])j");
+    CHECK(found.error_class == ErrorClass::data_quality);
+    CHECK(found.message.find("contact: email (100% of 1000 values)") != std::string::npos);
+    CHECK(found.message.find("person") == std::string::npos);
+    CHECK(found.message.find("masked") == std::string::npos);
+    CHECK(gate(R"j([{"pii_scan": ["masked", "key", "state"]}])j").kind == OutcomeKind::success);
+    CHECK(gate(R"j([{"k_anonymity": ["state"], "k": 400}])j").kind == OutcomeKind::success);
+    CHECK(
+        gate(R"j([{"k_anonymity": ["state", "id"], "k": 5}])j")
+            .message.find("1000 classes of state, id with 1000 of 1000 rows (100.00%) are too small"
+            ) != std::string::npos
+    );
+    CHECK(
+        gate(R"j([{"l_diversity": ["state"], "sensitive": "ill", "l": 3}])j").kind ==
+        OutcomeKind::success
+    );
+    CHECK(
+        gate(R"j([{"l_diversity": ["state"], "sensitive": "ill", "l": 4}])j").kind ==
+        OutcomeKind::failed
+    );
+}

@@ -34,6 +34,7 @@ enum class Kind : std::uint8_t {
     scd2,
     k_anonymity,
     l_diversity,
+    pii_scan,
 };
 std::string_view name(Kind kind);
 bool of_rows(Kind kind);

@@ -12,6 +12,8 @@
 #include "base/check.hpp"
 #include "base/json_text.hpp"
 #include "operators/expression/expression.hpp"
+#include "operators/privacy/anonymity.hpp"
+#include "operators/privacy/scan.hpp"
 
 namespace sluice::validate {
 
@@ -209,17 +211,45 @@ std::optional<std::string> small_classes(
 ) {
     if (total < 1000 && !keys.value("force", false))
         return fmt::format("{} rows are too few to judge (force: true asks for it)", total);
-    const bool diverse = rule.kind == Kind::l_diversity;
-    const std::string having = diverse ? "count(distinct " +
-                                             quote(keys.at("sensitive").get<std::string>()) +
-                                             ") < " + keys.at("l").dump()
-                                       : "count(*) < " + keys.at("k").dump();
-    const std::int64_t small = side.count(
-        "select count(*) from (select 1 from " + side.from() + " group by " +
-        engine::quoted_list(rule.columns) + " having " + having + ") x"
-    );
-    if (small == 0) return std::nullopt;
-    return fmt::format("{} groups of {} are smaller than they may be", small, rule.columns.front());
+    privacy::Anonymity asked;
+    asked.quasi = rule.columns;
+    if (rule.kind == Kind::l_diversity) {
+        asked.sensitive = keys.at("sensitive").get<std::string>();
+        asked.l = keys.at("l").get<std::int64_t>();
+    } else {
+        asked.k = keys.at("k").get<std::int64_t>();
+    }
+    const auto report =
+        privacy::measure([&](const std::string& sql) { return side.ask(sql); }, side.from(), asked);
+    if (report.holds()) return std::nullopt;
+    return report.told(asked);
+}
+
+/// Columns whose values look like personal data that may not be readable here.
+std::optional<std::string> pii_scan(const Rule& rule, const TableFacts& facts, Side& side) {
+    constexpr std::size_t sample = 10'000;
+    std::vector<std::string> columns = rule.columns;
+    if (columns.empty())
+        for (const std::string& one : side.columns())
+            if (!engine::is_provenance(one)) columns.push_back(one);
+    std::string items;
+    for (const std::string& column : columns)
+        items += (items.empty() ? "" : ", ") + ("cast(" + quote(column) + " as varchar)");
+    privacy::Scan scan(columns, sample);
+    for (const auto& row : side.ask(
+             "select " + items + " from " + side.from() + " limit " + std::to_string(5 * sample)
+         ))
+        for (std::size_t i = 0; i < row.size(); ++i)
+            if (row[i]) scan.add(i, *row[i]);
+    privacy::Scan::Settings how;
+    how.guess_secrets = false;  // a pseudonym looks like one
+    how.this_year = facts.this_year;
+    how.keys = facts.key;
+    std::string found;
+    for (const privacy::Evidence& one : scan.findings(how))
+        if (std::ranges::find(facts.allowed, one.pii_class) == facts.allowed.end())
+            found += (found.empty() ? "" : "; ") + privacy::told(one);
+    return found.empty() ? std::nullopt : std::optional(found);
 }
 
 std::optional<std::string> broken_rows(
@@ -302,6 +332,8 @@ std::optional<std::string> check_table(
         case Kind::k_anonymity:
         case Kind::l_diversity:
             return small_classes(rule, keys, side, total);
+        case Kind::pii_scan:
+            return pii_scan(rule, facts, side);
     }
     unreachable();
 }

@@ -16,6 +16,8 @@ struct TableFacts {
     std::vector<std::string> key;       // for scd2
     std::vector<std::string> contract;  // declared columns, for schema
     std::optional<Instant> interval_end;
+    std::vector<std::string> allowed;  // classes that may stay readable here
+    int this_year{9999};
 };
 
 /// What breaks the rule, as a sentence; none if it holds. `total` is the number of rows.

@@ -8,11 +8,14 @@
 #include "operators/binding/check_inputs.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/lake/summary.hpp"
+#include "operators/policy/policy.hpp"
+#include "operators/privacy/scan.hpp"
 #include "operators/validate/row_check.hpp"
 #include "operators/validate/rules.hpp"
 #include "operators/validate/schema.hpp"
 #include "operators/validate/side.hpp"
 #include "operators/validate/table_check.hpp"
+#include "task/job.hpp"
 
 namespace sluice::ops {
 
@@ -154,6 +157,10 @@ validate::TableFacts facts_of(task::TaskContext& context, const std::string& dat
     facts.key = spec.key;
     facts.contract = binding::names(spec.columns);
     if (context.info().data_interval) facts.interval_end = context.info().data_interval->end;
+    facts.this_year = privacy::year_of(context);
+    if (const std::string& path = context.job().policy; !path.empty())
+        if (const auto policy = policy::read(context.file(path), path).value)
+            facts.allowed = policy->allowed(binding::in_lake(dataset) ? "curated" : "warehouse");
     return facts;
 }
 

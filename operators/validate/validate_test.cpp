@@ -245,7 +245,7 @@ TEST_CASE("checks that make no sense are refused at load", "[validate]") {
     CHECK(codes(with(R"j([{"range": "idd", "min": 1}])j")) == Lines{"E-COLUMN /checks/0"});
     CHECK(codes(with(R"j([{"expr": "id >> 1"}])j")) == Lines{"E-EXPR /checks/0/expr"});
     CHECK(codes(with(R"j([{"range": "id", "unique": "id"}])j")) == Lines{"E-CHECK /checks/0"});
-    CHECK(codes(with(R"j([{"pii_scan": true}])j")) == Lines{"E-NOT-YET /checks/0"});
+    CHECK(codes(with(R"j([{"monotonic": "a"}])j")) == Lines{"E-NOT-YET /checks/0"});
     CHECK(
         codes(with(R"j([{"row_count": {"min": 1}, "on_fail": "drop"}])j")) ==
         Lines{"E-CHECK /checks/0/on_fail"}

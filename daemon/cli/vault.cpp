@@ -1,0 +1,188 @@
+#include <fstream>
+#include <iostream>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "cli/table.hpp"
+#include "cli/verbs.hpp"
+
+namespace sluice::cli {
+namespace {
+
+using Json = nlohmann::json;
+
+struct Options {
+    Target target;
+    std::string user;
+    std::string password_file;
+    std::string conn_id{"vault"};
+    std::string key{"mask_master"};
+    std::string domain;
+    std::string reason;
+    std::string purpose{"data"};
+    std::vector<std::string> tokens;
+    std::vector<std::string> values;
+};
+
+/// As the user that is named; else as the home's administrator.
+Client client_of(const Options& options) {
+    Target target = options.target;
+    if (!options.user.empty()) {
+        std::ifstream file(options.password_file);
+        std::string password;
+        if (!std::getline(file, password))
+            throw Error(ErrorCode::invalid, "the password file cannot be read");
+        Target nobody = target;
+        nobody.token = "none";
+        target.token =
+            Client(nobody)
+                .post("/auth/token/cli", {{"username", options.user}, {"password", password}})
+                .at("access_token")
+                .get<std::string>();
+    }
+    return Client(target);
+}
+
+Json question(const Options& options) {
+    Json out{{"conn_id", options.conn_id}, {"key", options.key}, {"reason", options.reason}};
+    if (!options.domain.empty()) out["domain"] = options.domain;
+    return out;
+}
+
+void detokenize(const Options& options) {
+    Json body = question(options);
+    body["tokens"] = options.tokens;
+    const Json answer = client_of(options).post("/ui/v1/vault/detokenize", body);
+    std::vector<std::vector<std::string>> rows{{"token", "value"}};
+    for (std::size_t i = 0; i < options.tokens.size(); ++i) {
+        const Json& value = answer.at("values").at(i);
+        rows.push_back(
+            {options.tokens[i], value.is_null() ? "(unknown or erased)" : value.get<std::string>()}
+        );
+    }
+    std::cout << table(rows);
+}
+
+void erase(const Options& options) {
+    Json body = question(options);
+    body["tokens"] = options.tokens;
+    body["values"] = options.values;
+    const Json answer = client_of(options).post("/ui/v1/vault/erase", body);
+    std::cout << answer.at("erased") << " values are erased; their tokens stay\n";
+}
+
+void rotate(const Options& options) {
+    Client client = client_of(options);
+    Json body = question(options);
+    body["purpose"] = options.purpose;
+    std::int64_t changed = 0;
+    while (true) {
+        const Json answer = client.post("/ui/v1/vault/rotate", body);
+        changed += answer.at("changed").get<std::int64_t>();
+        if (answer.at("left") > 0) continue;
+        std::cout << "key " << answer.at("kid") << " of " << options.domain << " counts; "
+                  << changed << " rows were brought under it\n";
+        return;
+    }
+}
+
+void verify(const Options& options) {
+    const Json answer = client_of(options).post("/ui/v1/vault/verify", question(options));
+    if (!answer.at("broken").is_null())
+        throw Error(
+            ErrorCode::conflict,
+            "row " + answer.at("broken").dump() + " of vault.access does not fit the one before it"
+        );
+    std::cout << "the chain of vault.access holds\n";
+}
+
+void add_common(CLI::App& verb, Options& options, bool domain) {
+    add_target(verb, options.target);
+    verb.add_option("--user", options.user, "who asks; the home's administrator without it");
+    verb.add_option("--password-file", options.password_file, "the user's password");
+    verb.add_option("--conn-id", options.conn_id, "connection of the vault");
+    verb.add_option("--key", options.key, "name of the master secret");
+    if (domain) verb.add_option("--domain", options.domain)->required();
+}
+
+struct UserOptions {
+    Target target;
+    std::string name;
+    std::string role;
+};
+
+}  // namespace
+
+void add_vault(CLI::App& app) {
+    auto* vault = app.add_subcommand("vault", "tokens of the vault: their values, erasure, keys");
+    vault->require_subcommand(1);
+    const auto options = std::make_shared<Options>();
+
+    auto* back = vault->add_subcommand("detokenize", "the values behind tokens (role privacy)");
+    add_common(*back, *options, true);
+    back->add_option("--reason", options->reason, "why; it is noted")->required();
+    back->add_option("tokens", options->tokens)->required();
+    back->callback([options] { detokenize(*options); });
+
+    auto* forget =
+        vault->add_subcommand("erase", "forget values, keep their tokens (role privacy)");
+    add_common(*forget, *options, true);
+    forget->add_option("--reason", options->reason, "why; it is noted")->required();
+    forget->add_option("--value", options->values, "a value, if its token is not known");
+    forget->add_option("tokens", options->tokens);
+    forget->callback([options] { erase(*options); });
+
+    auto* fresh = vault->add_subcommand("rotate", "a new key, and every row under it");
+    add_common(*fresh, *options, true);
+    fresh->add_option("--purpose", options->purpose, "data or lookup")
+        ->check(CLI::IsMember({"data", "lookup"}));
+    fresh->callback([options] { rotate(*options); });
+
+    auto* chain = vault->add_subcommand("verify", "whether the rows of vault.access are untouched");
+    add_common(*chain, *options, false);
+    chain->callback([options] { verify(*options); });
+}
+
+void add_users(CLI::App& app) {
+    auto* users = app.add_subcommand("users", "list, make and delete users");
+    users->require_subcommand(1);
+    const auto options = std::make_shared<UserOptions>();
+
+    auto* list_verb = users->add_subcommand("list", "users and their roles");
+    add_target(*list_verb, options->target);
+    list_verb->callback([options] {
+        Client client(options->target);
+        std::vector<std::vector<std::string>> rows{{"name", "role"}};
+        const Json answer = client.get("/ui/v1/users");
+        for (const auto& user : answer.at("users"))
+            rows.push_back({text_of(user, "name"), text_of(user, "role")});
+        std::cout << table(rows);
+    });
+
+    auto* create = users->add_subcommand("create", "make a user; prints the password, once");
+    add_target(*create, options->target);
+    create->add_option("name", options->name)->required();
+    create->add_option("--role", options->role, "viewer, user, op, admin or privacy")
+        ->required()
+        ->check(CLI::IsMember({"viewer", "user", "op", "admin", "privacy"}));
+    create->callback([options] {
+        Client client(options->target);
+        const Json answer =
+            client.post("/ui/v1/users", {{"name", options->name}, {"role", options->role}});
+        std::cout << text_of(answer, "password") << '\n';
+    });
+
+    auto* remove_verb = users->add_subcommand("delete", "remove a user");
+    add_target(*remove_verb, options->target);
+    remove_verb->add_option("name", options->name)->required();
+    remove_verb->callback([options] {
+        Client client(options->target);
+        client.remove("/ui/v1/users/" + encode(options->name));
+        std::cout << options->name << " is removed\n";
+    });
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,65 @@
+#include "operators/privacy/vault_request.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "operators/privacy/crypto.hpp"
+#include "operators/privacy/vault.hpp"
+
+namespace sluice::privacy {
+
+namespace {
+
+using nlohmann::json;
+using Texts = std::vector<std::string>;
+
+json answer(Vault& vault, const json& asked) {
+    const std::string action = asked.at("action");
+    const std::string domain = asked.at("domain");
+    const VaultActor actor{asked.at("actor"), asked.at("reason"), ""};
+    if (action == "detokenize") {
+        json values = json::array();
+        for (const auto& value : vault.detokenize(domain, asked.at("tokens").get<Texts>(), actor))
+            values.push_back(value ? json(*value) : json());
+        return {{"values", values}};
+    }
+    if (action == "erase") {
+        Texts tokens = asked.at("tokens").get<Texts>();
+        for (std::string& token : vault.find(domain, asked.at("values").get<Texts>()))
+            tokens.push_back(std::move(token));
+        return {{"erased", vault.erase(domain, tokens, actor)}};
+    }
+    if (action == "rotate") {
+        const bool data = asked.at("purpose") == "data";
+        const Rotation done = vault.rotate(
+            domain,
+            data ? Vault::Purpose::data : Vault::Purpose::lookup,
+            asked.at("rows").get<std::int64_t>(),
+            actor
+        );
+        return {{"kid", done.kid}, {"changed", done.changed}, {"left", done.left}};
+    }
+    if (action != "verify") throw Error(ErrorCode::invalid, "the vault knows no " + action);
+    const auto broken = vault.broken_link();
+    return {{"broken", broken ? json(*broken) : json()}};
+}
+
+}  // namespace
+
+std::string vault_request(
+    const std::string& question,
+    const std::function<task::Connection(const std::string& conn_id)>& connection,
+    const std::function<Secret(const std::string& name)>& secret
+) {
+    const json asked = json::parse(question);
+    const task::Connection place = connection(asked.at("conn_id"));
+    if (place.type != "postgres")
+        throw Error(
+            ErrorCode::invalid, "the connection \"" + place.id + "\" of the vault is no postgres"
+        );
+    connect::Postgres postgres(place, "sluice:vault");
+    Vault vault(postgres, master_key(secret(asked.at("key"))));
+    return answer(vault, asked).dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace sluice::privacy
