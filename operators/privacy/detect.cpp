@@ -202,7 +202,7 @@ bool looks_like_email(std::string_view value) {
 }
 
 bool looks_like_phone(std::string_view value, bool hint) {
-    static const re2::RE2 international(R"(\s*\+\d([ ().-]?\d){7,14}\s*)");
+    static const re2::RE2 international(R"(\s*\+\d([ ().-]{0,2}\d){7,14}\s*)");
     if (fits(value, international)) return true;
     static const re2::RE2 national(R"(\s*\(?\d{2,5}\)?([ ./-]+\(?\d{2,5}\)?){1,4}\s*)");
     const auto digits = std::ranges::count_if(value, is_digit);
