@@ -13,7 +13,7 @@ namespace {
 
 using engine::quote;
 
-std::int64_t number(const std::optional<std::string>& cell) {
+std::int64_t count_of(const std::optional<std::string>& cell) {
     return cell ? std::strtoll(cell->c_str(), nullptr, 10) : 0;
 }
 
@@ -43,11 +43,11 @@ AnonymityReport measure(const Ask& ask, const std::string& from, const Anonymity
             "from (select count(*) as c_, " +
             values + " as l_ from " + from + " group by " + by + ") x_");
     AnonymityReport out;
-    out.total = number(rows.at(0).at(0));
-    out.smallest = number(rows.at(0).at(1));
-    out.least_values = number(rows.at(0).at(2));
-    out.classes = number(rows.at(0).at(3));
-    out.rows = number(rows.at(0).at(4));
+    out.total = count_of(rows.at(0).at(0));
+    out.smallest = count_of(rows.at(0).at(1));
+    out.least_values = count_of(rows.at(0).at(2));
+    out.classes = count_of(rows.at(0).at(3));
+    out.rows = count_of(rows.at(0).at(4));
     if (out.holds()) return out;
     std::int64_t most = -1;
     for (const std::string& column : asked.quasi) {
@@ -55,8 +55,8 @@ AnonymityReport measure(const Ask& ask, const std::string& from, const Anonymity
             ask("select cast(count(*) as varchar) from (select 1 from " + from + " group by " +
                 quote(column) + " having count(*) < " +
                 std::to_string(std::max<std::int64_t>(asked.k, 2)) + ") x_");
-        if (number(rare.at(0).at(0)) <= most) continue;
-        most = number(rare.at(0).at(0));
+        if (count_of(rare.at(0).at(0)) <= most) continue;
+        most = count_of(rare.at(0).at(0));
         out.worst = column;
     }
     return out;

@@ -10,6 +10,7 @@
 #include "base/check.hpp"
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "operators/privacy/cipher.hpp"
 
 namespace sluice::privacy {
 
@@ -134,17 +135,10 @@ Digest Hmac::operator()(std::string_view value) const {
 
 namespace {
 
-struct FreeCipher {
-    void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-};
-using Cipher = std::unique_ptr<EVP_CIPHER_CTX, FreeCipher>;
-
 const unsigned char* bytes_of(std::string_view text) {
     return reinterpret_cast<const unsigned char*>(text.data());
 }
-unsigned char* bytes_of(std::string& text) {
-    return reinterpret_cast<unsigned char*>(text.data());
-}
+unsigned char* bytes_of(std::string& text) { return reinterpret_cast<unsigned char*>(text.data()); }
 int size_of(std::string_view text) { return static_cast<int>(text.size()); }
 
 constexpr std::size_t tag_bytes = 16;
@@ -273,9 +267,7 @@ std::string plain_hex(Plain method, std::string_view salt, std::string_view valu
     return to_hex({reinterpret_cast<const char*>(out.data()), size});
 }
 
-std::string base64url(std::string_view bytes) {
-    return in_groups(bytes, 6, base64url_alphabet);
-}
+std::string base64url(std::string_view bytes) { return in_groups(bytes, 6, base64url_alphabet); }
 
 std::string base32(std::string_view bytes) {
     return in_groups(bytes, 5, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567");

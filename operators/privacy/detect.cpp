@@ -42,7 +42,7 @@ std::string compact_upper(std::string_view value) {
     return out;
 }
 
-bool luhn(std::string_view digits) {
+bool passes_luhn(std::string_view digits) {
     int sum = 0;
     for (std::size_t i = 0; i < digits.size(); ++i) {
         const int digit = digits[digits.size() - 1 - i] - '0';
@@ -211,7 +211,7 @@ bool looks_like_phone(std::string_view value, bool hint) {
 
 bool looks_like_card(std::string_view value) {
     const std::string digits = bare_digits(value);
-    if (digits.size() < 12 || digits.size() > 19 || !luhn(digits)) return false;
+    if (digits.size() < 12 || digits.size() > 19 || !passes_luhn(digits)) return false;
     const int two = (digits[0] - '0') * 10 + (digits[1] - '0');
     const int four = two * 100 + (digits[2] - '0') * 10 + (digits[3] - '0');
     const bool issuer = digits[0] == '4' || (two >= 50 && two <= 58) || two == 34 || two == 37 ||

@@ -13,6 +13,7 @@
 #include "base/check.hpp"
 #include "base/error.hpp"
 #include "operators/engine/value.hpp"
+#include "operators/privacy/cipher.hpp"
 
 namespace sluice::privacy {
 
@@ -25,11 +26,6 @@ constexpr int rounds = 10;
 // A round's value has d = 4 * ceil(b / 4) + 4 bytes: up to 16 of them are one block and one number.
 constexpr std::size_t short_bytes = 12;
 
-struct FreeCipher {
-    void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-};
-using Cipher = std::unique_ptr<EVP_CIPHER_CTX, FreeCipher>;
-
 struct FreeNumber {
     void operator()(BIGNUM* number) const { BN_free(number); }
 };
@@ -40,27 +36,19 @@ void must(bool done) {
 }
 
 /// Bytes that hold radix^count - 1.
-std::size_t bytes_of(int radix, std::size_t count) {
+std::size_t number_bytes(int radix, std::size_t count) {
     const Number power(BN_new());
     const Number base(BN_new());
     const Number exponent(BN_new());
     const std::unique_ptr<BN_CTX, decltype(&BN_CTX_free)> context(BN_CTX_new(), &BN_CTX_free);
-    must(BN_set_word(base.get(), static_cast<BN_ULONG>(radix)) == 1 &&
-         BN_set_word(exponent.get(), count) == 1 &&
-         BN_exp(power.get(), base.get(), exponent.get(), context.get()) == 1 &&
-         BN_sub_word(power.get(), 1) == 1);
+    must(
+        BN_set_word(base.get(), static_cast<BN_ULONG>(radix)) == 1 &&
+        BN_set_word(exponent.get(), count) == 1 &&
+        BN_exp(power.get(), base.get(), exponent.get(), context.get()) == 1 &&
+        BN_sub_word(power.get(), 1) == 1
+    );
     return static_cast<std::size_t>(BN_num_bytes(power.get()));
 }
-
-/// What a length of numerals asks for.
-struct Shape {
-    std::size_t u{};
-    std::size_t v{};
-    std::size_t b{};
-    std::size_t d{};
-    Uint128 modulus_u{};  // of short ones
-    Uint128 modulus_v{};
-};
 
 Uint128 power_of(int radix, std::size_t count) {
     Uint128 out = 1;
@@ -101,6 +89,15 @@ Uint128 reduced(Uint128 value, Uint128 modulus) {
 
 /// What one thread works with.
 struct Ff1::Lane {
+    /// What a length of numerals asks for.
+    struct Shape {
+        std::size_t u{};
+        std::size_t v{};
+        std::size_t b{};
+        std::size_t d{};
+        Uint128 modulus_u{};  // of short ones
+        Uint128 modulus_v{};
+    };
     struct Work {
         const Shape* shape{};
         Uint128 a{};
@@ -124,7 +121,7 @@ struct Ff1::Lane {
         Shape shape;
         shape.u = n / 2;
         shape.v = n - shape.u;
-        shape.b = bytes_of(radix, shape.v);
+        shape.b = number_bytes(radix, shape.v);
         shape.d = 4 * ((shape.b + 3) / 4) + 4;
         if (shape.b <= short_bytes) {
             shape.modulus_u = power_of(radix, shape.u);
@@ -138,9 +135,24 @@ struct Ff1::Lane {
             return static_cast<std::uint8_t>(value >> (8 * place));
         };
         const auto r = static_cast<std::size_t>(radix);
-        const Block p{1,          2,          1,          byte(r, 2), byte(r, 1), byte(r, 0),
-                      10,         byte(n / 2, 0), byte(n, 3), byte(n, 2), byte(n, 1), byte(n, 0),
-                      byte(t, 3), byte(t, 2), byte(t, 1), byte(t, 0)};
+        const Block p{
+            1,
+            2,
+            1,
+            byte(r, 2),
+            byte(r, 1),
+            byte(r, 0),
+            10,
+            byte(n / 2, 0),
+            byte(n, 3),
+            byte(n, 2),
+            byte(n, 1),
+            byte(n, 0),
+            byte(t, 3),
+            byte(t, 2),
+            byte(t, 1),
+            byte(t, 0)
+        };
         Block encrypted{};
         encrypt(p.data(), encrypted.data(), encrypted.size());
         return starts.emplace(std::pair{n, t}, encrypted).first->second;
@@ -154,8 +166,9 @@ struct Ff1::Lane {
         for (std::size_t at = 0; at < constant; ++at) {
             if (at > 0 && at % 16 == 0) encrypt(state.data(), state.data(), state.size());
             if (at < t)
-                state[at % 16] =
-                    static_cast<std::uint8_t>(state[at % 16] ^ static_cast<unsigned char>(item.tweak[at]));
+                state[at % 16] = static_cast<std::uint8_t>(
+                    state[at % 16] ^ static_cast<unsigned char>(item.tweak[at])
+                );
         }
         return state;
     }
@@ -174,7 +187,8 @@ void Ff1::Lane::round(int number, Way way) {
         block[15 - b] = static_cast<std::uint8_t>(block[15 - b] ^ number);
         Uint128 seen = way == Way::encrypt ? work.b : work.a;
         for (std::size_t k = 0; k < b; ++k, seen >>= 8)
-            block[15 - k] = static_cast<std::uint8_t>(block[15 - k] ^ static_cast<std::uint8_t>(seen));
+            block[15 - k] =
+                static_cast<std::uint8_t>(block[15 - k] ^ static_cast<std::uint8_t>(seen));
     }
     encrypt(in.data(), out.data(), works.size() * 16);
     for (std::size_t i = 0; i < works.size(); ++i) {
@@ -262,12 +276,16 @@ void Ff1::Lane::run_long(Item& item, Way way) {
         std::vector<std::uint8_t> q(whole, 0);
         std::copy(item.tweak.begin(), item.tweak.end(), q.begin());
         q[whole - shape.b - 1] = static_cast<std::uint8_t>(number);
-        must(BN_bn2binpad((way == Way::encrypt ? b : a).get(), q.data() + whole - shape.b,
-                          static_cast<int>(shape.b)) >= 0);
+        must(
+            BN_bn2binpad(
+                (way == Way::encrypt ? b : a).get(),
+                q.data() + whole - shape.b,
+                static_cast<int>(shape.b)
+            ) >= 0
+        );
         Block r = start_of(item.numerals.size(), t);
         for (std::size_t at = 0; at < whole; at += 16) {
-            for (std::size_t k = 0; k < 16; ++k)
-                r[k] = static_cast<std::uint8_t>(r[k] ^ q[at + k]);
+            for (std::size_t k = 0; k < 16; ++k) r[k] = static_cast<std::uint8_t>(r[k] ^ q[at + k]);
             encrypt(r.data(), r.data(), r.size());
         }
         std::vector<std::uint8_t> s(r.begin(), r.end());
@@ -315,8 +333,10 @@ struct Ff1::Pool {
         lane->radix = radix;
         lane->ecb.reset(EVP_CIPHER_CTX_new());
         const auto* bytes = reinterpret_cast<const unsigned char*>(key.reveal().data());
-        must(EVP_EncryptInit_ex(lane->ecb.get(), cipher, nullptr, bytes, nullptr) == 1 &&
-             EVP_CIPHER_CTX_set_padding(lane->ecb.get(), 0) == 1);
+        must(
+            EVP_EncryptInit_ex(lane->ecb.get(), cipher, nullptr, bytes, nullptr) == 1 &&
+            EVP_CIPHER_CTX_set_padding(lane->ecb.get(), 0) == 1
+        );
         return lane;
     }
     void give(std::unique_ptr<Lane> lane) {
@@ -357,7 +377,8 @@ void Ff1::run(std::span<Item> items, Way way) const {
 
 bool Ff1::large_enough(int radix, std::size_t count) {
     std::uint64_t size = 1;
-    for (std::size_t i = 0; i < count && size < 1'000'000; ++i) size *= static_cast<unsigned>(radix);
+    for (std::size_t i = 0; i < count && size < 1'000'000; ++i)
+        size *= static_cast<unsigned>(radix);
     return count >= 2 && size >= 1'000'000;
 }
 

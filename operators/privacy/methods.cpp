@@ -20,7 +20,7 @@ using engine::Results;
 using policy::Method;
 using policy::Rule;
 
-std::string_view text_of(const Digest& digest) {
+std::string_view view_of(const Digest& digest) {
     return {reinterpret_cast<const char*>(digest.data()), digest.size()};
 }
 
@@ -46,13 +46,13 @@ Function hmac(const Rule& rule, std::shared_ptr<const Hmac> key) {
     if (rule.encoding == "hex")
         return each(rule, [key, length](std::string_view value, std::size_t row, Results& out) {
             std::array<char, 64> hex{};
-            hex_into(hex.data(), text_of((*key)(value)));
+            hex_into(hex.data(), view_of((*key)(value)));
             out.text(row, {hex.data(), length == 0 ? hex.size() : std::min(hex.size(), length)});
         });
     const bool url = rule.encoding == "b64url";
     return each(rule, [key, length, url](std::string_view value, std::size_t row, Results& out) {
         const Digest digest = (*key)(value);
-        std::string text = url ? base64url(text_of(digest)) : base32(text_of(digest));
+        std::string text = url ? base64url(view_of(digest)) : base32(view_of(digest));
         if (length > 0) text.resize(std::min(text.size(), length));
         out.text(row, text);
     });
@@ -65,9 +65,7 @@ Function plain(const Rule& rule, const Secret& salt) {
     });
 }
 
-Function email(
-    const Rule& rule, std::shared_ptr<const Hmac> key, std::shared_ptr<Tally> tally
-) {
+Function email(const Rule& rule, std::shared_ptr<const Hmac> key, std::shared_ptr<Tally> tally) {
     return each(rule, [rule, key, tally](std::string_view value, std::size_t row, Results& out) {
         const Masked masked = masked_email(rule, key.get(), value);
         if (masked.invalid) ++tally->invalid;
@@ -79,7 +77,7 @@ Function fake(const Rule& rule, std::shared_ptr<const Hmac> key) {
     const Dictionary& dictionary = dictionary_of(rule.dictionary, rule.locale);
     return each(rule, [key, &dictionary](std::string_view value, std::size_t row, Results& out) {
         const Digest digest = (*key)(value);
-        out.text(row, dictionary.pick(text_of(digest)));
+        out.text(row, dictionary.pick(view_of(digest)));
     });
 }
 
@@ -105,9 +103,7 @@ std::uint64_t first_number(const Digest& digest) {
 }
 
 /// A number by row from the HMAC of its text.
-Function number(
-    std::shared_ptr<const Hmac> key, std::function<std::int64_t(std::uint64_t)> made
-) {
+Function numbers(std::shared_ptr<const Hmac> key, std::function<std::int64_t(std::uint64_t)> made) {
     Function out{{FunctionType::text}, FunctionType::integer, {}};
     out.body = [key, made = std::move(made)](const Arguments& in, Results& results) {
         for (std::size_t row = 0; row < in.rows(); ++row) {
@@ -178,7 +174,9 @@ std::optional<Function> function_of(
         if (!rule.keyed() && rule.raw_key.empty()) return nullptr;
         const Secret key = derived();
         if (key.reveal().size() < 16 || key.reveal().size() > 64)
-            throw Error(ErrorCode::invalid, "the key " + rule.raw_key + " must have 16 to 64 bytes");
+            throw Error(
+                ErrorCode::invalid, "the key " + rule.raw_key + " must have 16 to 64 bytes"
+            );
         return std::make_shared<const Hmac>(key);
     };
     switch (rule.method) {
@@ -199,20 +197,19 @@ std::optional<Function> function_of(
             return siv(
                 rule,
                 std::make_shared<const Siv>(
-                    derive_key(keys.master, purpose, 64),
-                    rule.domain.empty() ? domain : rule.domain
+                    derive_key(keys.master, purpose, 64), rule.domain.empty() ? domain : rule.domain
                 ),
                 direction
             );
         case Method::shift_date: {
             const auto days = static_cast<std::uint64_t>(rule.days);
-            return number(keyed(), [days](std::uint64_t random) {
+            return numbers(keyed(), [days](std::uint64_t random) {
                 return static_cast<std::int64_t>(random % (2 * days + 1)) -
                        static_cast<std::int64_t>(days);
             });
         }
         case Method::noise:
-            return number(keyed(), [](std::uint64_t random) {
+            return numbers(keyed(), [](std::uint64_t random) {
                 return static_cast<std::int64_t>(random >> 10) - (std::int64_t{1} << 53);
             });
         case Method::fake:

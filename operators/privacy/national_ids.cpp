@@ -9,11 +9,11 @@ namespace sluice::privacy {
 
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_id_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return c >= 'A' && c <= 'Z'; }
 
 bool all_digits(std::string_view text, std::size_t count) {
-    return text.size() == count && std::ranges::all_of(text, is_digit);
+    return text.size() == count && std::ranges::all_of(text, is_id_digit);
 }
 
 bool all_equal(std::string_view text) {
@@ -33,7 +33,7 @@ int mod_11_digit(int sum) {
     return rest < 2 ? 0 : 11 - rest;
 }
 
-std::uint64_t number(std::string_view digits) {
+std::uint64_t id_number(std::string_view digits) {
     std::uint64_t out = 0;
     for (const char c : digits) out = out * 10 + static_cast<std::uint64_t>(c - '0');
     return out;
@@ -119,7 +119,7 @@ bool is_uk_nino(std::string_view text) {
         if (prefix == bad) return false;
     return never.find(text[0]) == std::string_view::npos &&
            never.find(text[1]) == std::string_view::npos && text[1] != 'O' &&
-           std::ranges::all_of(text.substr(2, 6), is_digit) && text[8] >= 'A' && text[8] <= 'D';
+           std::ranges::all_of(text.substr(2, 6), is_id_digit) && text[8] >= 'A' && text[8] <= 'D';
 }
 
 bool is_es_nif(std::string_view text) {
@@ -129,7 +129,7 @@ bool is_es_nif(std::string_view text) {
     if (digits[0] == 'Y') digits[0] = '1';
     if (digits[0] == 'Z') digits[0] = '2';
     constexpr std::string_view letters = "TRWAGMYFPDXBNJZSQVHLCKE";
-    return all_digits(digits, 8) && text[8] == letters[number(digits) % 23];
+    return all_digits(digits, 8) && text[8] == letters[id_number(digits) % 23];
 }
 
 bool is_fr_nir(std::string_view text) {
@@ -139,7 +139,7 @@ bool is_fr_nir(std::string_view text) {
     if (digits[5] == '2' && digits[6] == 'A') digits.replace(5, 2, "19");
     if (digits[5] == '2' && digits[6] == 'B') digits.replace(5, 2, "18");
     if (!all_digits(digits, 13) || !all_digits(text.substr(13), 2)) return false;
-    return number(text.substr(13)) == 97 - number(digits) % 97;
+    return id_number(text.substr(13)) == 97 - id_number(digits) % 97;
 }
 
 bool is_de_steuer_id(std::string_view digits) {

@@ -7,6 +7,7 @@
 #include "base/hash.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/privacy/crypto.hpp"
+#include "operators/privacy/vault_sql.hpp"
 
 namespace sluice::privacy {
 
@@ -55,23 +56,12 @@ constexpr const char* said =
     "convert_to(json_build_array(to_char(at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US'), "
     "actor, action, domain, n, reason, run_id)::text, 'UTF8')";
 
-std::string bytes_of(const Digest& digest) {
+std::string digest_text(const Digest& digest) {
     return {reinterpret_cast<const char*>(digest.data()), digest.size()};
-}
-
-/// {a,b}: elements that need no quotes, hex digits and tokens.
-std::string array(const std::vector<std::string>& plain) {
-    std::string out = "{";
-    for (const std::string& one : plain) out += (out.size() > 1 ? "," : "") + one;
-    return out + "}";
 }
 
 std::string from_hex(const std::string& text) {
     return text.empty() ? "" : hex_key(Secret(text), "the vault's answer").reveal();
-}
-
-const char* name(Vault::Purpose purpose) {
-    return purpose == Vault::Purpose::data ? "data" : "lookup";
 }
 
 std::string token_of(const std::string& bytes) { return "tok_" + crockford(bytes); }
@@ -87,10 +77,6 @@ bool is_token(const std::string& text) {
 std::string packed(const Vault::Entry& entry) {
     if (entry.key == entry.value) return "=" + entry.value;
     return "+" + std::to_string(entry.key.size()) + ":" + entry.key + entry.value;
-}
-
-std::string about(const std::string& domain, const std::string& token, int kid) {
-    return domain + "|" + token + "|" + std::to_string(kid);
 }
 
 }  // namespace
@@ -125,12 +111,14 @@ int Vault::add_key(const std::string& domain, Purpose purpose) {
         "select coalesce(max(kid), 0) + 1 from vault.key where domain = $1", {domain}
     );
     const std::string wrapped = gcm_seal(
-        wrapping_, random_bytes(32), domain + "|" + std::to_string(kid) + "|" + name(purpose)
+        wrapping_,
+        random_bytes(32),
+        domain + "|" + std::to_string(kid) + "|" + purpose_name(purpose)
     );
     postgres_.execute(
         "insert into vault.key (domain, kid, purpose, wrapped, state) values ($1, $2::int, $3, "
         "decode($4, 'hex'), 'active')",
-        {domain, std::to_string(kid), name(purpose), to_hex(wrapped)}
+        {domain, std::to_string(kid), purpose_name(purpose), to_hex(wrapped)}
     );
     return static_cast<int>(kid);
 }
@@ -141,7 +129,7 @@ Vault::Keys Vault::keys(const std::string& domain, Purpose purpose, bool make) {
             "select kid::text, encode(wrapped, 'hex'), (state = 'active')::text from vault.key "
             "where domain = $1 and purpose = $2 and state <> 'destroyed' "
             "order by (state = 'active') desc, kid desc",
-            {domain, name(purpose)}
+            {domain, purpose_name(purpose)}
         );
     };
     auto rows = read();
@@ -163,7 +151,7 @@ Vault::Keys Vault::keys(const std::string& domain, Purpose purpose, bool make) {
         auto bytes = gcm_open(
             wrapping_,
             from_hex(row[1].value_or("")),
-            domain + "|" + row[0].value() + "|" + name(purpose)
+            domain + "|" + row[0].value() + "|" + purpose_name(purpose)
         );
         if (!bytes)
             throw engine::Failure(
@@ -184,7 +172,7 @@ std::map<std::string, std::string> Vault::known(
     const auto rows = postgres_.query(
         "select encode(tag, 'hex'), token from vault.token where domain = $1 and tag in "
         "(select decode(h, 'hex') from unnest($2::text[]) h)",
-        {domain, array(tags)}
+        {domain, sql_array(tags)}
     );
     for (const auto& row : rows.rows) out.emplace(row[0].value(), row[1].value());
     return out;
@@ -202,7 +190,7 @@ void Vault::insert(
     for (const Entry* entry : entries) {
         tokens.push_back(token_of(random_bytes(16)));
         values.push_back(
-            to_hex(gcm_seal(data.bytes, packed(*entry), about(domain, tokens.back(), data.kid)))
+            to_hex(gcm_seal(data.bytes, packed(*entry), row_of(domain, tokens.back(), data.kid)))
         );
     }
     postgres_.execute(
@@ -213,9 +201,9 @@ void Vault::insert(
         {domain,
          std::to_string(lookup.kid),
          std::to_string(data.kid),
-         array(tokens),
-         array(tags),
-         array(values)}
+         sql_array(tokens),
+         sql_array(tags),
+         sql_array(values)}
     );
 }
 
@@ -235,7 +223,7 @@ std::vector<std::string> Vault::tokenize(
         std::vector<std::size_t> places;
         for (std::size_t i = 0; i < entries.size(); ++i) {
             if (!out[i].empty()) continue;
-            wanted.push_back(to_hex(bytes_of(hmac(entries[i].key))));
+            wanted.push_back(to_hex(digest_text(hmac(entries[i].key))));
             places.push_back(i);
             if (key.active) tags[i] = wanted.back();
         }
@@ -273,7 +261,7 @@ std::vector<std::string> Vault::find(
     for (const Key& key : keys(domain, Purpose::lookup, false)) {
         const Hmac hmac(key.bytes);
         std::vector<std::string> tags;
-        for (const std::string& value : values) tags.push_back(to_hex(bytes_of(hmac(value))));
+        for (const std::string& value : values) tags.push_back(to_hex(digest_text(hmac(value))));
         for (const auto& [tag, token] : known(domain, tags)) out.push_back(token);
     }
     transaction.commit();
@@ -290,7 +278,7 @@ std::vector<std::optional<std::string>> Vault::detokenize(
     const auto rows = postgres_.query(
         "select token, kid::text, encode(value_enc, 'hex') from vault.token "
         "where domain = $1 and token = any($2::text[]) and value_enc is not null",
-        {domain, array(wanted)}
+        {domain, sql_array(wanted)}
     );
     std::map<std::string, std::string> values;
     for (const auto& row : rows.rows) {
@@ -300,7 +288,7 @@ std::vector<std::optional<std::string>> Vault::detokenize(
             key == data.end()
                 ? std::nullopt
                 : gcm_open(
-                      key->bytes, from_hex(row[2].value()), about(domain, row[0].value(), kid)
+                      key->bytes, from_hex(row[2].value()), row_of(domain, row[0].value(), kid)
                   );
         if (!value)
             throw engine::Failure(
@@ -328,7 +316,7 @@ std::int64_t Vault::erase(
     const std::int64_t changed = postgres_.execute(
         "update vault.token set value_enc = null, erased_at = now() "
         "where domain = $1 and token = any($2::text[]) and erased_at is null",
-        {domain, array(wanted)}
+        {domain, sql_array(wanted)}
     );
     note_inside("erase", domain, changed, actor);
     transaction.commit();
@@ -381,7 +369,7 @@ std::optional<std::int64_t> Vault::broken_link() {
 
 std::string passing_token(const Secret& master, const std::string& domain, const std::string& key) {
     const Hmac hmac(derive_key(master, "vault|" + domain + "|test"));
-    return token_of(bytes_of(hmac(key)).substr(0, 16));
+    return token_of(digest_text(hmac(key)).substr(0, 16));
 }
 
 }  // namespace sluice::privacy

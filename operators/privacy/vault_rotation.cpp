@@ -6,22 +6,9 @@
 #include "operators/engine/failure.hpp"
 #include "operators/privacy/crypto.hpp"
 #include "operators/privacy/vault.hpp"
+#include "operators/privacy/vault_sql.hpp"
 
 namespace sluice::privacy {
-
-namespace {
-
-const char* purpose_name(Vault::Purpose purpose) {
-    return purpose == Vault::Purpose::data ? "data" : "lookup";
-}
-
-std::string array(const std::vector<std::string>& plain) {
-    std::string out = "{";
-    for (const std::string& one : plain) out += (out.size() > 1 ? "," : "") + one;
-    return out + "}";
-}
-
-}  // namespace
 
 void Vault::destroy_old(const std::string& domain, Purpose purpose) {
     // Erased rows keep the tag that they have, and so the key that finds it again.
@@ -81,10 +68,10 @@ Rotation Vault::rotate(
         const std::string& token = row[0].value();
         const int kid = std::stoi(row[1].value());
         const auto key = std::ranges::find(data_keys, kid, &Key::kid);
-        const auto about = [&](int of) { return domain + "|" + token + "|" + std::to_string(of); };
         const std::string sealed = hex_key(Secret(row[2].value()), "the vault's answer").reveal();
-        const auto value =
-            key == data_keys.end() ? std::nullopt : gcm_open(key->bytes, sealed, about(kid));
+        const auto value = key == data_keys.end()
+                               ? std::nullopt
+                               : gcm_open(key->bytes, sealed, row_of(domain, token, kid));
         if (!value)
             throw engine::Failure(
                 ErrorClass::permanent,
@@ -92,7 +79,7 @@ Rotation Vault::rotate(
             );
         tokens.push_back(token);
         if (data) {
-            made.push_back(to_hex(gcm_seal(fresh.bytes, *value, about(fresh.kid))));
+            made.push_back(to_hex(gcm_seal(fresh.bytes, *value, row_of(domain, token, fresh.kid))));
         } else {
             const Digest digest = hmac(unpacked(*value).key);
             made.push_back(to_hex({reinterpret_cast<const char*>(digest.data()), digest.size()}));
@@ -103,7 +90,7 @@ Rotation Vault::rotate(
             (data ? "value_enc = decode(m, 'hex'), kid" : "tag = decode(m, 'hex'), tag_kid") +
             " = $2::int from unnest($3::text[], $4::text[]) as u(t, m) where domain = $1 and token "
             "= t",
-        {domain, std::to_string(fresh.kid), array(tokens), array(made)}
+        {domain, std::to_string(fresh.kid), sql_array(tokens), sql_array(made)}
     );
     out.left = waiting(fresh.kid);
     if (out.left == 0) destroy_old(domain, purpose);
