@@ -274,6 +274,7 @@ std::vector<std::optional<std::string>> Vault::detokenize(
     std::vector<std::string> wanted;
     std::ranges::copy_if(tokens, std::back_inserter(wanted), is_token);
     connect::Transaction transaction(postgres_);
+    lock(domain, false);
     const Keys data = keys(domain, Purpose::data, false);
     const auto rows = postgres_.query(
         "select token, kid::text, encode(value_enc, 'hex') from vault.token "
