@@ -185,8 +185,8 @@ std::string Compiler::token(const Output& output, const ColumnSpec& source) {
     column.normalize = output.rule.normalize;
     column.convergent = output.rule.convergent;
     const std::string table = make_tokens(context_, database_, policy_, column);
-    joins_ += " left join " + table + " on " + table + ".key = " + column.key;
-    return table + ".token";
+    joins_ += " left join " + table + " on " + table + "._sluice_key = " + column.key;
+    return table + "._sluice_token";
 }
 
 std::string Compiler::row_text(const std::vector<std::string>& columns) const {

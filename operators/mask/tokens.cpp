@@ -40,7 +40,8 @@ std::string make_tokens(
     database.execute(
         "create temp table " + values + " as select distinct " + column.key + " as key, " +
         column.value + " as value from (" + column.input + ") where " + column.value +
-        " is not null; create temp table " + tokens + " (key varchar, token varchar)"
+        " is not null; create temp table " + tokens +
+        " (_sluice_key varchar, _sluice_token varchar)"
     );
     const Secret master = privacy::master_of(context, policy);
     std::unique_ptr<connect::Postgres> postgres;

@@ -20,7 +20,7 @@ struct TokenColumn {
     bool convergent{true};
 };
 
-/// Makes a temporary table (key, token) of every value that is there and returns its name. Works in
+/// Makes a temporary table (_sluice_key, _sluice_token) of every value that is there and returns its name. Works in
 /// bounded memory. In `dags test` nothing is written to the vault: tokens are computed.
 std::string make_tokens(
     task::TaskContext& context,
