@@ -76,6 +76,22 @@ Reply erase(Services& services, const Request& request, const Caller& caller) {
     return ask(services, request, caller, std::move(question));
 }
 
+/// What ff1 and siv made: they need no vault, only the keys and the rule that was used.
+Reply unmask(Services& services, const Request& request, const Caller& caller) {
+    need_role(caller, "privacy");
+    Body body(request);
+    Json question = read_question(body, "unmask", true);
+    need_reason(body, question);
+    for (const char* key : {"rule", "values"}) body.require(key);
+    question["rule"] = body.value("rule").value_or(Json());
+    question["key_version"] = body.integer("key_version").value_or(1);
+    question["values"] = body.texts("values").value_or(std::vector<std::string>{});
+    if (question["values"].size() > most_tokens)
+        body.error("too_long", "values", "at most 10000 values a call");
+    body.done();
+    return ask(services, request, caller, std::move(question));
+}
+
 Reply rotate(Services& services, const Request& request, const Caller& caller) {
     need_role(caller, "admin");
     Body body(request);
@@ -144,6 +160,7 @@ Rows ui_vault_endpoints() {
     return {
         {"POST", "/ui/v1/vault/detokenize", "", in, detokenize},
         {"POST", "/ui/v1/vault/erase", "", in, erase},
+        {"POST", "/ui/v1/vault/unmask", "", in, unmask},
         {"POST", "/ui/v1/vault/rotate", "", in, rotate},
         {"POST", "/ui/v1/vault/verify", "", in, verify},
         {"GET", "/ui/v1/users", "", in, get_users},

@@ -20,8 +20,9 @@ struct TokenColumn {
     bool convergent{true};
 };
 
-/// Makes a temporary table (_sluice_key, _sluice_token) of every value that is there and returns its name. Works in
-/// bounded memory. In `dags test` nothing is written to the vault: tokens are computed.
+/// Makes a temporary table (_sluice_key, _sluice_token) of every value that is there and returns
+/// its name. Works in bounded memory. In `dags test` nothing is written to the vault: tokens are
+/// computed.
 std::string make_tokens(
     task::TaskContext& context,
     engine::Database& database,

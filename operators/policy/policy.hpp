@@ -75,17 +75,17 @@ struct Rule {
     std::optional<std::string> tweak;    // ff1: bytes, in place of the characters kept
     bool hide_invalid{false};            // ff1: what is too short is hidden, else it fails the task
 
-    std::string subject;             // shift_date: the column that tells whose date it is
-    int days{30};                    // shift_date: at most so many, either way
-    std::vector<std::string> row;    // noise, token: columns that tell the row
-    double step{1};                  // bucket: width; round: to multiples of it
-    std::vector<double> bounds;      // bucket
-    std::string unit;                // bucket of dates: day ... decade
-    double scale{0};                 // noise: at most so much, either way
-    bool relative{false};            // noise: `scale` is a share of the value
-    std::string dictionary;          // fake
-    std::string locale{"en"};        // fake
-    bool convergent{true};           // token
+    std::string subject;           // shift_date: the column that tells whose date it is
+    int days{30};                  // shift_date: at most so many, either way
+    std::vector<std::string> row;  // noise, token: columns that tell the row
+    double step{1};                // bucket: width; round: to multiples of it
+    std::vector<double> bounds;    // bucket
+    std::string unit;              // bucket of dates: day ... decade
+    double scale{0};               // noise: at most so much, either way
+    bool relative{false};          // noise: `scale` is a share of the value
+    std::string dictionary;        // fake
+    std::string locale{"en"};      // fake
+    bool convergent{true};         // token
     /// One column in, several out; then the rest of the rule says nothing.
     std::vector<std::pair<std::string, Rule>> outputs;
 

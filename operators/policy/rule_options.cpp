@@ -76,9 +76,7 @@ public:
         rule_.subject = fields_.required_string("subject");
         rule_.days = static_cast<int>(fields_.integer("days", 1, 36'500).value_or(30));
         if (rule_.days < 7)
-            error(
-                "E-MASK-WEAK", "/days", "a shift of less than 7 days either way hides no date"
-            );
+            error("E-MASK-WEAK", "/days", "a shift of less than 7 days either way hides no date");
     }
     void bucket() {
         const auto width = fields_.number("width");
@@ -99,7 +97,8 @@ public:
     }
     void round() {
         rule_.step = fields_.number("to").value_or(1);
-        if (rule_.step <= 0) error("E-MASK-RULE", "/to", "it is rounded to multiples of more than 0");
+        if (rule_.step <= 0)
+            error("E-MASK-RULE", "/to", "it is rounded to multiples of more than 0");
     }
     void noise() {
         if (const json* scale = fields_.required("scale")) scale_of(*scale);
@@ -110,8 +109,9 @@ public:
             );
     }
     void fake() {
-        rule_.dictionary = fields_.choice("dictionary", {"first_name", "last_name", "full_name", "city"})
-                               .value_or("");
+        rule_.dictionary =
+            fields_.choice("dictionary", {"first_name", "last_name", "full_name", "city"})
+                .value_or("");
         if (rule_.dictionary.empty() && !fields_.has("dictionary"))
             error("E-REQUIRED", "", "fake needs a dictionary", "dictionary: full_name");
         rule_.locale = fields_.choice("locale", {"en", "de", "es", "fr", "pt"}).value_or("en");
@@ -174,7 +174,8 @@ private:
     }
     void bounds_of(const json& bounds) {
         for (const json& one : bounds) {
-            if (one.is_number() && (rule_.bounds.empty() || one.get<double>() > rule_.bounds.back())) {
+            if (one.is_number() &&
+                (rule_.bounds.empty() || one.get<double>() > rule_.bounds.back())) {
                 rule_.bounds.push_back(one.get<double>());
                 continue;
             }

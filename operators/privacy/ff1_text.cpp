@@ -50,9 +50,8 @@ Ff1Text::Ff1Text(const policy::Rule& rule, const Secret& key, const std::string&
     }
 }
 
-bool Ff1Text::find(
-    const std::string& text, Place& place, std::vector<std::uint8_t>& numerals
-) const {
+bool Ff1Text::find(const std::string& text, Place& place, std::vector<std::uint8_t>& numerals)
+    const {
     place.begin = numerals.size();
     for (const char c : text)
         if (const int found = numeral_of_[static_cast<unsigned char>(c)]; found >= 0)
@@ -100,9 +99,7 @@ void Ff1Text::run(std::span<Value> values, Ff1::Way way) const {
     for (std::size_t i = 0; i < values.size(); ++i) {
         values[i].refused = !find(*values[i].text, places[i], numerals);
         if (values[i].refused || luhn_ == Luhn::none) continue;
-        const std::span<const std::uint8_t> all(
-            numerals.data() + places[i].begin, places[i].count
-        );
+        const std::span<const std::uint8_t> all(numerals.data() + places[i].begin, places[i].count);
         const std::size_t at = places[i].first + places[i].length;
         places[i].off = (all[at] - valid_digit(all, at) + 10) % 10;
     }

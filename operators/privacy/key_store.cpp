@@ -8,8 +8,7 @@ namespace sluice::privacy {
 Secret master_of(task::TaskContext& context, const policy::Policy& policy) {
     if (policy.key_version > 1) {
         try {
-            return master_key(
-                context.secret(policy.key + ".v" + std::to_string(policy.key_version))
+            return master_key(context.secret(policy.key + ".v" + std::to_string(policy.key_version))
             );
         } catch (const Error& error) {
             if (error.code() != ErrorCode::not_found) throw;

@@ -38,7 +38,8 @@ struct Function {
 enum class Direction { mask, unmask };
 
 /// The function of a rule; `domain` ties columns that must still join (the rule's own counts, else
-/// the class). Text to text, but shift_date: the subject to days; noise: a row's text to a number of
+/// the class). Text to text, but shift_date: the subject to days; noise: a row's text to a number
+/// of
 /// [-2^53, 2^53). None for methods that are SQL alone, and for token. `unmask` is there for ff1 and
 /// siv; what cannot be undone becomes null.
 std::optional<Function> function_of(

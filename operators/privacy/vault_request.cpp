@@ -3,7 +3,11 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/fields.hpp"
+#include "operators/policy/policy.hpp"
 #include "operators/privacy/crypto.hpp"
+#include "operators/privacy/methods.hpp"
+#include "operators/privacy/values.hpp"
 #include "operators/privacy/vault.hpp"
 
 namespace sluice::privacy {
@@ -44,6 +48,27 @@ json answer(Vault& vault, const json& asked) {
     return {{"broken", broken ? json(*broken) : json()}};
 }
 
+/// What ff1 and siv made, undone with the keys of the policy: no vault is asked.
+json unmasked(const json& asked, const std::function<Secret(const std::string&)>& secret) {
+    Problems problems("");
+    const auto rule = policy::read_rule(asked.at("rule"), "/rule", problems);
+    if (!rule) throw Error(ErrorCode::invalid, format(problems.take().front()));
+    if (rule->method != policy::Method::ff1 && rule->method != policy::Method::siv)
+        throw Error(ErrorCode::invalid, "only ff1 and siv can be undone; tokens are in the vault");
+    Keys keys;
+    keys.version = asked.at("key_version").get<int>();
+    if (rule->keyed()) keys.master = master_key(secret(asked.at("key")));
+    if (!rule->raw_key.empty()) keys.raw = secret(rule->raw_key);
+    std::vector<std::optional<std::string>> in;
+    for (const std::string& value : asked.at("values").get<Texts>()) in.emplace_back(value);
+    Values values(std::move(in));
+    function_of(*rule, asked.at("domain"), keys, std::make_shared<Tally>(), Direction::unmask)
+        ->body(values, values);
+    json out = json::array();
+    for (const auto& value : values.texts) out.push_back(value ? json(*value) : json());
+    return {{"values", out}};
+}
+
 }  // namespace
 
 std::string vault_request(
@@ -52,6 +77,8 @@ std::string vault_request(
     const std::function<Secret(const std::string& name)>& secret
 ) {
     const json asked = json::parse(question);
+    if (asked.at("action") == "unmask")
+        return unmasked(asked, secret).dump(-1, ' ', false, json::error_handler_t::replace);
     const task::Connection place = connection(asked.at("conn_id"));
     if (place.type != "postgres")
         throw Error(

@@ -9,8 +9,8 @@
 
 namespace sluice::privacy {
 
-/// {"action": detokenize | erase | rotate | verify, "conn_id", "key", "domain", "actor", "reason",
-/// and what the action needs}. Throws Error, without values.
+/// {"action": detokenize | erase | rotate | verify | unmask, "conn_id", "key", "domain", "actor",
+/// "reason", and what the action needs}. Throws Error, without values.
 std::string vault_request(
     const std::string& question,
     const std::function<task::Connection(const std::string& conn_id)>& connection,

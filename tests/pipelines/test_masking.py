@@ -118,6 +118,13 @@ def test_a_file_of_people_is_masked_and_the_two_forms_of_a_policy_agree(daemon):
     assert all(len(found) == 1 for found in tokens.values())
     assert len(set.union(*tokens.values())) == len(tokens) == 500
     assert len({row[2] for row in masked}) == len({source[2] for source in PEOPLE})
+    # The role privacy gets the cards back.
+    password = daemon.request("POST", "/ui/v1/users", 201, json={"name": "eve", "role": "privacy"})["password"]
+    token = daemon.request("POST", "/auth/token", 201, json={"username": "eve", "password": password})["access_token"]
+    ask = {"domain": "card", "rule": POLICY["classes"]["card"], "values": [row[2] for row in masked], "reason": "a test"}
+    daemon.request("POST", "/ui/v1/vault/unmask", 403, json=ask)
+    back = daemon.request("POST", "/ui/v1/vault/unmask", json=ask, headers={"Authorization": "Bearer " + token})
+    assert back["values"] == [source[2] for source in PEOPLE]
 
 
 def test_small_classes_stop_the_run_or_are_suppressed(daemon):
