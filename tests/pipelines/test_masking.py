@@ -55,7 +55,8 @@ def dag(name, mask, policy="policies/people.json"):
     here = {tier: f"{tier}.{name}" for tier in ("raw", "processed", "curated")}
     return {
         "dag_id": name, "is_paused_upon_creation": False, "policy": policy, "schemas": {"sales": "warehouse"},
-        "datasets": {here["raw"]: {"columns": COLUMNS, "partition": "none"}},
+        "schedule": {"cron_interval": "@daily"}, "start_date": "2026-01-01", "end_date": "2026-01-10", "on_unpause": "none",
+        "datasets": {here["raw"]: {"columns": COLUMNS}},
         "tasks": [
             {"task_id": "extract", "operator": "extract", "with": {"from": {"conn_id": "landing", "path": "people.csv"}, "to": here["raw"]}},
             {"task_id": "validate", "operator": "validate", "with": {"from": here["raw"], "to": here["processed"]}},
@@ -68,11 +69,13 @@ def run(daemon, body):
     name = body["dag_id"]
     (daemon.dags / f"{name}.json").write_text(json.dumps(body))
     wait_for(lambda: daemon.session.get(f"{daemon.url}/api/v2/dags/{name}", timeout=10).status_code == 200, 20)
-    daemon.trigger(name, dag_run_id="r")
-    daemon.wait_run(name, "r", 60)
-    states = {task: one["state"] for task, one in daemon.tasks(name, "r").items()}
-    log = "\n".join(str(line) for line in daemon.log_lines(name, "r", "mask"))
-    return states, log
+    run_id = daemon.trigger(name, logical_date="2026-01-05T00:00:00Z", data_interval_start="2026-01-05T00:00:00Z",
+                            data_interval_end="2026-01-06T00:00:00Z")["dag_run_id"]
+    daemon.wait_run(name, run_id, 60)
+    states = {task: one["state"] for task, one in daemon.tasks(name, run_id).items()}
+    log = "\n".join(str(line) for task in ("mask", "validate", "extract", "load") if states[task] not in (None, "upstream_failed")
+                    for line in daemon.log_lines(name, run_id, task))
+    return states, f"{states}\n{log}"
 
 
 @pytest.fixture(scope="module")
