@@ -12,7 +12,7 @@ Rows ui_log_endpoints();     // logs
 Rows ui_home_endpoints();    // home, import errors, stream
 Rows ui_outbox_endpoints();  // callbacks on their way
 Rows ui_deadline_endpoints();
-Rows ui_vault_endpoints();   // the token vault, users
+Rows ui_vault_endpoints();  // the token vault, users
 Rows status_endpoints();
 
 // Shared by them.
