@@ -97,7 +97,7 @@ std::optional<Rule> read_outputs(
             );
             continue;
         }
-        rule.outputs.emplace_back(column, *one);
+        rule.outputs.push_back({column, *one});
     }
     if (rule.outputs.empty()) {
         problems.error("E-MASK-RULE", pointer, "outputs must name at least one column");
@@ -122,7 +122,7 @@ std::string_view name(Method method) { return name_in(methods, method); }
 
 bool Rule::keyed() const {
     if (!outputs.empty())
-        return std::ranges::any_of(outputs, [](const auto& one) { return one.second.keyed(); });
+        return std::ranges::any_of(outputs, [](const auto& one) { return one.rule.keyed(); });
     switch (method) {
         case Method::hmac:
         case Method::ff1:
@@ -152,7 +152,7 @@ bool Rule::keyed() const {
 
 bool Rule::uses(Method one) const {
     if (!outputs.empty())
-        return std::ranges::any_of(outputs, [&](const auto& o) { return o.second.uses(one); });
+        return std::ranges::any_of(outputs, [&](const auto& o) { return o.rule.uses(one); });
     return method == one;
 }
 

@@ -43,6 +43,8 @@ enum class Method : std::uint8_t {
 };
 std::string_view name(Method method);
 
+struct RuleOutput;
+
 /// What is done to one column; options of other methods have their defaults.
 struct Rule {
     Method method{Method::drop};
@@ -87,7 +89,7 @@ struct Rule {
     std::string locale{"en"};      // fake
     bool convergent{true};         // token
     /// One column in, several out; then the rest of the rule says nothing.
-    std::vector<std::pair<std::string, Rule>> outputs;
+    std::vector<RuleOutput> outputs;
 
     /// True if the method needs the master key.
     [[nodiscard]] bool keyed() const;
@@ -95,6 +97,11 @@ struct Rule {
     [[nodiscard]] bool uses(Method one) const;
     /// Columns beside its own that the method reads.
     [[nodiscard]] std::vector<std::string> beside() const;
+};
+
+struct RuleOutput {
+    std::string column;
+    Rule rule;
 };
 
 struct Policy {

@@ -47,8 +47,8 @@ TEST_CASE("a policy is read with all its rules", "[policy]") {
     CHECK(p.classes.at("name").length == 32);
     const auto& outputs = p.columns.at("raw.customers.email").outputs;
     REQUIRE(outputs.size() == 2);
-    CHECK(outputs[0].first == "email_key");
-    CHECK(outputs[1].second.method == Method::email);
+    CHECK(outputs[0].column == "email_key");
+    CHECK(outputs[1].rule.method == Method::email);
     CHECK(p.columns.at("raw.customers.email").keyed());
     CHECK_FALSE(p.columns.at("raw.orders.ip").keyed());
 }
