@@ -18,7 +18,6 @@
 #include "git_version.hpp"
 #include "home.hpp"
 #include "http/server.hpp"
-#include "operators/control/control.hpp"
 #include "operators/operators.hpp"
 #include "owners_work.hpp"
 #include "run_requests.hpp"
@@ -190,7 +189,6 @@ private:
             .instance = home_.instance_id(),
             .program = program(),
             .may_start = [this] { return journal_.lease_is_fresh(); },
-            .nothing = ops::empty_operator().name,
         };
     }
 

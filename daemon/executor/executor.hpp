@@ -20,8 +20,7 @@ struct ExpandAnswer {
 
 class Executor {
 public:
-    /// Called from any thread, within `start` too, exactly once an attempt; the runtime posts it to
-    /// its queue.
+    /// Called from any thread, exactly once an attempt; the runtime posts it to its queue.
     using Report = std::function<void(AttemptResult)>;
 
     Executor() = default;

@@ -37,8 +37,8 @@ LocalExecutor::Impl::Impl(
 
 void LocalExecutor::Impl::start(std::vector<AttemptOrder> orders) {
     std::vector<ThreadPool::Work> work;
+    work.reserve(orders.size());
     std::vector<AttemptPtr> refused;
-    std::vector<AttemptPtr> done;
     {
         const std::lock_guard lock(mutex_);
         for (AttemptOrder& order : orders) {
@@ -48,10 +48,6 @@ void LocalExecutor::Impl::start(std::vector<AttemptOrder> orders) {
             attempts_.emplace(key, attempt);
             if (stopping_) {
                 refused.push_back(std::move(attempt));
-                continue;
-            }
-            if (does_nothing(attempt->order)) {
-                done.push_back(std::move(attempt));
                 continue;
             }
             if (attempt->order.deadline) add_deadline(attempt);
@@ -64,16 +60,6 @@ void LocalExecutor::Impl::start(std::vector<AttemptOrder> orders) {
         attempt->cancel(CancelReason::shutdown);
         finish(attempt, {}, nullptr);
     }
-    for (const AttemptPtr& attempt : done) finish(attempt, {.outcome = task::success()}, nullptr);
-}
-
-/// As Airflow's scheduler does with its EmptyOperator: a hand-over to a thread and a look at its
-/// parameters would cost several times what is left to do.
-bool LocalExecutor::Impl::does_nothing(const AttemptOrder& order) const {
-    const Task& task = order.dag->tasks.at(static_cast<std::size_t>(order.key.task.task));
-    if (task.operator_name != settings_.nothing) return false;
-    const bool named = order.key.task.map_index != unmapped && !task.map_index_template.empty();
-    return !named && (!settings_.may_start || settings_.may_start());
 }
 
 void LocalExecutor::Impl::cancel(const CancelOrder& order) {

@@ -17,8 +17,7 @@ namespace sluice::executor {
 class LocalExecutor final : public Executor {
 public:
     /// Ends processes that an earlier daemon of this instance left behind. `operators` (sorted by
-    /// name) must outlive the executor. `report` is called from pool threads, and within `start`
-    /// for attempts that do nothing.
+    /// name) must outlive the executor. `report` is called from pool threads.
     LocalExecutor(
         Settings settings,
         Services services,

@@ -101,7 +101,6 @@ private:
 
     // local_executor_run.cpp: one attempt on a pool thread
     void run(const AttemptPtr& attempt);
-    bool does_nothing(const AttemptOrder& order) const;
     std::string path_of(const AttemptOrder& order) const;
     const task::Operator* find_operator(const std::string& operator_name) const;
     void run_operator(const AttemptPtr& attempt);

@@ -36,9 +36,6 @@ std::vector<task::Operator> test_operators() {
     add("instant", {.instant = true}, [](task::TaskContext&, const Json&) {
         return task::success();
     });
-    add("nothing", {.instant = true}, [](task::TaskContext&, const Json&) -> Outcome {
-        throw std::runtime_error("it was run");
-    });
     add("say", {}, [](task::TaskContext& ctx, const Json& params) {
         for (const auto& line : params.at("lines")) ctx.info(line.get<std::string>());
         if (params.contains("value")) ctx.xcom("return_value", params.at("value"));
@@ -71,7 +68,6 @@ public:
         Settings settings;
         settings.threads = 64;
         settings.logs_root = folder.path + "/logs";
-        settings.nothing = "nothing";
         executor = std::make_unique<LocalExecutor>(
             settings,
             std::move(services),
@@ -164,19 +160,6 @@ TEST_CASE("a task that says nothing leaves no log file", "[executor]") {
     World world;
     REQUIRE(world.run(test_order("instant")).outcome.kind == OutcomeKind::success);
     REQUIRE_FALSE(std::filesystem::exists(world.folder.path + "/logs"));
-}
-
-TEST_CASE("a task that does nothing has ended when start returns", "[executor]") {
-    World world;
-    const auto order = test_order("nothing");
-    world.executor->start({order});
-    REQUIRE(world.results().size() == 1);
-    REQUIRE(world.results()[0].key == order.key);
-    REQUIRE(world.results()[0].outcome.kind == OutcomeKind::success);
-    REQUIRE(world.executor->alive() == std::vector{order.key});
-    world.executor->acknowledge(order.key);
-    REQUIRE(world.executor->alive().empty());
-    REQUIRE(world.executor->load().threads == 0);
 }
 
 TEST_CASE("multiple_outputs splits an object, do_xcom_push false keeps it back", "[executor]") {

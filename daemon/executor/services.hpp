@@ -83,9 +83,6 @@ struct Settings {
     bool test_mode{false};     // `sluice dags test`
     /// The lease is sure, so effects may be started; empty = always.
     std::function<bool()> may_start;
-    /// The operator that does nothing: its attempts end well where they would be started. "" =
-    /// none.
-    std::string nothing;
 };
 
 }  // namespace sluice::executor
