@@ -108,7 +108,7 @@ def files():
     """5,000 DAG files: one is touched; the daemon starts with all of them known."""
     count = 5_000
     body = line(3)
-    with Daemon([dag(f"file_{i:04d}", body) for i in range(count)], ["--stale-after", "0s"]) as daemon:
+    with Daemon([dag(f"file_{i:04d}", body) for i in range(count)]) as daemon:
         begin = time.monotonic()
         daemon.wait_listed(f"file_{count - 1:04d}")
         first = daemon.start_seconds + time.monotonic() - begin
