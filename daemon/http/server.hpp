@@ -17,8 +17,8 @@ namespace sluice::http {
 
 struct ServerOptions {
     std::string address{"127.0.0.1"};
-    std::uint16_t port{0};  // 0 = any free one
-    std::size_t threads{8};
+    std::uint16_t port{0};    // 0 = any free one
+    std::size_t threads{32};  // most wait for a commit, not for a core
     std::size_t max_connections{limits::connections};
     std::size_t header_bytes{limits::request_header_bytes};
     std::size_t body_bytes{limits::request_body_bytes};
