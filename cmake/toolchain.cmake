@@ -29,6 +29,10 @@ target_compile_options(sluice_warnings INTERFACE
   -Wmissing-declarations -Wno-missing-field-initializers
   $<$<CXX_COMPILER_ID:GNU>:-Wduplicated-cond -Wlogical-op>
   $<$<BOOL:${SLUICE_WERROR}>:-Werror>)
+if(CMAKE_UNITY_BUILD)
+  # In a unit of several files a name of one file may stand in the next one; the dev preset, file by file, has both warnings.
+  target_compile_options(sluice_warnings INTERFACE -Wno-shadow $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+endif()
 if(SLUICE_FAULT_POINTS)
   target_compile_definitions(sluice_warnings INTERFACE SLUICE_FAULT_POINTS=1)
 endif()
