@@ -43,7 +43,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct DagsTestOptions {
     std::string file;
     std::string date;
     std::string home{".sluice"};
@@ -156,7 +156,7 @@ Dag load(const std::string& file) {
     return dag;
 }
 
-core::TriggerRun trigger_of(const Dag& dag, const Options& options) {
+core::TriggerRun trigger_of(const Dag& dag, const DagsTestOptions& options) {
     const auto time = parse_time(options.date);
     if (!time) throw Error(ErrorCode::invalid, options.date + " is no ISO 8601 date");
     if (const auto wrong = conf_complaint(dag, options.conf); !wrong.empty())
@@ -183,7 +183,7 @@ void print_log(const std::string& path) {
 
 class TestRun {
 public:
-    explicit TestRun(const Options& options)
+    explicit TestRun(const DagsTestOptions& options)
         : dag_(load(options.file)),
           connections_(options.home, folder_.path() / "lake"),
           secrets_(secrets_of(options.home)),
@@ -216,7 +216,7 @@ public:
     TestRun& operator=(const TestRun&) = delete;
 
     /// Runs to the end; true if it succeeded.
-    bool run(const Options& options) {
+    bool run(const DagsTestOptions& options) {
         take_schemas();
         runtime_.start();
         const auto feed = runtime_.feed().subscribe();
@@ -328,7 +328,7 @@ private:
     runtime::Runtime runtime_;
 };
 
-void test(const Options& options) {
+void test(const DagsTestOptions& options) {
     spdlog::set_level(spdlog::level::warn);
     bool succeeded = false;
     {
@@ -343,7 +343,7 @@ void test(const Options& options) {
 
 void add_dags_test(CLI::App& app) {
     auto* dags = app.get_subcommand("dags");
-    const auto options = std::make_shared<Options>();
+    const auto options = std::make_shared<DagsTestOptions>();
     auto* verb =
         dags->add_subcommand("test", "run a DAG file once, here, and leave nothing behind");
     verb->add_option("file", options->file, "the DAG file")->required();

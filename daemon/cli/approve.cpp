@@ -9,7 +9,7 @@
 #include "base/error.hpp"
 #include "cli/verbs.hpp"
 
-namespace sluice::cli {
+namespace sluice::cli::approve {
 namespace {
 
 using Json = nlohmann::json;
@@ -65,7 +65,7 @@ void approve(const Options& options) {
 
 }  // namespace
 
-void add_approve(CLI::App& app) {
+void add(CLI::App& app) {
     const auto options = std::make_shared<Options>();
     auto* verb = app.add_subcommand(
         "approve", "answer what a task asks; without a task: list what is asked"
@@ -80,4 +80,4 @@ void add_approve(CLI::App& app) {
     verb->callback([options] { approve(*options); });
 }
 
-}  // namespace sluice::cli
+}  // namespace sluice::cli::approve

@@ -8,7 +8,7 @@
 #include "cli/table.hpp"
 #include "cli/verbs.hpp"
 
-namespace sluice::cli {
+namespace sluice::cli::assets {
 namespace {
 
 using Json = nlohmann::json;
@@ -105,7 +105,7 @@ void push(const Options& options) {
 
 }  // namespace
 
-void add_assets(CLI::App& app) {
+void add(CLI::App& app) {
     auto* assets = app.add_subcommand("assets", "list assets and their updates, push one");
     assets->require_subcommand(1);
     const auto options = std::make_shared<Options>();
@@ -127,4 +127,4 @@ void add_assets(CLI::App& app) {
     push_verb->callback([options] { push(*options); });
 }
 
-}  // namespace sluice::cli
+}  // namespace sluice::cli::assets

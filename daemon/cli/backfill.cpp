@@ -16,7 +16,7 @@
 #include "cli/table.hpp"
 #include "cli/verbs.hpp"
 
-namespace sluice::cli {
+namespace sluice::cli::backfill {
 namespace {
 
 using Json = nlohmann::json;
@@ -250,7 +250,7 @@ void act(const Options& options, const char* action) {
 
 }  // namespace
 
-void add_backfill(CLI::App& app) {
+void add(CLI::App& app) {
     auto* backfill = app.add_subcommand("backfill", "create and steer backfills");
     backfill->require_subcommand(1);
     const auto options = std::make_shared<Options>();
@@ -295,4 +295,4 @@ void add_backfill(CLI::App& app) {
     });
 }
 
-}  // namespace sluice::cli
+}  // namespace sluice::cli::backfill

@@ -8,7 +8,7 @@
 #include "model/expansion.hpp"
 #include "runtime/deliveries.hpp"
 
-namespace sluice::cli {
+namespace sluice::cli::config {
 namespace {
 
 void list() {
@@ -53,10 +53,10 @@ void list() {
 
 }  // namespace
 
-void add_config(CLI::App& app) {
+void add(CLI::App& app) {
     auto* config = app.add_subcommand("config", "limits and settings");
     config->require_subcommand(1);
     config->add_subcommand("list", "every limit, with its value")->callback(list);
 }
 
-}  // namespace sluice::cli
+}  // namespace sluice::cli::config

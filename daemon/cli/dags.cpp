@@ -10,7 +10,7 @@
 #include "cli/table.hpp"
 #include "cli/verbs.hpp"
 
-namespace sluice::cli {
+namespace sluice::cli::dags {
 namespace {
 
 using Json = nlohmann::json;
@@ -124,13 +124,7 @@ void show(const Options& options) {
 
 }  // namespace
 
-void add_target(CLI::App& verb, Target& target) {
-    verb.add_option("--home", target.home, "home folder of the daemon")->capture_default_str();
-    verb.add_option("--url", target.url, "address of the daemon, instead of --home");
-    verb.add_option("--token", target.token, "access token, with --url");
-}
-
-void add_dags(CLI::App& app) {
+void add(CLI::App& app) {
     auto* dags = app.add_subcommand("dags", "list, show, trigger, pause and unpause DAGs");
     dags->require_subcommand(1);
     const auto options = std::make_shared<Options>();
@@ -167,4 +161,4 @@ void add_dags(CLI::App& app) {
     trigger_verb->callback([options] { trigger(*options); });
 }
 
-}  // namespace sluice::cli
+}  // namespace sluice::cli::dags

@@ -13,7 +13,7 @@
 #include "store/cluster.hpp"
 #include "store/retention.hpp"
 
-namespace sluice::cli {
+namespace sluice::cli::db {
 namespace {
 
 struct Options {
@@ -102,7 +102,7 @@ void retain(const RetainOptions& options) {
 
 }  // namespace
 
-void add_db(CLI::App& app) {
+void add(CLI::App& app) {
     auto* db = app.add_subcommand("db", "the databases of a home's private PostgreSQL");
     db->require_subcommand(1);
     const auto options = std::make_shared<Options>();
@@ -125,4 +125,4 @@ void add_db(CLI::App& app) {
     verb->callback([retention] { retain(*retention); });
 }
 
-}  // namespace sluice::cli
+}  // namespace sluice::cli::db

@@ -7,7 +7,7 @@
 #include "cli/verbs.hpp"
 #include "model/states.hpp"
 
-namespace sluice::cli {
+namespace sluice::cli::explain {
 namespace {
 
 void states() {
@@ -33,7 +33,7 @@ void states() {
 
 }  // namespace
 
-void add_explain(CLI::App& app) {
+void add(CLI::App& app) {
     auto* explain = app.add_subcommand("explain", "what Sluice does, in tables");
     explain->require_subcommand(1);
     auto* verb =
@@ -44,4 +44,4 @@ void add_explain(CLI::App& app) {
     verb->callback([target] { states(); });
 }
 
-}  // namespace sluice::cli
+}  // namespace sluice::cli::explain

@@ -7,7 +7,11 @@ class App;
 
 namespace sluice::cli {
 
-void add_db(CLI::App& app);
-void add_config(CLI::App& app);
+namespace db {
+void add(CLI::App& app);
+}
+namespace config {
+void add(CLI::App& app);
+}
 
 }  // namespace sluice::cli

@@ -8,7 +8,7 @@
 #include "cli/table.hpp"
 #include "cli/verbs.hpp"
 
-namespace sluice::cli {
+namespace sluice::cli::outbox {
 namespace {
 
 using Json = nlohmann::json;
@@ -56,7 +56,7 @@ void retry(const Options& options) {
 
 }  // namespace
 
-void add_outbox(CLI::App& app) {
+void add(CLI::App& app) {
     auto* outbox = app.add_subcommand("outbox", "callbacks: delivered, waiting, given up");
     outbox->require_subcommand(1);
     const auto options = std::make_shared<Options>();
@@ -74,4 +74,4 @@ void add_outbox(CLI::App& app) {
     retry_verb->callback([options] { retry(*options); });
 }
 
-}  // namespace sluice::cli
+}  // namespace sluice::cli::outbox

@@ -8,7 +8,7 @@
 #include "cli/table.hpp"
 #include "cli/verbs.hpp"
 
-namespace sluice::cli {
+namespace sluice::cli::pools {
 namespace {
 
 using Json = nlohmann::json;
@@ -60,7 +60,7 @@ void remove(const Options& options) {
 
 }  // namespace
 
-void add_pools(CLI::App& app) {
+void add(CLI::App& app) {
     auto* pools = app.add_subcommand("pools", "list, set and delete pools");
     pools->require_subcommand(1);
     const auto options = std::make_shared<Options>();
@@ -82,4 +82,4 @@ void add_pools(CLI::App& app) {
     remove_verb->callback([options] { remove(*options); });
 }
 
-}  // namespace sluice::cli
+}  // namespace sluice::cli::pools

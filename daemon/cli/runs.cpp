@@ -12,7 +12,7 @@
 #include "cli/table.hpp"
 #include "cli/verbs.hpp"
 
-namespace sluice::cli {
+namespace sluice::cli::runs {
 namespace {
 
 using Json = nlohmann::json;
@@ -190,7 +190,7 @@ void summary(const Options& options) {
 
 }  // namespace
 
-void add_runs(CLI::App& app) {
+void add(CLI::App& app) {
     auto* runs = app.add_subcommand("runs", "list, show, wait for, clear and cancel DAG runs");
     runs->require_subcommand(1);
     const auto options = std::make_shared<Options>();
@@ -220,4 +220,4 @@ void add_runs(CLI::App& app) {
     add_one("wait", "wait until a run has ended; exit code 0 if it succeeded", wait);
 }
 
-}  // namespace sluice::cli
+}  // namespace sluice::cli::runs

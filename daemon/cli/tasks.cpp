@@ -9,7 +9,7 @@
 #include "cli/table.hpp"
 #include "cli/verbs.hpp"
 
-namespace sluice::cli {
+namespace sluice::cli::tasks {
 namespace {
 
 using Json = nlohmann::json;
@@ -171,7 +171,7 @@ void mark(const Options& options) {
 
 }  // namespace
 
-void add_tasks(CLI::App& app) {
+void add(CLI::App& app) {
     auto* tasks = app.add_subcommand("tasks", "task instances: a list, their logs, clearing them");
     tasks->require_subcommand(1);
     const auto options = std::make_shared<Options>();
@@ -226,4 +226,4 @@ void add_tasks(CLI::App& app) {
     }
 }
 
-}  // namespace sluice::cli
+}  // namespace sluice::cli::tasks

@@ -1,4 +1,5 @@
-// verbs.hpp — the command line's verbs, one file each; main.cpp adds them to the parser.
+// verbs.hpp — the command line's verbs, one file and one namespace each; main.cpp adds them to
+// the parser.
 // A verb prints to standard output and throws Error for what goes wrong; main maps it to an exit
 // code.
 #pragma once
@@ -17,18 +18,44 @@ namespace sluice::cli {
 /// Adds --home, --url and --token.
 void add_target(CLI::App& verb, Target& target);
 
-void add_dags(CLI::App& app);
-void add_runs(CLI::App& app);
-void add_tasks(CLI::App& app);
-void add_approve(CLI::App& app);
-void add_backfill(CLI::App& app);
-void add_pools(CLI::App& app);
-void add_outbox(CLI::App& app);
-void add_assets(CLI::App& app);
-void add_wait_ready(CLI::App& app);
-void add_explain(CLI::App& app);
-void add_why(CLI::App& app);
-void add_vault(CLI::App& app);
-void add_users(CLI::App& app);
+namespace dags {
+void add(CLI::App& app);
+}
+namespace runs {
+void add(CLI::App& app);
+}
+namespace tasks {
+void add(CLI::App& app);
+}
+namespace approve {
+void add(CLI::App& app);
+}
+namespace backfill {
+void add(CLI::App& app);
+}
+namespace pools {
+void add(CLI::App& app);
+}
+namespace outbox {
+void add(CLI::App& app);
+}
+namespace assets {
+void add(CLI::App& app);
+}
+namespace wait_ready {
+void add(CLI::App& app);
+}
+namespace explain {
+void add(CLI::App& app);
+}
+namespace why {
+void add(CLI::App& app);
+}
+namespace vault {
+void add(CLI::App& app);
+}
+namespace users {
+void add(CLI::App& app);
+}
 
 }  // namespace sluice::cli

@@ -10,7 +10,7 @@
 #include "base/error.hpp"
 #include "cli/verbs.hpp"
 
-namespace sluice::cli {
+namespace sluice::cli::wait_ready {
 namespace {
 
 struct Options {
@@ -48,7 +48,7 @@ void wait(const Options& options) {
 
 }  // namespace
 
-void add_wait_ready(CLI::App& app) {
+void add(CLI::App& app) {
     auto* verb = app.add_subcommand("wait-ready", "wait until the daemon of a home is healthy");
     const auto options = std::make_shared<Options>();
     verb->add_option("--home", options->home)->capture_default_str();
@@ -57,4 +57,4 @@ void add_wait_ready(CLI::App& app) {
     verb->callback([options] { wait(*options); });
 }
 
-}  // namespace sluice::cli
+}  // namespace sluice::cli::wait_ready

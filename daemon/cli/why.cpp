@@ -8,7 +8,7 @@
 #include "base/instant.hpp"
 #include "cli/verbs.hpp"
 
-namespace sluice::cli {
+namespace sluice::cli::why {
 namespace {
 
 using Json = nlohmann::json;
@@ -50,7 +50,7 @@ void why(const Options& options) {
 
 }  // namespace
 
-void add_why(CLI::App& app) {
+void add(CLI::App& app) {
     const auto options = std::make_shared<Options>();
     auto* verb = app.add_subcommand("why", "why a DAG, a run or a task instance does not run");
     add_target(*verb, options->target);
@@ -61,4 +61,4 @@ void add_why(CLI::App& app) {
     verb->callback([options] { why(*options); });
 }
 
-}  // namespace sluice::cli
+}  // namespace sluice::cli::why
