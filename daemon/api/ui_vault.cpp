@@ -45,20 +45,30 @@ Json read_question(Body& body, const char* action, bool domain) {
     return out;
 }
 
-void need_reason(Body& body, const Json& question) {
+/// The question of who wants to see or forget values: it needs a reason.
+Json reasoned_question(Body& body, const char* action) {
+    Json question = read_question(body, action, true);
     if (question.at("reason").get<std::string>().empty())
         body.error("value_error", "reason", "say why: it is noted");
+    return question;
+}
+
+/// The field's texts; none where it is absent.
+Json texts_in(Body& body, const char* field) {
+    return body.texts(field).value_or(std::vector<std::string>{});
+}
+
+void need_few(Body& body, std::size_t many, const char* field, const std::string& what) {
+    if (many > most_tokens) body.error("too_long", field, "at most 10000 " + what + " a call");
 }
 
 Reply detokenize(Services& services, const Request& request, const Caller& caller) {
     need_role(caller, "privacy");
     Body body(request);
-    Json question = read_question(body, "detokenize", true);
-    need_reason(body, question);
+    Json question = reasoned_question(body, "detokenize");
     body.require("tokens");
-    question["tokens"] = body.texts("tokens").value_or(std::vector<std::string>{});
-    if (question["tokens"].size() > most_tokens)
-        body.error("too_long", "tokens", "at most 10000 tokens a call");
+    question["tokens"] = texts_in(body, "tokens");
+    need_few(body, question["tokens"].size(), "tokens", "tokens");
     body.done();
     return ask(services, request, caller, std::move(question));
 }
@@ -66,12 +76,11 @@ Reply detokenize(Services& services, const Request& request, const Caller& calle
 Reply erase(Services& services, const Request& request, const Caller& caller) {
     need_role(caller, "privacy");
     Body body(request);
-    Json question = read_question(body, "erase", true);
-    need_reason(body, question);
-    question["tokens"] = body.texts("tokens").value_or(std::vector<std::string>{});
-    question["values"] = body.texts("values").value_or(std::vector<std::string>{});
-    if (question["tokens"].size() + question["values"].size() > most_tokens)
-        body.error("too_long", "tokens", "at most 10000 tokens and values a call");
+    Json question = reasoned_question(body, "erase");
+    question["tokens"] = texts_in(body, "tokens");
+    question["values"] = texts_in(body, "values");
+    const std::size_t many = question["tokens"].size() + question["values"].size();
+    need_few(body, many, "tokens", "tokens and values");
     body.done();
     return ask(services, request, caller, std::move(question));
 }
@@ -80,14 +89,12 @@ Reply erase(Services& services, const Request& request, const Caller& caller) {
 Reply unmask(Services& services, const Request& request, const Caller& caller) {
     need_role(caller, "privacy");
     Body body(request);
-    Json question = read_question(body, "unmask", true);
-    need_reason(body, question);
+    Json question = reasoned_question(body, "unmask");
     for (const char* key : {"rule", "values"}) body.require(key);
     question["rule"] = body.value("rule").value_or(Json());
     question["key_version"] = body.integer("key_version").value_or(1);
-    question["values"] = body.texts("values").value_or(std::vector<std::string>{});
-    if (question["values"].size() > most_tokens)
-        body.error("too_long", "values", "at most 10000 values a call");
+    question["values"] = texts_in(body, "values");
+    need_few(body, question["values"].size(), "values", "values");
     body.done();
     return ask(services, request, caller, std::move(question));
 }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json_text.hpp"
+#include "base/problem.hpp"
 #include "model/json_schema.hpp"
 
 namespace sluice {
@@ -27,17 +28,6 @@ json opened(json schema) {
     if (schema.contains("properties") && !schema.contains("additionalProperties"))
         schema["additionalProperties"] = true;
     return schema;
-}
-
-Problem problem(std::string code, std::string pointer, std::string message) {
-    return {
-        .code = std::move(code),
-        .severity = Severity::error,
-        .file = {},
-        .pointer = std::move(pointer),
-        .message = std::move(message),
-        .suggestion = {}
-    };
 }
 
 json object_of(const std::string& text) {

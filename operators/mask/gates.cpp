@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/fields.hpp"
+#include "base/json_text.hpp"
+#include "base/problem.hpp"
 #include "operators/engine/chunk.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
@@ -25,15 +27,6 @@ constexpr std::int64_t rows_per_value = 10;
 std::vector<std::string> names_of(const json& value) {
     if (value.is_string()) return {value.get<std::string>()};
     return value.get<std::vector<std::string>>();
-}
-
-Problem problem(std::string code, std::string pointer, std::string message, std::string hint = {}) {
-    Problem out;
-    out.code = std::move(code);
-    out.pointer = std::move(pointer);
-    out.message = std::move(message);
-    out.suggestion = std::move(hint);
-    return out;
 }
 
 std::string joined(const std::vector<privacy::Evidence>& found) {
@@ -117,7 +110,7 @@ std::optional<KAnonymity> anonymity_of(const json& params, std::vector<Problem>&
     if (!params.contains("k_anonymity")) return std::nullopt;
     const json& written = params.at("k_anonymity");
     KAnonymity out;
-    out.asked.quasi = names_of(written.at("quasi"));
+    out.asked.quasi = texts_of(written.at("quasi"));
     out.asked.k = written.at("k").get<std::int64_t>();
     out.asked.sensitive = written.value("sensitive", "");
     out.asked.l = written.value("l", std::int64_t{0});

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/problem.hpp"
 #include "operators/binding/run_inputs.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
@@ -49,14 +50,6 @@ constexpr const char* schema = R"json({
       "force": {"type": "boolean", "default": false, "description": "Judge fewer than 1000 rows too."}}}
   }
 })json";
-
-Problem problem(std::string code, std::string pointer, std::string message) {
-    Problem out;
-    out.code = std::move(code);
-    out.pointer = std::move(pointer);
-    out.message = std::move(message);
-    return out;
-}
 
 std::string source_name(const json& params) {
     const json& from = params.at("from");

@@ -10,6 +10,7 @@
 
 #include "base/json_text.hpp"
 #include "base/limits.hpp"
+#include "base/problem.hpp"
 #include "operators/binding/check_inputs.hpp"
 #include "operators/binding/physical.hpp"
 #include "operators/binding/run_inputs.hpp"
@@ -49,14 +50,6 @@ constexpr const char* schema = R"json({
     "expect": {"type": "object", "properties": {"rows": {"type": "integer", "minimum": 0}, "value": {"type": ["string", "number", "boolean", "null"]}}}
   }
 })json";
-
-Problem problem(std::string code, std::string pointer, std::string message) {
-    Problem out;
-    out.code = std::move(code);
-    out.pointer = std::move(pointer);
-    out.message = std::move(message);
-    return out;
-}
 
 bool is_spec(const json& query) {
     return query.is_object() && (query.contains("sql") || query.contains("sql_file"));

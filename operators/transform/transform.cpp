@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/problem.hpp"
 #include "operators/binding/check_inputs.hpp"
 #include "operators/binding/run_inputs.hpp"
 #include "operators/engine/failure.hpp"
@@ -24,15 +25,6 @@ namespace {
 
 using nlohmann::json;
 using transform::StepError;
-
-Problem problem(std::string code, std::string pointer, std::string message, std::string hint = {}) {
-    Problem out;
-    out.code = std::move(code);
-    out.pointer = std::move(pointer);
-    out.message = std::move(message);
-    out.suggestion = std::move(hint);
-    return out;
-}
 
 /// The statement of `sql` or `sql_file`.
 expression::Source statement(

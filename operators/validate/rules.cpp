@@ -9,6 +9,7 @@
 #include "base/fields.hpp"
 #include "base/instant.hpp"
 #include "base/json_text.hpp"
+#include "base/problem.hpp"
 #include "model/names.hpp"
 #include "operators/binding/cast.hpp"
 #include "operators/expression/expression.hpp"
@@ -47,15 +48,6 @@ constexpr NameTable<OnFail, 4> actions{
      {OnFail::warn, "warn"},
      {OnFail::fail, "fail"}}
 };
-
-Problem problem(std::string code, std::string pointer, std::string message, std::string hint = {}) {
-    Problem out;
-    out.code = std::move(code);
-    out.pointer = std::move(pointer);
-    out.message = std::move(message);
-    out.suggestion = std::move(hint);
-    return out;
-}
 
 std::string joined(const std::vector<std::string>& names) {
     std::string out;

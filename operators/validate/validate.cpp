@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/problem.hpp"
 #include "operators/binding/check_inputs.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/lake/summary.hpp"
@@ -53,14 +54,6 @@ DatasetSpec quarantine_of(const json& params, const DatasetSpec& from) {
     reasons.name = "_reasons";
     reasons.type = "varchar[]";
     out.columns.push_back(std::move(reasons));
-    return out;
-}
-
-Problem problem(std::string code, std::string pointer, std::string message) {
-    Problem out;
-    out.code = std::move(code);
-    out.pointer = std::move(pointer);
-    out.message = std::move(message);
     return out;
 }
 
