@@ -65,7 +65,18 @@ fs::path dag_folder(const Config& config) {
     return fs::absolute(folder).lexically_normal();
 }
 
-Config with_absolute_home(Config config) {
+void check_web_folder(const fs::path& folder) {
+    std::error_code error;
+    if (folder.empty() || fs::is_regular_file(folder / "index.html", error)) return;
+    throw Error(
+        ErrorCode::invalid,
+        "--web-dir: " + folder.string() +
+            " has no index.html; `npm run build` in web/ makes one in web/dist"
+    );
+}
+
+Config checked(Config config) {
+    check_web_folder(config.web_dir);
     config.home = fs::absolute(config.home).lexically_normal();
     return config;
 }
@@ -75,7 +86,7 @@ Config with_absolute_home(Config config) {
 class Instance::Impl {
 public:
     explicit Impl(const Config& config)
-        : config_(with_absolute_home(config)),
+        : config_(checked(config)),
           dags_(dag_folder(config_)),
           home_(config_.home),
           artefacts_(config_.home / "artefacts"),

@@ -1,6 +1,7 @@
 #include "api/pages.hpp"
 
 #include <array>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -84,7 +85,10 @@ std::optional<std::string> Pages::read(const std::string& path) const {
         return std::nullopt;
     }
     if (path.find("..") != std::string::npos) return std::nullopt;
-    std::ifstream in(folder_ + "/" + path, std::ios::binary);
+    const std::filesystem::path file = folder_ + "/" + path;
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(file, error)) return std::nullopt;
+    std::ifstream in(file, std::ios::binary);
     if (!in) return std::nullopt;
     std::ostringstream text;
     text << in.rdbuf();
@@ -123,7 +127,9 @@ Reply Pages::file(const Request& request) const {
     } else {
         return http::json_reply(404, R"({"detail":"Not Found"})");
     }
-    reply.set_header("Cache-Control", "public, max-age=31536000, immutable");
+    reply.set_header(
+        "Cache-Control", folder_.empty() ? "public, max-age=31536000, immutable" : "no-cache"
+    );
     reply.set_header("Vary", "Accept-Encoding");
     reply.set_header("X-Content-Type-Options", "nosniff");
     return reply;

@@ -16,7 +16,8 @@ public:
 
     /// The one page behind every address of the dashboard; Airflow 2 and 3 addresses redirect.
     [[nodiscard]] http::Reply page(const http::Request& request) const;
-    /// GET /static/...: names carry a hash, so they are kept for ever.
+    /// GET /static/...: names carry a hash, so a browser keeps them for ever, but not those of a
+    /// folder that is being worked on.
     [[nodiscard]] http::Reply file(const http::Request& request) const;
 
 private:

@@ -24,11 +24,6 @@ constexpr std::int64_t least_rows = 1000;  // fewer say nothing of k
 /// Rows looked at for each distinct value wanted.
 constexpr std::int64_t rows_per_value = 10;
 
-std::vector<std::string> names_of(const json& value) {
-    if (value.is_string()) return {value.get<std::string>()};
-    return value.get<std::vector<std::string>>();
-}
-
 std::string joined(const std::vector<privacy::Evidence>& found) {
     std::string out;
     for (const privacy::Evidence& one : found)
