@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/json_text.hpp"
+#include "shop_api.hpp"
 
 extern char** environ;
 
@@ -110,7 +111,8 @@ AuditEntry home_audit(const std::string& conn_id) {
 void put_if_changed(store::Admin& admin, const store::StoredConnection& wanted) {
     const auto known = admin.connection(wanted.conn_id);
     if (known && known->conn_type == wanted.conn_type && known->host == wanted.host &&
-        known->login == wanted.login && known->schema == wanted.schema &&
+        known->port == wanted.port && known->login == wanted.login &&
+        known->password.reveal() == wanted.password.reveal() && known->schema == wanted.schema &&
         known->extra == wanted.extra)
         return;
     // Somebody pointed it elsewhere: theirs counts.
@@ -200,6 +202,30 @@ std::vector<std::string> Connections::ids() const {
         ids.push_back(std::move(id));
     }
     return ids;
+}
+
+void put_orders_api(store::Admin& admin, std::uint16_t port, const Secret& client_secret) {
+    put_if_changed(
+        admin,
+        {
+            .conn_id = orders_api_id,
+            .conn_type = "http",
+            .description = "the order service of the sample shop",
+            .host = "127.0.0.1",
+            .port = port,
+            .login = ShopApi::client_id,
+            .password = client_secret,
+            .schema = "http",
+            .extra =
+                Json{
+                    {"managed", true},
+                    {"auth", "oauth2"},
+                    {"token_url", "/oauth/token"},
+                    {"scope", "orders:read"},
+                }
+                    .dump(),
+        }
+    );
 }
 
 void put_folder_connections(store::Admin& admin, const std::filesystem::path& home) {

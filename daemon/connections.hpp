@@ -2,6 +2,7 @@
 // store. Thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -39,6 +40,9 @@ struct HomePlaces {
     std::string warehouse_url;
 };
 void put_home_connections(store::Admin& admin, const HomePlaces& places);
+/// The connection of the sample shop's order service, which listens there.
+inline constexpr const char* orders_api_id = "orders_api";
+void put_orders_api(store::Admin& admin, std::uint16_t port, const Secret& client_secret);
 /// Only what needs no private cluster: lake, landing, flights. Several daemons may share a
 /// database: the first one's stay.
 void put_folder_connections(store::Admin& admin, const std::filesystem::path& home);

@@ -172,8 +172,16 @@ core::TriggerRun trigger_of(const Dag& dag, const DagsTestOptions& options) {
         const auto runs = timetable.ticks_between(*trigger.logical_date, *trigger.logical_date, 1);
         if (!runs.empty()) trigger.data_interval = runs.front().interval;
     }
+    if (!trigger.data_interval)
+        trigger.data_interval = timetable.infer_interval(*trigger.logical_date);
     trigger.run_after = SystemClock{}.now();
     return trigger;
+}
+
+/// The run of the test is the only one: none is due.
+Dag without_schedule(Dag dag) {
+    dag.schedule = {};
+    return dag;
 }
 
 void print_log(const std::string& path) {
@@ -220,7 +228,7 @@ public:
         take_schemas();
         runtime_.start();
         const auto feed = runtime_.feed().subscribe();
-        listed_ = runtime_.define(dag_, {});
+        listed_ = runtime_.define(without_schedule(dag_), {});
         const auto answer = runtime_.call(trigger_of(dag_, options));
         if (answer.error) throw Error(*answer.error, answer.message);
         for (;;) {

@@ -157,6 +157,16 @@ std::map<std::string, Secret> Home::secrets() const {
     return secrets;
 }
 
+Secret Home::secret_or_new(const std::string& name) const {
+    auto known = secrets();
+    if (const auto found = known.find(name); found != known.end()) return found->second;
+    const fs::path path = folder_ / "secrets";
+    auto json = nlohmann::ordered_json::parse(read_text(path));
+    json[name] = random_hex(24);
+    write_private_file(path, json.dump(2) + '\n');
+    return Secret(json[name].get<std::string>());
+}
+
 void Home::write_address(const std::string& url) const {
     write_private_file(folder_ / "sluice.url", url + '\n');
 }

@@ -30,6 +30,8 @@ public:
     /// The secret store: a JSON object of name -> text, made on first use with the secrets that the
     /// example policy names.
     [[nodiscard]] std::map<std::string, Secret> secrets() const;
+    /// A secret of the store; made and added (random hex) if it is not there.
+    [[nodiscard]] Secret secret_or_new(const std::string& name) const;
     /// Tells CLI verbs where this daemon serves.
     void write_address(const std::string& url) const;
 

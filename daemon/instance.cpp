@@ -25,6 +25,7 @@
 #include "runtime/deliveries.hpp"
 #include "runtime/runtime.hpp"
 #include "runtime/upkeep.hpp"
+#include "shop_api.hpp"
 #include "store/admin.hpp"
 #include "store/checkpoints.hpp"
 #include "store/cluster.hpp"
@@ -343,8 +344,22 @@ private:
              .shop_url = cluster_->url("shop"),
              .warehouse_url = cluster_->url("warehouse")}
         );
+        serve_shop();
         if (const int left = TestSchemas::sweep(cluster_->url("warehouse")); left > 0)
             spdlog::info("dropped {} schemas that a killed `dags test` had left", left);
+    }
+
+    /// At the port of the last time, so that its connection stays the same, if that is free.
+    void serve_shop() {
+        const Secret secret = home_.secret_or_new("orders_api_client_secret");
+        const auto known = admin_.connection(orders_api_id);
+        const int port = known && known->port ? *known->port : 0;
+        shop_api_.emplace(
+            config_.home / "sample" / "ecommerce" / "orders",
+            secret,
+            static_cast<std::uint16_t>(std::clamp(port, 0, 65'535))
+        );
+        put_orders_api(admin_, shop_api_->port(), secret);
     }
 
     Config config_;
@@ -375,6 +390,7 @@ private:
     runtime::Deliveries deliveries_;
     runtime::Upkeep upkeep_;
     runtime::DagFolder folder_;
+    std::optional<ShopApi> shop_api_;
     OwnersWork owners_work_;
     std::optional<api::App> app_;
     std::atomic<bool> serving_{false};

@@ -1,8 +1,6 @@
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 
-#include <curl/curl.h>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
@@ -10,6 +8,7 @@
 #include "base/json_text.hpp"
 #include "base/limits.hpp"
 #include "operators/external/external.hpp"
+#include "operators/external/http_auth.hpp"
 #include "operators/external/http_client.hpp"
 #include "operators/external/json_path.hpp"
 #include "operators/external/look.hpp"
@@ -45,48 +44,6 @@ constexpr const char* http_schema = R"json({
   "additionalProperties": false
 })json";
 
-std::vector<std::pair<std::string, std::string>> pairs_of(const Json& params, const char* key) {
-    std::vector<std::pair<std::string, std::string>> out;
-    if (const auto found = params.find(key); found != params.end())
-        for (const auto& [name, value] : found->items()) out.emplace_back(name, text_of(value));
-    return out;
-}
-
-bool has_header(const HttpRequest& request, std::string_view name) {
-    return std::ranges::any_of(request.headers, [&](const auto& header) {
-        return std::ranges::equal(header.first, name, [](unsigned char a, unsigned char b) {
-            return std::tolower(a) == std::tolower(b);
-        });
-    });
-}
-
-/// As Airflow reads an http connection: `schema` is the protocol, or the host is a whole address.
-void apply_connection(
-    HttpRequest& request, const task::Connection& connection, std::string endpoint
-) {
-    std::string base = connection.host;
-    if (base.find("://") == std::string::npos) {
-        const bool tls = connection.schema == "https" || connection.type == "https";
-        base = (tls ? "https://" : "http://") + base;
-    }
-    while (base.ends_with('/')) base.pop_back();
-    if (connection.port != 0) base += ':' + std::to_string(connection.port);
-    if (!endpoint.starts_with('/')) endpoint.insert(0, "/");
-    request.url = base + endpoint;
-    request.login = connection.login;
-    request.password = connection.password;
-    const Json extra = Json::parse(connection.extra, nullptr, false);
-    if (!extra.is_object()) return;
-    for (auto& header : pairs_of(extra, "headers"))
-        if (!has_header(request, header.first)) request.headers.push_back(std::move(header));
-    request.ca_file = extra.value("ca_file", "");
-    if (extra.value("auth", "") == "bearer") {
-        // The token is the password; no login goes with it.
-        request.headers.emplace_back("Authorization", "Bearer " + connection.password.reveal());
-        request.login.clear();
-    }
-}
-
 /// The same for every attempt; parts are length-prefixed so that they cannot run into each other.
 std::string idempotency_key(const task::TaskInfo& info) {
     const std::string interval = info.data_interval ? format_z(info.data_interval->start) + '/' +
@@ -112,14 +69,12 @@ HttpRequest request_of(task::TaskContext& ctx, const Json& params) {
     if (params.value("idempotency_key", true) && !reading &&
         !has_header(request, "Idempotency-Key"))
         request.headers.emplace_back("Idempotency-Key", idempotency_key(ctx.info()));
-    if (params.contains("conn_id")) {
-        apply_connection(request, ctx.connection(params.at("conn_id")), params.at("endpoint"));
-    } else {
-        request.url = params.at("url");
-    }
-    const std::string query = encode_query(pairs_of(params, "query_params"));
-    if (!query.empty())
-        request.url += (request.url.find('?') == std::string::npos ? '?' : '&') + query;
+    request.url = params.contains("conn_id") ? http_url(
+                                                   ctx.connection(params.at("conn_id")),
+                                                   params.at("endpoint").get<std::string>()
+                                               )
+                                             : params.at("url").get<std::string>();
+    add_query(request.url, encode_query(pairs_of(params, "query_params")));
     return request;
 }
 
@@ -129,20 +84,6 @@ bool status_fits(const Json& expected, long status) {
         const std::string range = one.get<std::string>();
         return std::stol(range) <= status && status <= std::stol(range.substr(range.find('-') + 1));
     });
-}
-
-std::optional<Duration> retry_after(const HttpReply& reply) {
-    const auto found = reply.headers.find("retry-after");
-    if (found == reply.headers.end()) return std::nullopt;
-    const std::string& text = found->second;
-    long seconds = 0;
-    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-    if (failed != std::errc{} || end != text.data() + text.size()) {
-        const std::time_t at = curl_getdate(text.c_str(), nullptr);
-        if (at == -1) return std::nullopt;
-        seconds = static_cast<long>(at - std::time(nullptr));
-    }
-    return std::chrono::seconds{std::clamp(seconds, 0L, 86'400L)};
 }
 
 Outcome refused(const HttpReply& reply, const std::string& what) {
@@ -173,10 +114,14 @@ std::string unmet(const Json& expected, const Json& body) {
 }  // namespace
 
 HttpLook look_http(task::TaskContext& ctx, const Json& params) {
-    const HttpRequest request = request_of(ctx, params);
+    HttpRequest request = request_of(ctx, params);
     const std::string what = request.method + ' ' + request.url.substr(0, request.url.find('?'));
     const auto begin = std::chrono::steady_clock::now();
-    const HttpAnswer answer = send_http(ctx, request);
+    HttpClient client(ctx);
+    const HttpAnswer answer =
+        params.contains("conn_id")
+            ? send_signed(client, ctx.connection(params.at("conn_id")), std::move(request))
+            : client.send(request);
     if (!answer.reply)
         return {task::fail(answer.failure.error_class, what + ": " + answer.failure.message), 0};
     const HttpReply& reply = *answer.reply;

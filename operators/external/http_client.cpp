@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
+#include <chrono>
+#include <ctime>
 #include <memory>
 
 #include "base/error.hpp"
-#include "base/hash.hpp"
 #include "operators/external/curl.hpp"
 
 namespace sluice::ops {
@@ -13,16 +15,22 @@ namespace {
 
 using Multi = std::shared_ptr<CURLM>;
 
+/// A reply as it comes.
+struct Coming {
+    HttpReply reply;
+    std::size_t limit;
+};
+
 std::size_t take_body(char* data, std::size_t size, std::size_t count, void* to) {
-    auto& reply = *static_cast<HttpReply*>(to);
+    auto& [reply, limit] = *static_cast<Coming*>(to);
     const std::size_t bytes = size * count;
-    if (reply.body.size() + bytes > http_reply_bytes) return 0;  // curl: write error
+    if (reply.body.size() + bytes > limit) return 0;  // curl: write error
     reply.body.append(data, bytes);
     return bytes;
 }
 
 std::size_t take_header(char* data, std::size_t size, std::size_t count, void* to) {
-    auto& reply = *static_cast<HttpReply*>(to);
+    auto& reply = static_cast<Coming*>(to)->reply;
     const std::string_view line(data, size * count);
     // A redirect or "100 Continue" begins anew.
     if (line.starts_with("HTTP/")) reply.headers.clear();
@@ -36,7 +44,9 @@ std::size_t take_header(char* data, std::size_t size, std::size_t count, void* t
     while (!value.empty() && (value.front() == ' ' || value.front() == '\t'))
         value.remove_prefix(1);
     while (!value.empty() && (value.back() == '\r' || value.back() == '\n')) value.remove_suffix(1);
-    reply.headers[name] = value;
+    std::string& known = reply.headers[name];
+    if (!known.empty()) known += ", ";
+    known += value;
     return size * count;
 }
 
@@ -51,7 +61,7 @@ ErrorClass class_of(CURLcode code) {
     return ErrorClass::transient;
 }
 
-Easy make_easy(const HttpRequest& request, const List& headers, HttpReply& reply, char* message) {
+Easy make_easy(const HttpRequest& request, const List& headers, Coming& coming, char* message) {
     Easy easy = new_easy();
     set(easy, CURLOPT_URL, request.url.c_str());
     set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -65,11 +75,11 @@ Easy make_easy(const HttpRequest& request, const List& headers, HttpReply& reply
     set(easy, CURLOPT_LOW_SPEED_TIME, 300L);
     set(easy, CURLOPT_HTTPHEADER, headers.get());
     set(easy, CURLOPT_WRITEFUNCTION, &take_body);
-    set(easy, CURLOPT_WRITEDATA, &reply);
+    set(easy, CURLOPT_WRITEDATA, &coming);
     set(easy, CURLOPT_HEADERFUNCTION, &take_header);
-    set(easy, CURLOPT_HEADERDATA, &reply);
+    set(easy, CURLOPT_HEADERDATA, &coming);
     const bool reading = request.method == "GET" || request.method == "HEAD";
-    if (reading) {
+    if (reading && request.redirects) {
         set(easy, CURLOPT_FOLLOWLOCATION, 1L);
         set(easy, CURLOPT_MAXREDIRS, 5L);
     }
@@ -80,7 +90,11 @@ Easy make_easy(const HttpRequest& request, const List& headers, HttpReply& reply
     }
     if (request.method != "HEAD") set(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
     if (!request.login.empty()) {
-        set(easy, CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
+        if (request.sigv4.empty()) {
+            set(easy, CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
+        } else {
+            set(easy, CURLOPT_AWS_SIGV4, request.sigv4.c_str());
+        }
         set(easy, CURLOPT_USERNAME, request.login.c_str());
         set(easy, CURLOPT_PASSWORD, request.password.reveal().c_str());
     }
@@ -100,16 +114,27 @@ List header_list(const HttpRequest& request) {
 
 }  // namespace
 
-HttpAnswer send_http(task::TaskContext& ctx, const HttpRequest& request) {
+struct HttpClient::State {
+    task::TaskContext& ctx;
+    Multi multi;
+};
+
+HttpClient::HttpClient(task::TaskContext& ctx) {
     start_curl();
-    HttpReply reply;
-    char message[CURL_ERROR_SIZE] = "";
-    const List headers = header_list(request);
-    const Easy easy = make_easy(request, headers, reply, message);
-    const Multi multi(curl_multi_init(), MultiDelete{});
-    ctx.on_cancel([weak = std::weak_ptr<CURLM>(multi)] {
+    state_ = std::make_unique<State>(State{ctx, Multi(curl_multi_init(), MultiDelete{})});
+    ctx.on_cancel([weak = std::weak_ptr<CURLM>(state_->multi)] {
         if (const auto alive = weak.lock()) curl_multi_wakeup(alive.get());
     });
+}
+
+HttpClient::~HttpClient() = default;
+
+HttpAnswer HttpClient::send(const HttpRequest& request) {
+    auto& [ctx, multi] = *state_;
+    Coming coming{{}, request.reply_bytes};
+    char message[CURL_ERROR_SIZE] = "";
+    const List headers = header_list(request);
+    const Easy easy = make_easy(request, headers, coming, message);
     curl_multi_add_handle(multi.get(), easy.get());
     int running = 1;
     while (running != 0 && !ctx.cancelled()) {
@@ -125,12 +150,47 @@ HttpAnswer send_http(task::TaskContext& ctx, const HttpRequest& request) {
     if (code != CURLE_OK) {
         std::string why = *message != '\0' ? message : curl_easy_strerror(code);
         if (code == CURLE_WRITE_ERROR)
-            why = "the reply has more than " + std::to_string(http_reply_bytes) +
-                  " bytes (http_reply_bytes)";
+            why = "the reply has more than " + std::to_string(request.reply_bytes) + " bytes";
+        // A handshake that breaks off may be better next time; this one never is.
+        const bool plain = code == CURLE_SSL_CONNECT_ERROR &&
+                           why.find("wrong version number") != std::string::npos;
+        if (plain) return {std::nullopt, {ErrorClass::permanent, "the server does not speak TLS"}};
         return {std::nullopt, {class_of(code), why}};
     }
-    curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &reply.status);
-    return {std::move(reply), {}};
+    curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &coming.reply.status);
+    return {std::move(coming.reply), {}};
+}
+
+bool HttpClient::wait(Duration time) {
+    using Clock = std::chrono::steady_clock;
+    const auto until = Clock::now() + time;
+    while (!state_->ctx.cancelled()) {
+        const auto left =
+            std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
+        if (left <= 0) return true;
+        // A cancel wakes it.
+        const int part = static_cast<int>(std::min<std::int64_t>(left, 1'000));
+        curl_multi_poll(state_->multi.get(), nullptr, 0, part, nullptr);
+    }
+    return false;
+}
+
+HttpAnswer send_http(task::TaskContext& ctx, const HttpRequest& request) {
+    return HttpClient(ctx).send(request);
+}
+
+std::optional<Duration> retry_after(const HttpReply& reply) {
+    const auto found = reply.headers.find("retry-after");
+    if (found == reply.headers.end()) return std::nullopt;
+    const std::string& text = found->second;
+    long seconds = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    if (failed != std::errc{} || end != text.data() + text.size()) {
+        const std::time_t at = curl_getdate(text.c_str(), nullptr);
+        if (at == -1) return std::nullopt;
+        seconds = static_cast<long>(at - std::time(nullptr));
+    }
+    return std::chrono::seconds{std::clamp(seconds, 0L, 86'400L)};
 }
 
 std::string encode_query(const std::vector<std::pair<std::string, std::string>>& parameters) {
@@ -141,7 +201,9 @@ std::string encode_query(const std::vector<std::pair<std::string, std::string>>&
                 std::string_view("-._~").find(c) != std::string_view::npos) {
                 out += c;
             } else {
-                out += '%' + to_hex({&c, 1});
+                static constexpr char digits[] = "0123456789ABCDEF";
+                const auto byte = static_cast<unsigned char>(c);
+                out += {'%', digits[byte >> 4U], digits[byte & 15U]};
             }
         }
         return out;

@@ -1,9 +1,10 @@
-// http_client.hpp — one HTTP request of a task, over libcurl. Blocks; a cancel of the attempt ends
-// it at once.
+// http_client.hpp — HTTP requests of a task, over libcurl. They block; a cancel of the attempt ends
+// them at once.
 #pragma once
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -21,12 +22,15 @@ struct HttpRequest {
     std::string body;
     std::string login;  // basic authentication
     Secret password;
-    std::string ca_file;  // "" = the system's
+    std::string ca_file;   // "" = the system's
+    std::string sigv4{};   // "aws:amz:<region>:<service>": signed with login and password
+    bool redirects{true};  // of GET and HEAD are followed
+    std::size_t reply_bytes{std::size_t{8} << 20};  // a longer reply is an error
 };
 
 struct HttpReply {
     long status{0};
-    std::map<std::string, std::string> headers;  // names in lower case
+    std::map<std::string, std::string> headers;  // names in lower case; repeated: joined by ", "
     std::string body;
 };
 
@@ -41,10 +45,29 @@ struct HttpAnswer {
     HttpFailure failure;  // if there is no reply
 };
 
-inline constexpr std::size_t http_reply_bytes = 8U << 20;
+/// Keeps the connection to a server from one request to the next. One thread only.
+class HttpClient {
+public:
+    explicit HttpClient(task::TaskContext& ctx);
+    ~HttpClient();
+    HttpClient(const HttpClient&) = delete;
+    HttpClient& operator=(const HttpClient&) = delete;
 
-/// Follows redirects of GET and HEAD only, at most five; TLS certificates are always checked.
+    /// Follows redirects of GET and HEAD only, at most five; TLS certificates are always checked.
+    HttpAnswer send(const HttpRequest& request);
+    /// False if the attempt is cancelled meanwhile.
+    bool wait(Duration time);
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+/// One request with a client of its own.
 HttpAnswer send_http(task::TaskContext& ctx, const HttpRequest& request);
+
+/// What a Retry-After header asks for; none if there is none that can be read.
+std::optional<Duration> retry_after(const HttpReply& reply);
 
 /// Percent-encoded `name=value&...`.
 std::string encode_query(const std::vector<std::pair<std::string, std::string>>& parameters);

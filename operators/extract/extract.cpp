@@ -9,10 +9,11 @@
 #include "base/fault.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
+#include "operators/extract/check.hpp"
+#include "operators/extract/page_fetcher.hpp"
 #include "operators/extract/source.hpp"
 #include "operators/lake/slice.hpp"
 #include "operators/lake/summary.hpp"
-#include "task/problem.hpp"
 
 namespace sluice::ops {
 
@@ -23,61 +24,6 @@ using engine::quote;
 using extract::Extracted;
 using extract::Request;
 using Json = nlohmann::json;
-
-constexpr const char* schema = R"json({
-  "type": "object",
-  "required": ["from", "to"],
-  "additionalProperties": false,
-  "properties": {
-    "from": {
-      "type": "object",
-      "description": "A table, files or an HTTP API; the connection's type says which.",
-      "required": ["conn_id"],
-      "additionalProperties": false,
-      "properties": {
-        "conn_id": {"type": "string", "description": "The connection to read from."},
-        "table": {"type": "string", "description": "Table: its name, with its schema if not public."},
-        "query": {"type": ["string", "array", "object"], "items": {"type": "string"}, "x-template": "sql", "description": "Table: a SELECT in place of a table."},
-        "query_file": {"type": "string", "x-file": true, "description": "Table: a file with the SELECT."},
-        "columns": {"type": ["string", "array"], "items": {"type": "string"}, "description": "Table: only these columns."},
-        "where": {"type": ["string", "array", "object"], "items": {"type": "string"}, "x-template": "sql", "description": "Table: a condition."},
-        "chunk": {"type": "object", "description": "Table: read in ranges of a column."},
-        "path": {"type": "string", "description": "Files: path or glob (*, ?, **) under the connection's folder."},
-        "format": {"enum": ["csv", "json", "jsonl", "parquet"], "description": "Files: by the name if absent."},
-        "compression": {"enum": ["gzip", "zstd", "zip", "none"], "description": "Files: by the name if absent."},
-        "delimiter": {"type": "string", "minLength": 1, "maxLength": 1, "description": "CSV: default is a comma."},
-        "quote": {"type": "string", "minLength": 1, "maxLength": 1, "description": "CSV: default is a double quote."},
-        "header": {"type": "boolean", "description": "CSV: the first line names the columns (default true); else they are the declared ones, in order."},
-        "encoding": {"enum": ["utf-8"], "description": "CSV: utf-8."},
-        "skip": {"type": "integer", "minimum": 0, "description": "CSV: lines before the header."},
-        "null_tokens": {"type": "array", "items": {"type": "string"}, "description": "CSV: unquoted fields that become NULL; default: the empty field, NULL, null, N/A, NA, -, \\N."},
-        "records": {"type": "string", "description": "JSON: JSONPath of the records; default are the elements of the array."},
-        "nested": {"enum": ["keep", "flatten", "json"], "description": "JSON: nested values are kept as JSON text."},
-        "on_missing": {"enum": ["fail", "empty"], "description": "Files: what a missing file is."},
-        "endpoint": {"type": "string"}, "method": {"type": "string"}, "headers": {"type": "object"},
-        "query_params": {"type": "object"}, "body": {}, "pagination": {"type": "object"},
-        "rate_limit": {"type": "string"}, "max_pages": {"type": "integer"}
-      }
-    },
-    "to": {"type": "string", "x-dataset": "out", "x-template": "none", "description": "A data set of tier raw."},
-    "incremental": {
-      "description": "A column: rows with start <= column < end of the data interval. Absent: the whole source.",
-      "oneOf": [
-        {"type": "string"},
-        {"type": "object", "additionalProperties": false, "properties": {
-          "column": {"type": "string"}, "lookback": {"type": "string"}, "cursor": {"type": "string"},
-          "key": {"type": ["string", "array"]}, "initial": {}, "files": {"enum": ["modified"]}}}
-      ]
-    },
-    "on_schema_change": {"enum": ["fail", "evolve", "ignore"], "description": "For columns that are not declared: fail (default), add them, drop them."},
-    "max_rejects": {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+(\\.[0-9]+)?%$", "description": "Lines that may be unreadable: a number or a share (\"0.5%\"); default 0."},
-    "rejects": {"type": "string", "x-dataset": "out", "x-template": "none", "description": "Where they are kept; default raw.<x>_rejects."}
-  }
-})json";
-
-std::string rejects_name(const Json& params) {
-    return params.value("rejects", params.at("to").get<std::string>() + "_rejects");
-}
 
 std::optional<extract::Increment> increment_of(
     const task::TaskContext& context, const Json& params
@@ -249,7 +195,7 @@ std::int64_t write_rejects(
     task::TaskContext& context, engine::Database& database, const Json& params
 ) {
     lake::WriteRequest request;
-    request.dataset = rejects_name(params);
+    request.dataset = extract::rejects_name(params);
     request.query =
         "select line_no, line, reason, _sluice_source from sluice_rejects "
         "order by _sluice_source, line_no";
@@ -271,9 +217,9 @@ Outcome run(task::TaskContext& context, const Json& params) {
     const Request request = request_of(context, params);
     lake::Summary summary;
     const auto database = engine::open_database(context);
-    const Extracted extracted = request.from.contains("path")
-                                    ? extract::from_files(context, *database, request)
-                                    : extract::from_table(context, *database, request);
+    const auto connection = context.connection(request.from.at("conn_id").get<std::string>());
+    const extract::DataSource& source = extract::source_of(connection, request.from);
+    const Extracted extracted = source.read(context, *database, request);
     lake::WriteRequest write;
     write.dataset = params.at("to").get<std::string>();
     write.code = params.dump();
@@ -299,6 +245,7 @@ Outcome run(task::TaskContext& context, const Json& params) {
     fault_point("extract_before_write");
     const lake::Written written = lake::write(context, *database, write);
     if (extracted.has_rejects) write_rejects(context, *database, params);
+    if (extracted.written) extracted.written();
     summary.rows_in = extracted.rows_in + rejected;
     summary.rows_out = written.rows;
     summary.rows_rejected = rejected;
@@ -307,136 +254,25 @@ Outcome run(task::TaskContext& context, const Json& params) {
     return lake::finish(context, summary);
 }
 
-void not_yet(task::CheckResult& result, const std::string& pointer) {
-    task::problem(
-        result,
-        "E-NOT-YET",
-        pointer,
-        "\"" + pointer.substr(pointer.rfind('/') + 1) + "\" is not supported yet"
-    );
-}
-
-void check_from(task::CheckResult& result, const Json& from) {
-    int kinds = 0;
-    for (const char* key : {"table", "query", "query_file", "path", "endpoint"}) {
-        kinds += from.contains(key) ? 1 : 0;
-    }
-    if (kinds != 1) {
-        task::problem(
-            result,
-            "E-EXTRACT-FROM",
-            "/from",
-            "exactly one of table, query, query_file, path and endpoint says what is read"
-        );
-    }
-    if (from.contains("endpoint")) not_yet(result, "/from/endpoint");
-    if (from.contains("chunk")) not_yet(result, "/from/chunk");
-    if (from.value("nested", "keep") == "flatten") not_yet(result, "/from/nested");
-    const bool files = from.contains("path");
-    for (const char* key : {"columns", "where"}) {
-        if (files && from.contains(key)) {
-            task::problem(
-                result,
-                "E-EXTRACT-FROM",
-                std::string("/from/") + key,
-                std::string("\"") + key + "\" is for tables, not for files"
-            );
-        }
-    }
-    for (const char* key :
-         {"format",
-          "compression",
-          "delimiter",
-          "quote",
-          "header",
-          "skip",
-          "null_tokens",
-          "records",
-          "nested",
-          "on_missing",
-          "encoding"}) {
-        if (!files && from.contains(key)) {
-            task::problem(
-                result,
-                "E-EXTRACT-FROM",
-                std::string("/from/") + key,
-                std::string("\"") + key + "\" is for files, it needs \"path\""
-            );
-        }
-    }
-}
-
-DatasetSpec rejects_spec(const std::string& name, const DatasetSpec& dataset) {
-    DatasetSpec spec;
-    spec.name = name;
-    spec.partition = dataset.partition;
-    spec.description = "Lines of " + dataset.name + " that could not be read";
-    const bool classified =
-        std::any_of(dataset.columns.begin(), dataset.columns.end(), [](const ColumnSpec& column) {
-            return !column.pii_class.empty();
-        });
-    for (const auto& [column_name, type] :
-         {std::pair{"line_no", "bigint"},
-          std::pair{"line", "varchar"},
-          std::pair{"reason", "varchar"}}) {
-        ColumnSpec column;
-        column.name = column_name;
-        column.type = type;
-        // The line holds whatever the row holds.
-        if (classified && column.name == "line") column.pii_class = "sensitive";
-        spec.columns.push_back(column);
-    }
-    return spec;
-}
-
-task::CheckResult check(const task::CheckInput& input) {
-    task::CheckResult result;
-    const Json& params = input.params;
-    const std::string to = params.at("to").get<std::string>();
-    check_from(result, params.at("from"));
-    if (to.substr(0, 4) != "raw.") {
-        task::problem(
-            result,
-            "E-EXTRACT-TO",
-            "/to",
-            "an extract writes to the tier raw, not to " + to,
-            "write \"raw." + to.substr(to.find('.') + 1) + "\""
-        );
-    }
-    const Json incremental = params.value("incremental", Json());
-    if (incremental.is_object()) {
-        for (const char* key : {"cursor", "files"}) {
-            if (incremental.contains(key)) not_yet(result, std::string("/incremental/") + key);
-        }
-        if (!incremental.contains("column") && result.problems.empty()) {
-            task::problem(result, "E-REQUIRED", "/incremental/column", "the column is missing");
-        }
-    }
-    DatasetSpec dataset;
-    if (const DatasetSpec* known = input.dataset(to)) dataset = *known;
-    dataset.name = to;
-    result.writes.push_back(dataset);
-    // Only text has lines that cannot be read; a connection's type is not known here, so tables
-    // are told by their keys.
-    if (params.at("from").contains("path")) {
-        result.writes.push_back(rejects_spec(rejects_name(params), dataset));
-    }
-    return result;
-}
-
 }  // namespace
 
 task::Operator extract_operator() {
     task::Operator op;
     op.name = "extract";
-    op.summary = "Reads a table or files of a connection into a raw data set.";
-    op.schema = schema;
+    op.summary = "Reads a table, files or an HTTP API into a raw data set.";
+    op.schema = extract::schema;
     op.traits.isolation = Isolation::process;
     op.traits.idempotent = true;
     op.traits.data = true;
-    op.check = check;
+    op.check = extract::check;
     op.run = [](task::TaskContext& context, const Json& params) {
-        return engine::guarded([&] { return run(context, params); });
+        return engine::guarded([&] {
+            try {
+                return run(context, params);
+            } catch (const extract::RateLimited& limited) {
+                return task::rate_limited(limited.what(), limited.retry_after());
+            }
+        });
     };
     return op;
 }

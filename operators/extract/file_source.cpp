@@ -1,5 +1,5 @@
-// file_source.cpp — from files: CSV by our own reader (bad lines are kept), JSON lines and JSON by
-// the engine's JSON functions, Parquet by the engine.
+// file_source.cpp — from files: CSV by our own reader (bad lines are kept), JSON by
+// json_lines.hpp, Parquet by the engine.
 #include <algorithm>
 #include <filesystem>
 #include <map>
@@ -10,6 +10,7 @@
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
 #include "operators/extract/csv.hpp"
+#include "operators/extract/json_lines.hpp"
 #include "operators/extract/source.hpp"
 
 namespace sluice::extract {
@@ -253,106 +254,15 @@ private:
     std::int64_t rows_{0};
 };
 
-/// The whole of a file, or its lines, into sluice_lines(line_no, line, _sluice_source).
-void load_lines(task::TaskContext& context, engine::Appender& lines, const File& file, bool whole) {
-    connect::FileReader reader(file.path, file.compression);
-    std::string text;
-    std::int64_t number = 0;
-    const auto emit = [&](std::string_view line) {
-        ++number;
-        if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-        if (number == 1 && line.substr(0, 3) == "\xEF\xBB\xBF") line.remove_prefix(3);
-        if (line.empty()) return;
-        lines.integer(number);
-        lines.text(valid_utf8(line) ? line : std::string_view("not UTF-8"));
-        lines.text(file.name);
-        lines.end_row();
-    };
-    std::vector<char> buffer(std::size_t{256} << 10);
-    while (const std::size_t got = reader.read(buffer.data(), buffer.size())) {
-        if (context.cancelled()) throw engine::Failure(ErrorClass::transient, "cancelled");
-        text.append(buffer.data(), got);
-        if (whole) continue;
-        std::size_t begin = 0;
-        for (std::size_t end = text.find('\n'); end != std::string::npos;
-             end = text.find('\n', begin)) {
-            emit(std::string_view(text).substr(begin, end - begin));
-            begin = end + 1;
-        }
-        text.erase(0, begin);
-    }
-    if (!text.empty()) emit(text);
-}
-
-/// Columns out of the JSON objects of the table sluice_objects(object, _sluice_source).
-std::string object_columns(engine::Database& database) {
-    const auto keys = database.query(
-        "select key, min(place) as place from (select unnest(json_keys(object)) as key, "
-        "generate_subscripts(json_keys(object), 1) as place from sluice_objects) "
-        "group by key order by place, key"
-    );
-    std::string select;
-    for (const auto& row : keys.rows) {
-        const std::string key = engine::to_text(row.at(0));
-        std::string path = "$.\"";
-        for (const char c : key) {
-            if (c == '"' || c == '\\') path += '\\';
-            path += c;
-        }
-        path += '"';
-        select +=
-            "json_extract_string(object, " + engine::literal(path) + ") as " + quote(key) + ", ";
-    }
-    return select;
-}
-
-Extracted load_json(
-    task::TaskContext& context,
-    engine::Database& database,
-    const nlohmann::json& from,
-    const std::vector<File>& files,
-    bool whole
-) {
-    database.execute(
-        "create table sluice_lines (line_no bigint, line varchar, _sluice_source varchar)"
-    );
-    engine::Appender lines = database.append("sluice_lines");
-    for (const File& file : files) load_lines(context, lines, file, whole);
-    lines.close();
-    database.execute(
-        "insert into sluice_rejects select line_no, line, 'not valid JSON', _sluice_source "
-        "from sluice_lines where not json_valid(line)"
-    );
-    std::string objects =
-        "select line_no, line::json as object, line, _sluice_source "
-        "from sluice_lines where json_valid(line)";
-    if (whole) {
-        const std::string records = from.value("records", "");
-        // Without a path: the elements of an array, or the one object.
-        const std::string list =
-            records.empty() ? "case json_type(line) when 'ARRAY' then json_extract(line, '$[*]') "
-                              "else [line::json] end"
-                            : "json_extract(line, " + engine::literal(records) + ")";
-        objects =
-            "select line_no, object, object::varchar as line, _sluice_source from (select "
-            "line_no, unnest(" +
-            list +
-            ") as object, _sluice_source from sluice_lines "
-            "where json_valid(line))";
-    }
-    database.execute("create table sluice_values as " + objects);
-    database.execute(
-        "insert into sluice_rejects select line_no, line, 'not a JSON object', _sluice_source "
-        "from sluice_values where json_type(object) is distinct from 'OBJECT'"
-    );
-    database.execute(
-        "create table sluice_objects as select object, _sluice_source from sluice_values "
-        "where json_type(object) = 'OBJECT'"
-    );
-    Extracted extracted;
-    extracted.rows_in = database.integer("select count(*) from sluice_objects");
-    extracted.query = "select " + object_columns(database) + "_sluice_source from sluice_objects";
-    return extracted;
+std::function<std::size_t(char*, std::size_t)> reader_of(const File& file) {
+    // Opened when it is first read: there may be many files.
+    return
+        [file,
+         reader = std::shared_ptr<connect::FileReader>()](char* buffer, std::size_t size) mutable {
+            if (!reader)
+                reader = std::make_shared<connect::FileReader>(file.path, file.compression);
+            return reader->read(buffer, size);
+        };
 }
 
 Extracted load_parquet(
@@ -369,8 +279,6 @@ Extracted load_parquet(
     extracted.rows_in = database.integer("select count(*) from (" + extracted.query + ")");
     return extracted;
 }
-
-}  // namespace
 
 Extracted from_files(
     task::TaskContext& context, engine::Database& database, const Request& request
@@ -393,12 +301,46 @@ Extracted from_files(
             connect::folder_of(context.connection(request.from.at("conn_id").get<std::string>()));
         extracted = load_parquet(database, root, files);
     } else {
-        extracted = load_json(context, database, request.from, files, format == "json");
+        std::vector<JsonInput> inputs;
+        for (const File& file : files) inputs.push_back({file.name, reader_of(file)});
+        const std::string records = request.from.value("records", "");
+        extracted = load_json(
+            context,
+            database,
+            inputs,
+            format == "json" ? JsonText::document : JsonText::lines,
+            records
+        );
     }
     extracted.files = static_cast<std::int64_t>(files.size());
     extracted.text = text;
     extracted.has_rejects = text;
     return extracted;
+}
+
+}  // namespace
+
+DataSource file_source() {
+    return {
+        .name = "files",
+        .conn_types = {"fs"},
+        .reads = {"path"},
+        .keys =
+            {"format",
+             "compression",
+             "delimiter",
+             "quote",
+             "header",
+             "encoding",
+             "skip",
+             "null_tokens",
+             "records",
+             "nested",
+             "on_missing"},
+        .has_rejects = true,
+        .check = {},
+        .read = from_files,
+    };
 }
 
 }  // namespace sluice::extract

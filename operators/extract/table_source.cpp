@@ -85,8 +85,6 @@ std::string copied_columns(const Columns& columns) {
     return select;
 }
 
-}  // namespace
-
 Extracted from_table(
     task::TaskContext& context, engine::Database& database, const Request& request
 ) {
@@ -134,6 +132,20 @@ Extracted from_table(
     extracted.query = "select * from sluice_rows";
     extracted.increment_done = true;
     return extracted;
+}
+
+}  // namespace
+
+DataSource table_source() {
+    return {
+        .name = "PostgreSQL",
+        .conn_types = {"postgres"},
+        .reads = {"table", "query", "query_file"},
+        .keys = {"columns", "where", "chunk"},
+        .has_rejects = false,
+        .check = {},
+        .read = from_table,
+    };
 }
 
 }  // namespace sluice::extract

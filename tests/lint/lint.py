@@ -25,8 +25,8 @@ ALLOWED = {
 }
 ALLOWED["cli"] = set(ALLOWED) | {"cli", "wiring", "config"}
 LOWER_OPERATORS = {"engine", "connect", "lake", "expression", "binding", "policy", "privacy"}
-# A sensor looks with the http and sql operators.
-FAMILY_USES = {"sensor": {"external"}}
+# A sensor looks with the http and sql operators; an extract from an API speaks HTTP as they do.
+FAMILY_USES = {"sensor": {"external"}, "extract": {"external"}}
 # The table of DuckDB's functions is a header by its nature; only the engine's .cpp files include it.
 HEAVY_ALLOWED = {"operators/engine/library.hpp", "daemon/http/asio.hpp"}
 HEAVY = re.compile(r'#include <(boost/asio|boost/beast|pqxx/|duckdb\.h)')

@@ -125,6 +125,8 @@ def test_rows_flow_without_loss_raw_equals_processed_and_quarantined(shop):
         expected = reference.days[day]
         assert (summary["rows_in"], summary["rows_quarantined"]) == (expected.orders_raw, expected.orders_quarantined)
         assert summary["rows_out"] == expected.orders_raw - expected.orders_quarantined
+        read = daemon.get(base + "extract.orders/xcomEntries/return_value")["value"]
+        assert (read["rows_out"], read["files"]) == (expected.orders_raw, -(-expected.orders_raw // 500) + 1)  # pages
         items = daemon.get(base + "validate.order_items/xcomEntries/return_value")["value"]
         assert items["rows_quarantined"] == expected.items_quarantined
         rejected = daemon.get(base + "extract.order_items/xcomEntries/return_value")["value"]
