@@ -138,4 +138,21 @@ void ensure_member(Warehouse& warehouse, const std::string& dimension, int membe
     );
 }
 
+void drop_unused_members(Warehouse& warehouse, const std::string& dimension) {
+    const std::string sk = quote(sk_name(dimension));
+    const auto uses = warehouse.sql().query(
+        "select fact, sk_column from " + warehouse.own("dimension_use") + " where dimension = $1",
+        {dimension}
+    );
+    std::string unused;
+    for (const auto& row : uses.rows) {
+        unused += " and not exists (select 1 from " + warehouse.physical(row.at(0).value()) +
+                  " f where f." + quote(row.at(1).value()) + " = d." + sk + ")";
+    }
+    warehouse.sql().execute(
+        "delete from " + warehouse.physical(dimension) + " d where d." + sk + " in (-1, -2)" +
+        unused
+    );
+}
+
 }  // namespace sluice::load

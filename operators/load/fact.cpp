@@ -76,6 +76,9 @@ public:
         for (const Dimension& dimension : dimensions_) {
             add_members(dimension);
             drop_inferred(dimension);
+            // Loads that infer hold the dimension alone.
+            if (dimension.kind != "date" && dimension.missing == Missing::infer)
+                drop_unused_members(warehouse_, dimension.lookup.dimension);
         }
         return rows;
     }

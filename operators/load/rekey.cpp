@@ -42,6 +42,11 @@ void rekey_facts(
         return;
     }
     for (const Use& use : uses_of(warehouse, plan)) {
+        // A row that another dimension's load changes at the same time would get a new ctid, and
+        // this update pass it over. Always the last locks of a load, in the order of the facts.
+        warehouse.sql().query(
+            "select pg_advisory_xact_lock(hashtextextended($1, 0))", {"sluice:rekey:" + use.fact}
+        );
         std::string ours;
         for (std::size_t i = 0; i < use.dimension.key.size(); ++i) {
             ours += (i == 0 ? "k." : " and k.") + quote(use.dimension.key[i]) + " = f." +
@@ -72,6 +77,7 @@ void rekey_facts(
         if (row.at(1) == "t") ensure_member(warehouse, plan.to, -1);
         if (row.at(2) == "t") ensure_member(warehouse, plan.to, -2);
     }
+    drop_unused_members(warehouse, plan.to);
 }
 
 }  // namespace sluice::load

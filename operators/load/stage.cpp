@@ -151,7 +151,8 @@ std::string stage_query(
     std::vector<std::string> names;
     for (const ColumnInfo& column : columns) names.push_back(column.name);
     const std::string from = plan.from ? plan.from->dataset : "date_spine";
-    const std::string loaded_at = info.logical_date
+    // A date spine is the same whichever run loads it.
+    const std::string loaded_at = info.logical_date && !plan.spine
                                       ? literal(format_offset(*info.logical_date)) + "::timestamptz"
                                       : "null::timestamptz";
     std::string query = "select " + quoted_list(names) + ", " + literal(info.run_id) + ", " +

@@ -164,6 +164,11 @@ TEST_CASE("a NULL key is member -1, a key that was not valid then is member -2",
         f.text("select is_current, valid_to from sales.dim_customer where customer_id = 7") ==
         "f,2026-01-01 12:00:00+00"
     );
+    // They go with the last fact that needs them: what was wrong once leaves no trace.
+    REQUIRE_OK(f.load(0, customers, customer(7, "2025-12-31 00:00:00", "Lisboa")));
+    CHECK(f.text("select customer_sk from sales.dim_customer where customer_sk < 0") == "-1");
+    REQUIRE_OK(f.load(0, facts, fact(2, "7", "2026-01-01 11:00:00")));
+    CHECK(f.text("select count(*) from sales.dim_customer where customer_sk < 0") == "0");
 }
 
 TEST_CASE("a type 1 column shows its latest value in all versions", "[load][scd2]") {

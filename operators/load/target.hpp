@@ -60,6 +60,9 @@ void rekey_facts(
 
 /// Adds member -1 or -2 to a dimension if it is not there.
 void ensure_member(Warehouse& warehouse, const std::string& dimension, int member);
+/// Takes members -1 and -2 away that no fact points to any more. Nobody else may be writing facts
+/// of the dimension.
+void drop_unused_members(Warehouse& warehouse, const std::string& dimension);
 
 /// SQL: the surrogate key for a row of `fact` (an alias) looked up in the joined alias `dim`.
 std::string looked_up(const Dimension& dimension, const std::string& fact, const std::string& dim);
