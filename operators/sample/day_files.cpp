@@ -119,7 +119,8 @@ void order_line(const Plan& plan, const Order& order, Copy copy, DayFiles& out) 
         const std::string from = is_canary(order.id)
                                      ? fmt::format("zq{}canary@example.com", order.id)
                                      : fmt::format("friend{}@example.net", order.id);
-        out.orders += order.k % 5 == 0 ? ",\"gift_note\":\"Enjoy! From " + from + "\""
+        // The canaries' orders are k % 1000 = 499.
+        out.orders += order.k % 5 == 4 ? ",\"gift_note\":\"Enjoy! From " + from + "\""
                                        : ",\"gift_note\":null";
     }
     out.orders += "}\n";

@@ -154,6 +154,11 @@ TEST_CASE("orders have the rows and the dirt that arithmetic says", "[sample]") 
             unknown += order.at("customer_id").is_number() && order.at("customer_id") > 1000;
             late += (id - 1) / 1000 != day;
             drifted += order.contains("gift_note");
+            if (order.contains("gift_note") && id % 1000 == 500)
+                CHECK(
+                    order.at("gift_note") ==
+                    "Enjoy! From zq" + std::to_string(id) + "canary@example.com"
+                );
             if (ids.insert(id).second) ++statuses[order.at("status")];
         }
         int twice = 0;
