@@ -35,6 +35,9 @@ soak: dev ## simulator and reference for as long as asked (SOAK_SECONDS=600), th
 	@tests/sim/soak $(or $(SOAK_SECONDS),600)
 	@tests/run --venv && .venv/bin/python tests/faults/soak.py --rounds $(or $(ROUNDS),1000) $(if $(SEED),--seed $(SEED))
 
+invariants: dev ## the sample pipeline for ten days of 10,000 orders in every order, with kills, judged by the checker (DAYS, ORDERS_PER_DAY, SEED)
+	@tests/run --venv && DAYS=$(or $(DAYS),10) ORDERS_PER_DAY=$(or $(ORDERS_PER_DAY),10000) $(if $(SEED),SEED=$(SEED)) .venv/bin/python -m pytest -q -s tests/pipelines/test_ecommerce.py
+
 mutations: dev ## puts known bugs into the scheduler core and sees that each is found
 	@tests/sim/mutations.py
 
@@ -72,4 +75,4 @@ bench: build ## the benchmarks (NAME=chain or B1: one of them); results in bench
 clean: ## remove all build products
 	@rm -rf build web/dist
 
-.PHONY: help deps build run dev test test-servers quick generate-data flights-data flights-full validate format format-check lint tidy check bench clean soak mutations
+.PHONY: help deps build run dev test test-servers quick generate-data flights-data flights-full validate format format-check lint tidy check bench clean soak invariants mutations
