@@ -12,6 +12,7 @@
 #include "base/error.hpp"
 #include "base/json_text.hpp"
 #include "base/limits.hpp"
+#include "model/layout.hpp"
 #include "operator_catalogue.hpp"
 #include "operators/operators.hpp"
 #include "spec/loader.hpp"
@@ -138,6 +139,8 @@ DagPtr DagLoading::load_stored(const store::Journal::StoredVersion& stored) {
         apply(task::report_of(nlohmann::json::parse(report->second)), dag, known);
         dag.files[check_file] = report->second;
     }
+    if (const auto layout = stored.files.find(layout_file); layout != stored.files.end())
+        dag = with_layout(std::move(dag), layout->second);
     dag.hash = stored.hash;
     dag.version = stored.id;
     dag.version_number = stored.number;

@@ -41,7 +41,9 @@ DagPtr Versions::dag(VersionId id, const std::string& dag_id, int number) {
         const auto found = dags_.find(id);
         if (found != dags_.end()) return found->second;
     }
-    const auto stored = queries_.version(dag_id, number);
+    // By its id: a form has the number of its version.
+    auto stored = queries_.version(id);
+    if (!stored) stored = queries_.version(dag_id, number);
     if (!stored) return nullptr;
     DagPtr dag = read_(*stored);
     const std::lock_guard lock(mutex_);
@@ -64,8 +66,12 @@ std::optional<store::VersionRow> Versions::row(const std::string& dag_id, Versio
         const auto found = rows_.find(id);
         if (found != rows_.end()) return found->second;
         page.offset += page.limit;
-        if (page.offset >= rows.total) return std::nullopt;
+        if (page.offset >= rows.total) break;
     }
+    auto version = queries_.version_of_form(id);
+    const std::lock_guard lock(mutex_);
+    if (version) rows_[id] = *version;
+    return version;
 }
 
 bool folder_is_watched(const Instance& instance, Instant now) {

@@ -37,7 +37,7 @@ Backfill read_backfill(Services& services, const Request& request) {
     const auto active = body.integer("max_active_runs");
     if (active && (*active < 1 || *active > 10'000))
         body.error("greater_than_equal", "max_active_runs", "Input should be from 1 to 10000");
-    body.boolean("run_on_latest_version");
+    backfill.on_latest = body.boolean("run_on_latest_version").value_or(false);
     const auto tasks = body.texts("task_ids");
     const bool upstream = body.boolean("include_upstream").value_or(false);
     const bool downstream = body.boolean("include_downstream").value_or(false);

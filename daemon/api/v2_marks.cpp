@@ -186,7 +186,7 @@ ClearRequest read_clear(const Request& request) {
     asked.event.downstream = body.boolean("include_downstream").value_or(false);
     asked.future = body.boolean("include_future").value_or(false);
     asked.past = body.boolean("include_past").value_or(false);
-    body.boolean("run_on_latest_version");
+    asked.event.on_latest = body.boolean("run_on_latest_version").value_or(false);
     body.boolean("prevent_running_task");
     body.text("note");
     body.done();
@@ -196,12 +196,11 @@ ClearRequest read_clear(const Request& request) {
 }
 
 /// task_ids holds ids and pairs [id, map_index]. What another run's version has not is left out,
-/// if `lenient`.
-std::vector<TaskKey> keys_of(
-    const Dag& dag, RunKey run, const std::optional<Json>& tasks, bool lenient
+/// if `lenient`; the latest version, if the run moves to it, may have what the run's has not.
+void name_tasks(
+    core::ClearTasks& event, const Dag& dag, const std::optional<Json>& tasks, bool lenient
 ) {
-    std::vector<TaskKey> keys;
-    if (!tasks) return keys;
+    if (!tasks) return;
     for (const Json& item : *tasks) {
         const bool pair = item.is_array() && item.size() == 2 && item[0].is_string() &&
                           item[1].is_number_integer();
@@ -209,15 +208,15 @@ std::vector<TaskKey> keys_of(
             throw failure(422, "task_ids takes task ids and pairs [task id, map index]");
         const std::string id = pair ? item[0].get<std::string>() : item.get<std::string>();
         const TaskNo no = find_task(dag, id);
-        if (no == no_task && lenient) continue;
-        if (no == no_task) throw not_found("Task id " + id + " is not in Dag " + dag.dag_id);
-        if (pair) {
-            keys.push_back({run, no, item[1].get<MapIndex>()});
+        if (no == no_task && event.on_latest) {
+            event.new_tasks.push_back(id);
             continue;
         }
-        keys.push_back({run, no, unmapped});  // of a mapped task all instances
+        if (no == no_task && lenient) continue;
+        if (no == no_task) throw not_found("Task id " + id + " is not in Dag " + dag.dag_id);
+        // Without an index: of a mapped task all instances.
+        event.tasks.push_back({event.run, no, pair ? item[1].get<MapIndex>() : unmapped});
     }
-    return keys;
 }
 
 std::vector<RunTarget> runs_to_clear(
@@ -247,8 +246,8 @@ Reply clear(Services& services, const Request& request, const Caller& caller) {
         core::ClearTasks event = asked.event;
         event.actor = actor_of(request, caller);
         event.run = target.run.run.key;
-        event.tasks = keys_of(*target.dag, event.run, asked.tasks, lenient);
-        if (asked.tasks && event.tasks.empty()) continue;
+        name_tasks(event, *target.dag, asked.tasks, lenient);
+        if (asked.tasks && event.tasks.empty() && event.new_tasks.empty()) continue;
         events.emplace_back(std::move(event));
         touched.push_back(&target);
     }

@@ -1,4 +1,4 @@
-// /api/v2/dags/{dag_id}/dagRuns: list, get, trigger, patch, clear, wait.
+// /api/v2/dags/{dag_id}/dagRuns: list, get, trigger, patch, clear, delete, wait.
 #include <algorithm>
 #include <atomic>
 #include <cctype>
@@ -12,6 +12,7 @@
 #include "base/limits.hpp"
 #include "http/stream.hpp"
 #include "model/params.hpp"
+#include "runtime/upkeep.hpp"
 
 namespace sluice::api {
 namespace {
@@ -284,17 +285,27 @@ Reply patch_dag_run(Services& services, const Request& request, const Caller& ca
     return reply(200, run_json(services, after ? after->run : row.run));
 }
 
+Reply delete_dag_run(Services& services, const Request& request, const Caller& caller) {
+    const auto row = find_run(services, request.param("dag_id"), request.param("dag_run_id"));
+    core::DeleteRun event;
+    event.actor = actor_of(request, caller);
+    event.run = row.run.key;
+    command(services, std::move(event));
+    // What its tasks wrote to logs here; a later run of this id begins with none.
+    runtime::remove_logs(services.instance.logs, row.run.dag_id, row.run.run_id);
+    return no_content();
+}
+
 Reply clear_dag_run(Services& services, const Request& request, const Caller& caller) {
     const auto row = find_run(services, request.param("dag_id"), request.param("dag_run_id"));
     Body body(request);
     core::ClearTasks event;
     event.dry_run = body.boolean("dry_run").value_or(true);
     event.only_failed = body.boolean("only_failed").value_or(false);
-    const bool only_new = body.boolean("only_new").value_or(false);
-    body.boolean("run_on_latest_version");
+    event.only_new = body.boolean("only_new").value_or(false);
+    event.on_latest = body.boolean("run_on_latest_version").value_or(false) || event.only_new;
     const auto note = body.text("note");
     body.done();
-    if (only_new) throw failure(400, "only_new is not supported: a run stays on its version");
     event.actor = actor_of(request, caller);
     event.run = row.run.key;
     const bool dry_run = event.dry_run;
@@ -388,6 +399,11 @@ Rows run_endpoints() {
         },
         {"GET", "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}", "get_dag_run", in, get_dag_run},
         {"PATCH", "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}", "patch_dag_run", in, patch_dag_run},
+        {"DELETE",
+         "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}",
+         "delete_dag_run",
+         in,
+         delete_dag_run},
         {"POST",
          "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/clear",
          "clear_dag_run",

@@ -33,6 +33,7 @@ struct Options {
     bool downstream{false};
     int max_active_runs{10};
     bool run_backwards{false};
+    bool latest{false};
     bool dry_run{false};
     bool wait{false};
     int id{0};
@@ -181,6 +182,7 @@ void create(const Options& options) {
         {"reprocess_behavior", options.reprocess},
         {"max_active_runs", options.max_active_runs},
         {"run_backwards", options.run_backwards},
+        {"run_on_latest_version", options.latest},
     };
     if (!options.conf.empty()) {
         body["dag_run_conf"] = Json::parse(options.conf, nullptr, false);
@@ -270,6 +272,9 @@ void add(CLI::App& app) {
     create_verb->add_option("--task-id", options->tasks, "only these tasks (several times)");
     create_verb->add_flag("--upstream", options->upstream, "and what comes before them");
     create_verb->add_flag("--downstream", options->downstream, "and what follows");
+    create_verb->add_flag(
+        "--latest", options->latest, "runs that it clears go on with the latest version"
+    );
     create_verb->add_flag("--run-backwards", options->run_backwards, "newest first");
     create_verb->add_flag("--dry-run", options->dry_run, "only show the plan");
     create_verb->add_flag("--wait", options->wait, "show progress until it has ended");

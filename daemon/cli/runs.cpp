@@ -18,6 +18,8 @@ namespace {
 using Json = nlohmann::json;
 
 struct Options {
+    bool latest{false};
+    bool only_new{false};
     Target target;
     std::string dag_id;
     std::string run_id;
@@ -121,8 +123,22 @@ void cancel(const Options& options) {
 
 void clear(const Options& options) {
     Client client(options.target);
-    client.post(path_of(options) + "/clear", {{"dry_run", false}});
-    std::cout << options.run_id << " is cleared and runs again\n";
+    const Json run = client.post(
+        path_of(options) + "/clear",
+        {{"dry_run", false},
+         {"run_on_latest_version", options.latest},
+         {"only_new", options.only_new}}
+    );
+    if (options.only_new)
+        std::cout << options.run_id << ' ' << text_of(run, "state") << '\n';
+    else
+        std::cout << options.run_id << " is cleared and runs again\n";
+}
+
+void remove(const Options& options) {
+    Client client(options.target);
+    client.remove(path_of(options));
+    std::cout << options.run_id << " is deleted\n";
 }
 
 /// Throws Error(internal) when the run fails, so that scripts can rely on the exit code.
@@ -213,10 +229,18 @@ void add(CLI::App& app) {
         verb->add_option("dag_id", options->dag_id)->required();
         verb->add_option("run_id", options->run_id)->required();
         verb->callback([options, action] { action(*options); });
+        return verb;
     };
     add_one("show", "one run with its task instances", show);
     add_one("cancel", "end a run as failed; its running tasks are stopped", cancel);
-    add_one("clear", "run all tasks of a run again", clear);
+    auto* clear_verb = add_one("clear", "run all tasks of a run again", clear);
+    clear_verb->add_flag(
+        "--latest", options->latest, "the run goes on with the latest version of its DAG"
+    );
+    clear_verb->add_flag(
+        "--only-new", options->only_new, "with the latest version, but only its new tasks run"
+    );
+    add_one("delete", "delete a run that does not run, with its task instances and logs", remove);
     add_one("wait", "wait until a run has ended; exit code 0 if it succeeded", wait);
 }
 

@@ -27,6 +27,7 @@ struct Options {
     bool upstream{false};
     bool only_failed{false};
     bool only_running{false};
+    bool latest{false};
     bool past{false};
     bool future{false};
     std::string from_date;
@@ -130,6 +131,7 @@ void clear(const Options& options) {
         {"include_downstream", options.downstream},
         {"include_upstream", options.upstream},
         {"reset_dag_runs", true},
+        {"run_on_latest_version", options.latest},
     };
     if (options.run_id != "~") body["dag_run_id"] = options.run_id;
     if (!options.from_date.empty()) body["start_date"] = options.from_date;
@@ -207,6 +209,9 @@ void add(CLI::App& app) {
     clear_verb->add_flag("--only-running", options->only_running);
     clear_verb->add_option("--from-date,--from", options->from_date, "with ~: first logical date");
     clear_verb->add_option("--to-date,--to", options->to_date, "with ~: last logical date");
+    clear_verb->add_flag(
+        "--latest", options->latest, "the run goes on with the latest version of its DAG"
+    );
     clear_verb->callback([options] { clear(*options); });
 
     auto* mark_verb = tasks->add_subcommand("mark", "set the state of a task instance by hand");

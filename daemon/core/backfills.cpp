@@ -129,12 +129,15 @@ std::optional<std::string> Scheduler::Impl::clear_into_backfill(
     const Cause cause{"backfill", backfill.created_by};
     DagRun row = run->row;
     row.backfill = backfill.id;
-    Plan& plan = plan_of(run->plan->whole, *run->dag, row);
+    Plan& plan = plan_of(stored.onto ? stored.onto : run->plan->whole, *run->dag, row);
     if (std::ranges::find(plan.outside, false) == plan.outside.end() && !plan.outside.empty()) {
         forget_plan(&plan, *run->dag);
         return "its version has none of the tasks";
     }
-    use_plan(*run, plan);
+    if (stored.onto)
+        move_onto(*run, plan, cause);
+    else
+        use_plan(*run, plan);
     run->row.type = RunType::backfill;
     run->row.backfill = backfill.id;
     run->row.backfill_ordinal = ordinal;
@@ -148,6 +151,7 @@ void Scheduler::Impl::start_backfill_runs(BackfillEntry& backfill, DagEntry& dag
     if (backfill.row.is_paused || dag.state.is_paused) return;
     while (!backfill.queued.empty() && has_room(backfill)) {
         Run& run = *find_run(backfill.queued.begin()->second);
+        if (run.clearing) return;
         if (run.cleared == turn_no_) {
             dirty_next_turn_.push_back(&dag);
             again_ = true;

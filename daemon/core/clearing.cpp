@@ -28,10 +28,18 @@ struct Chosen {
     }
 };
 
+/// The run has it already; a task that its plan will bring has no instances yet.
+bool has_family(const Run& run, TaskNo task) {
+    return static_cast<std::size_t>(task) < run.tasks.size();
+}
+
 /// Adds everything reachable from the chosen tasks over `next`; within a mapped group an index
 /// leads to the same index.
 void add_reachable(
-    const Run& run, std::vector<Chosen>& chosen, const std::vector<TaskNo> Task::* next
+    const Run& run,
+    const Dag& dag,
+    std::vector<Chosen>& chosen,
+    const std::vector<TaskNo> Task::* next
 ) {
     std::vector<TaskNo> open;
     for (std::size_t i = 0; i < chosen.size(); ++i)
@@ -39,11 +47,11 @@ void add_reachable(
     while (!open.empty()) {
         const TaskNo from = open.back();
         open.pop_back();
-        const auto& task = run.task(from);
+        const auto& task = dag.tasks[static_cast<std::size_t>(from)];
         for (const TaskNo to : task.*next) {
             const bool down = next == &Task::downstream;
-            const bool by_index = is_by_index(run, down ? from : to, down ? to : from) &&
-                                  run.family(to).is_expanded();
+            const bool by_index = is_by_index(dag, down ? from : to, down ? to : from) &&
+                                  has_family(run, to) && run.family(to).is_expanded();
             Chosen reached{true, {}};
             if (by_index) reached = chosen[static_cast<std::size_t>(from)];
             if (chosen[static_cast<std::size_t>(to)].add(reached)) open.push_back(to);
@@ -53,13 +61,13 @@ void add_reachable(
 
 /// Work is done again between its setups and their teardowns: all instances of these come along.
 template <class Which>
-void add_setups(const Run& run, std::vector<Which>& which) {
-    const Dag& dag = *run.plan->dag;
+void add_setups(const Run& run, const Dag& dag, std::vector<Which>& which) {
     if (std::ranges::none_of(dag.tasks, &Task::is_setup)) return;
     std::set<TaskNo> along;
     for (const auto& [task, lo, hi] : which)
         for (const TaskNo other : setups_and_teardowns(dag, task)) along.insert(other);
     for (const TaskNo task : along) {
+        if (!has_family(run, task)) continue;
         std::erase_if(which, [&](const Which& one) { return one.task == task; });
         const auto& family = run.family(task);
         const auto born = [&](MapIndex index) {
@@ -94,13 +102,15 @@ std::vector<Scheduler::Impl::Indexes> Scheduler::Impl::named(
     return result;
 }
 
-/// The instances that a clear means, in order; all of the run's if none is named.
+/// The instances that a clear means, in order; all of the run's if none is named. `plan` is the
+/// run's, or the one that it will have.
 std::vector<Scheduler::Impl::Indexes> Scheduler::Impl::select(
-    const Run& run, const std::vector<TaskKey>& tasks, const Scope& scope
+    const Run& run, const Plan& plan, const std::vector<TaskKey>& tasks, const Scope& scope
 ) {
-    std::vector<Chosen> chosen(run.tasks.size());
+    const Dag& dag = *plan.dag;
+    std::vector<Chosen> chosen(dag.tasks.size());
     for (std::size_t i = 0; i < chosen.size(); ++i)
-        chosen[i].all = tasks.empty() && !run.plan->is_outside(static_cast<TaskNo>(i));
+        chosen[i].all = tasks.empty() && !plan.is_outside(static_cast<TaskNo>(i));
     for (const TaskKey& key : tasks) {
         auto& of_task = chosen[static_cast<std::size_t>(key.task)];
         if (key.map_index == unmapped)
@@ -109,8 +119,8 @@ std::vector<Scheduler::Impl::Indexes> Scheduler::Impl::select(
             of_task.some.insert(key.map_index);
     }
     auto above = chosen;
-    if (scope.upstream) add_reachable(run, above, &Task::upstream);
-    if (scope.downstream) add_reachable(run, chosen, &Task::downstream);
+    if (scope.upstream) add_reachable(run, dag, above, &Task::upstream);
+    if (scope.downstream) add_reachable(run, dag, chosen, &Task::downstream);
     std::vector<Indexes> result;
     const auto look = [&](TaskNo task, MapIndex index) {
         const TaskState state = run.family(task).state(index);
@@ -125,6 +135,7 @@ std::vector<Scheduler::Impl::Indexes> Scheduler::Impl::select(
     for (std::size_t i = 0; i < chosen.size(); ++i) {
         (void)chosen[i].add(above[i]);
         const auto task = static_cast<TaskNo>(i);
+        if (!has_family(run, task) || dag.tasks[i].gone) continue;
         const auto& family = run.family(task);
         if (chosen[i].all && !family.is_expanded()) look(task, unmapped);
         for (MapIndex index = 0; chosen[i].all && index < family.length(); ++index)
@@ -134,7 +145,7 @@ std::vector<Scheduler::Impl::Indexes> Scheduler::Impl::select(
             if (index < family.length()) look(task, index);
     }
     const bool everything = tasks.empty() && !scope.only_failed && !scope.only_running;
-    if (!everything) add_setups(run, result);
+    if (!everything) add_setups(run, dag, result);
     return result;
 }
 
@@ -149,6 +160,11 @@ void Scheduler::Impl::show(const Run& run, const std::vector<Indexes>& which, An
 }
 
 void Scheduler::Impl::clear(Run& run, const Indexes& which, const Cause& cause) {
+    clear_rows(run, which, cause);
+    clear_done(run, which.task);
+}
+
+void Scheduler::Impl::clear_rows(Run& run, const Indexes& which, const Cause& cause) {
     drop_ending(run);
     each_range(
         run,
@@ -157,10 +173,13 @@ void Scheduler::Impl::clear(Run& run, const Indexes& which, const Cause& cause) 
         [&](const MapRange& range) { change_range(run, range, TaskState::none, cause, ""); },
         [&](MapIndex i) { clear_instance(run, run.at(run.key(which.task, i)), cause); }
     );
+}
+
+void Scheduler::Impl::clear_done(Run& run, TaskNo task) {
     // Ranges are evaluated as a whole.
-    run.family(which.task).seen.reset();
-    unsettled_.push(run, run.key(which.task));
-    forget_length(run, run.family(which.task).mapping);
+    run.family(task).seen.reset();
+    unsettled_.push(run, run.key(task));
+    forget_length(run, run.family(task).mapping);
 }
 
 void Scheduler::Impl::clear_all(Run& run, const Cause& cause) {
@@ -181,21 +200,24 @@ std::optional<std::string> Scheduler::Impl::bad_key(
     return std::nullopt;
 }
 
-void Scheduler::Impl::clear_instance(Run& run, Instance& instance, const Cause& cause) {
+/// The instance has all its tries again, and remembers nothing.
+void Scheduler::Impl::renew(Run& run, Instance& instance) {
     auto& row = instance.row;
-    if (row.state == TaskState::none || row.state == TaskState::restarting) return;
     row.max_tries = row.try_number + run.task(row.key.task).retries;
     forget_choice(run, row.key);
     row.attempts_since_clear = 0;
     if (row.starts > 0) turn_->checkpoints_dropped.push_back(row.key);
     row.lost_in_a_row = 0;
-    if (holds_slots(row.state)) {
-        // Its attempt is ended first; the slot stays taken until it has.
-        turn_->cancels.push_back({{row.key, row.starts}, CancelReason::user});
-        change(run, instance, TaskState::restarting, cause);
-        return;
+}
+
+/// Before an instance begins anew: what is known of its attempt goes to history, and from its row.
+void Scheduler::Impl::wipe(Run& run, Instance& instance) {
+    auto& row = instance.row;
+    renew(run, instance);
+    if (row.start_date) {
+        const bool stopped = holds_slots(row.state);
+        put_record(instance, stopped ? TaskState::restarting : row.state, false);
     }
-    if (row.start_date) put_record(instance, row.state, false);
     row.scheduled_at.reset();
     row.queued_at.reset();
     row.start_date.reset();
@@ -204,6 +226,19 @@ void Scheduler::Impl::clear_instance(Run& run, Instance& instance, const Cause& 
     row.error_class = ErrorClass::none;
     row.error.clear();
     row.note.clear();
+}
+
+void Scheduler::Impl::clear_instance(Run& run, Instance& instance, const Cause& cause) {
+    auto& row = instance.row;
+    if (row.state == TaskState::none || row.state == TaskState::restarting) return;
+    if (holds_slots(row.state)) {
+        renew(run, instance);
+        // Its attempt is ended first; the slot stays taken until it has.
+        turn_->cancels.push_back({{row.key, row.starts}, CancelReason::user});
+        change(run, instance, TaskState::restarting, cause);
+        return;
+    }
+    wipe(run, instance);
     change(run, instance, TaskState::none, cause);
     unsettled_.push(run, row.key);
 }
@@ -225,30 +260,61 @@ void Scheduler::Impl::reopen(Run& run, const Cause& cause) {
     past_changed(run, no_task);
 }
 
-Taken Scheduler::Impl::on(const ClearTasks& event) {
-    Run* run = find_or_load(event.run, event.stored);
-    if (run == nullptr) {
-        refuse(event.request, ErrorCode::not_found, "no such DAG run");
-        return Taken::yes;
+/// The keys, and those of tasks that only `plan` has; none if a name is not known at all.
+std::optional<std::vector<TaskKey>> Scheduler::Impl::keys_of(
+    const Run& run, const Plan& plan, const ClearTasks& event
+) {
+    std::vector<TaskKey> keys = event.tasks;
+    for (const auto& id : event.new_tasks) {
+        const TaskNo task = find_task(*plan.dag, id);
+        if (task == no_task) return std::nullopt;
+        keys.push_back(run.key(task));
     }
+    return keys;
+}
+
+Taken Scheduler::Impl::on(const ClearTasks& event) {
+    const auto no = [&](std::string why) {
+        refuse(event.request, ErrorCode::not_found, std::move(why));
+        return Taken::yes;
+    };
+    Run* run = find_or_load(event.run, event.stored);
+    if (run == nullptr) return no("no such DAG run");
     if (is_touched(*run)) return Taken::next_turn;
     if (run->tasks.empty()) make_instances(*run);
-    if (const auto wrong = bad_key(*run, event.tasks)) {
-        refuse(event.request, ErrorCode::not_found, *wrong);
-        return Taken::yes;
+    if (const auto wrong = bad_key(*run, event.tasks)) return no(*wrong);
+    Plan& plan = event.onto ? plan_of(event.onto, *run->dag, run->row) : *run->plan;
+    // A form that was made for a look only has no other owner.
+    const auto drop_plan = [&, at = &plan] { forget_plan(at, *run->dag); };
+    const auto keys = keys_of(*run, plan, event);
+    if (!keys) {
+        drop_plan();
+        return no("run \"" + run->row.run_id + "\" has no such task instance");
     }
     const Scope scope{event.upstream, event.downstream, event.only_failed, event.only_running};
-    const auto chosen = select(*run, event.tasks, scope);
+    std::vector<Indexes> chosen;
+    if (!event.only_new) chosen = select(*run, plan, *keys, scope);
+    const bool moves = &plan != run->plan && (!chosen.empty() || brings_tasks(*run, plan));
     auto& reply = answer(event.request);
     if (event.dry_run) {
         show(*run, chosen, reply);
         reply.run = run->row;
+        drop_plan();
         return Taken::yes;
     }
     const Cause cause{"clear", event.actor.user};
-    // Their order: what becomes of the mappings is decided when all are cleared.
-    for (const auto& which : chosen) clear(*run, which, cause);
-    if (is_finished(run->row.state) && event.reset_dag_runs && !chosen.empty()) reopen(*run, cause);
+    if (moves)
+        move_onto(*run, plan, cause);
+    else
+        drop_plan();
+    const bool changed = moves || !chosen.empty();
+    const bool reopens = is_finished(run->row.state) && event.reset_dag_runs && changed;
+    // A run that stays ended is forgotten with the turn: then all is done in it.
+    if (is_finished(run->row.state) && !reopens)
+        for (const auto& which : chosen) clear(*run, which, cause);
+    else
+        clear_many(*run, chosen, scope, cause);
+    if (reopens) reopen(*run, cause);
     show(*run, chosen, reply);
     reply.run = run->row;
     audit(
@@ -256,12 +322,14 @@ Taken Scheduler::Impl::on(const ClearTasks& event) {
         "clear",
         {run->row.dag_id, run->row.run_id},
         fmt::format(
-            R"({{"cleared":{},"only_failed":{},"only_running":{},"upstream":{},"downstream":{}}})",
+            R"({{"cleared":{},"only_failed":{},"only_running":{},"upstream":{},"downstream":{},)"
+            R"("moved_to_version":{}}})",
             reply.affected,
             event.only_failed,
             event.only_running,
             event.upstream,
-            event.downstream
+            event.downstream,
+            moves ? std::to_string(run->plan->dag->version_number) : "null"
         )
     );
     return Taken::yes;

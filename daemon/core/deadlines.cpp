@@ -40,6 +40,18 @@ void each_deadline(const Dag& dag, const Use& use) {
         of(static_cast<TaskNo>(i), dag.tasks[i].deadlines);
 }
 
+const Deadline* find_deadline(const Dag& dag, TaskNo task, int number) {
+    const auto& deadlines =
+        task == no_task ? dag.deadlines : dag.tasks[static_cast<std::size_t>(task)].deadlines;
+    const auto at = static_cast<std::size_t>(number);
+    return at < deadlines.size() ? &deadlines[at] : nullptr;
+}
+
+bool is_same(const Deadline& a, const Deadline& b) {
+    return a.from == b.from && a.interval == b.interval && a.at == b.at && a.limit == b.limit &&
+           a.min_runs == b.min_runs && a.percentile == b.percentile;
+}
+
 DeadlineRow* find_row(Run& run, TaskNo task, int number) {
     const auto found = std::ranges::find_if(run.deadlines, [&](const DeadlineRow& row) {
         return row.task == task && row.number == number;
@@ -75,16 +87,40 @@ std::optional<Duration> usual_time(std::vector<Duration> times, const Deadline& 
 /// late for dates that were past when it began.
 void Scheduler::Impl::watch_deadlines(Run& run) {
     const bool anew = run.row.backfill || run.row.clear_number > 0;
-    if (run.row.clear_number > 0) {
-        turn_->deadlines_dropped.push_back(run.row.key);
-        run.deadlines.clear();
-        std::erase_if(deadline_rows_, [&](const auto& entry) {
-            return entry.second.run == run.row.key;
-        });
+    if (run.row.clear_number > 0) drop_deadlines(run);
+    watch_rest(run, anew);
+}
+
+void Scheduler::Impl::drop_deadlines(Run& run) {
+    turn_->deadlines_dropped.push_back(run.row.key);
+    run.deadlines.clear();
+    std::erase_if(deadline_rows_, [&](const auto& entry) {
+        return entry.second.run == run.row.key;
+    });
+}
+
+/// An open run has moved from this version to another: deadlines that are the same in both stay as
+/// they are, the others go by the new version.
+void Scheduler::Impl::move_deadlines(Run& run, const Dag& before) {
+    auto rows = run.deadlines;
+    if (!rows.empty()) drop_deadlines(run);
+    std::erase_if(rows, [&](const DeadlineRow& row) {
+        const auto* old = find_deadline(before, row.task, row.number);
+        const auto* now = find_deadline(*run.plan->dag, row.task, row.number);
+        return old == nullptr || now == nullptr || !is_same(*old, *now);
+    });
+    for (const auto& row : rows) {
+        run.deadlines.push_back(row);
+        put_deadline(row);
     }
+    watch_rest(run, false);
+}
+
+/// The deadlines that have no row yet.
+void Scheduler::Impl::watch_rest(Run& run, bool anew) {
     if (!run.plan->has_deadlines) return;
     each_deadline(*run.plan->dag, [&](TaskNo task, int number, const Deadline& deadline) {
-        if (is_of_past_runs(deadline.from)) return;
+        if (is_of_past_runs(deadline.from) || find_row(run, task, number) != nullptr) return;
         const Instant at = time_of(run.row, deadline);
         if (!anew || at >= run.row.queued_at) watch(run, {run.row.key, task, number, at, {}, {}});
     });

@@ -21,6 +21,8 @@ void Scheduler::Impl::hold_over(Run& run, const TaskKey& key) {
 }
 
 void Scheduler::Impl::make_ready(Run& run, const TaskKey& key) {
+    // Looked at again when the run is cleared; pokes go on.
+    if (run.clearing && !is_poked(run.state(key))) return;
     auto& family = run.family(key.task);
     if (!family.set_ready(key.map_index, true)) return;
     if (auto* instance = family.find_live(key.map_index)) {

@@ -66,12 +66,16 @@ struct PatchBackfill {
     enum class Action { pause, unpause, cancel } action{Action::pause};
 };
 
-/// Clears the named instances (all of the run's when `tasks` is empty).
+/// Clears the named instances (all of the run's when `tasks` and `new_tasks` are empty).
 struct ClearTasks {
     RequestId request;
     Actor actor;
     RunKey run;
     std::vector<TaskKey> tasks;
+    std::vector<std::string> new_tasks;  // ids that the run's version has not, but `onto` may have
+    bool only_new{false};   // nothing is cleared: the run moves for the sake of new tasks
+    bool on_latest{false};  // the run moves to the DAG's latest version
+    DagPtr onto;            // that version in the run's task numbers; none: it is on it already
     bool only_failed{false};
     bool only_running{false};
     bool upstream{false};
@@ -94,6 +98,13 @@ struct SetRunNote {
     Actor actor;
     RunKey run;
     std::string note;
+    std::optional<StoredRun> stored;
+};
+/// The run and all that is stored of it goes. One that runs is refused.
+struct DeleteRun {
+    RequestId request;
+    Actor actor;
+    RunKey run;
     std::optional<StoredRun> stored;
 };
 /// Marks instances success, failed or skipped.
@@ -198,6 +209,7 @@ using Event = std::variant<
     ClearTasks,
     SetRunState,
     SetRunNote,
+    DeleteRun,
     SetTaskState,
     PauseDag,
     PutPool,

@@ -164,6 +164,7 @@ private:
 
     // past.cpp: what a run waits for in the run before it
     void ask_past(Run& run);
+    void ask_past_again(const DagEntry& dag);
     [[nodiscard]] const Run* open_previous(const Run& run) const;
     template <class Use>
     void each_past_block(const Run& run, TaskNo task, const Use& use) const;
@@ -219,6 +220,9 @@ private:
 
     // deadlines.cpp: when runs and tasks should have ended
     void watch_deadlines(Run& run);
+    void watch_rest(Run& run, bool anew);
+    void drop_deadlines(Run& run);
+    void move_deadlines(Run& run, const Dag& before);
     void restore_deadlines(const Snapshot& snapshot);
     void ask_runtimes(Run& run);
     void watch(Run& run, const DeadlineRow& row);
@@ -308,12 +312,24 @@ private:
         bool only_running{false};
     };
     static std::vector<Indexes> select(
-        const Run& run, const std::vector<TaskKey>& tasks, const Scope& scope
+        const Run& run, const Plan& plan, const std::vector<TaskKey>& tasks, const Scope& scope
     );
     static std::optional<std::string> bad_key(const Run& run, const std::vector<TaskKey>& tasks);
+    static std::optional<std::vector<TaskKey>> keys_of(
+        const Run& run, const Plan& plan, const ClearTasks& event
+    );
+    void renew(Run& run, Instance& instance);
+    void wipe(Run& run, Instance& instance);
     void clear_instance(Run& run, Instance& instance, const Cause& cause);
     void clear(Run& run, const Indexes& which, const Cause& cause);
+    void clear_rows(Run& run, const Indexes& which, const Cause& cause);
+    void clear_done(Run& run, TaskNo task);
     void clear_all(Run& run, const Cause& cause);
+    void clear_many(Run& run, const std::vector<Indexes>& chosen, const Scope& scope, const Cause&);
+    void clear_more();
+    void clear_part(Run& run);
+    void put_clearing(Run& run);
+    void end_clearing(Run& run);
     static void show(const Run& run, const std::vector<Indexes>& which, Answer& reply);
     static std::vector<Indexes> named(const Run& run, const std::vector<TaskKey>& tasks);
     void reopen(Run& run, const Cause& cause);
@@ -329,6 +345,20 @@ private:
     std::int64_t clear_failed_below(
         Run& run, const std::vector<TaskKey>& marked, const Cause& cause
     );
+
+    // moving.cpp: runs that go on with another version of their DAG
+    [[nodiscard]] static bool brings_tasks(const Run& run, const Plan& plan);
+    void move_onto(Run& run, Plan& plan, const Cause& cause);
+    std::vector<TaskKey> leave_queue(Run& run);
+    void remove_rest(Run& run, const Plan& plan, const Cause& cause);
+    void remove_task(Run& run, Family& family, const Cause& cause);
+    void remap_task(Run& run, Family& family, std::int32_t length, const Cause& cause);
+    void remove_instance(Run& run, Instance& instance, const Cause& cause);
+    void hold_places(Run& run, bool held);
+    void take_plan(Run& run, Plan& plan);
+    void take_families(Run& run);
+    void read_choices(Run& run);
+    void return_task(Run& run, Family& family, std::int32_t length, int retries);
 
     // backfills.cpp
     [[nodiscard]] std::vector<DagRun> known_runs(const DagEntry& dag, const CreateBackfill& event)
@@ -351,6 +381,7 @@ private:
     Taken on(const ClearTasks& event);
     Taken on(const SetRunState& event);
     Taken on(const SetRunNote& event);
+    Taken on(const DeleteRun& event);
     Taken on(const SetTaskState& event);
     Taken on(const PauseDag& event);
     Taken on(const PutPool& event);
@@ -404,6 +435,7 @@ private:
     std::vector<DagEntry*> failure_rows_;  // counts to be written
     std::vector<RunKey> stopping_;         // their first failure is to end them
     std::vector<RunKey> stop_later_;       // the rest of them in the next turn
+    std::vector<RunKey> clearing_;         // go on with it in the next turn
     std::vector<TaskKey> held_over_;       // to be evaluated in the next turn
     std::vector<ReadyTask> start_later_;   // changed in this turn: start in the next one
     std::unordered_set<PoolNo> reserved_;  // kept for a task that waits too long

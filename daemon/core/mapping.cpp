@@ -12,6 +12,8 @@ namespace sluice::core {
 /// all of them.
 void Scheduler::Impl::evaluate(Run& run, const TaskKey& key) {
     if (run.row.state != RunState::running) return;
+    if (run.moved == turn_no_) return hold_over(run, key);
+    if (run.clearing) return;
     Family& family = run.family(key.task);
     if (family.is_expanded() && key.map_index == unmapped)
         evaluate_all(run, family);
@@ -152,6 +154,7 @@ void Scheduler::Impl::expand(Run& run, Family& family, std::int32_t length) {
         const bool is_removed = family.state(i) == TaskState::removed;
         if (!family.has_row(i) || is_removed != (i < length)) continue;
         auto& instance = run.at(run.key(task, i));
+        if (is_removed) wipe(run, instance);
         change(run, instance, is_removed ? TaskState::none : TaskState::removed, {"mapping"});
     }
     family.expand(length);

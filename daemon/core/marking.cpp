@@ -80,7 +80,8 @@ std::int64_t Scheduler::Impl::clear_failed_below(
     Run& run, const std::vector<TaskKey>& marked, const Cause& cause
 ) {
     std::int64_t cleared = 0;
-    for (const auto& which : select(run, marked, {.downstream = true, .only_failed = true})) {
+    for (const auto& which :
+         select(run, *run.plan, marked, {.downstream = true, .only_failed = true})) {
         for (MapIndex i = which.lo; i <= which.hi; ++i) {
             const auto* live = run.family(which.task).find_live(i);
             if (live != nullptr && live->touched == turn_no_) continue;  // marked itself
@@ -157,7 +158,10 @@ Taken Scheduler::Impl::on(const SetRunState& event) {
     if (is_touched(*run)) return Taken::next_turn;
     const Cause cause{"mark", event.actor.user};
     if (event.state == RunState::queued) {
-        clear_all(*run, {"clear", cause.actor});
+        const Cause clear{"clear", cause.actor};
+        std::vector<Indexes> all = named(*run, {});
+        std::erase_if(all, [&](const auto& one) { return run->plan->is_outside(one.task); });
+        clear_many(*run, all, {}, clear);
         if (is_finished(run->row.state)) reopen(*run, {"clear", cause.actor});
     } else if (!is_finished(run->row.state)) {
         const bool good = event.state == RunState::success;

@@ -89,6 +89,17 @@ void Scheduler::Impl::ask_past(Run& run) {
             question.tasks.push_back(run.task(other).id);
 }
 
+/// A run of the DAG was deleted: who looked at it has another past, or none.
+void Scheduler::Impl::ask_past_again(const DagEntry& dag) {
+    if (dag.past_runs == 0) return;
+    for (const auto& [date, key] : dag.open_dates) {
+        Run& run = *runs_.at(key);
+        if (run.deleted || !run.past.asked) continue;
+        run.past = {};
+        ask_past(run);
+    }
+}
+
 Taken Scheduler::Impl::on(const PastFacts& event) {
     Run* run = find_run(event.run);
     if (run == nullptr || run->past.known) return Taken::yes;
@@ -196,6 +207,7 @@ void Scheduler::Impl::past_changed(const Run& run, TaskNo task) {
 
 /// The run leaves memory: the runs after it keep what it ended as.
 void Scheduler::Impl::hand_over_past(const Run& run) {
+    if (run.deleted) return;
     std::optional<PastRun> past;
     each_next(run, [&](Run& next) {
         auto& kept = next.past;

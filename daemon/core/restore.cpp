@@ -70,6 +70,8 @@ Scheduler::Impl::Impl(const Settings& settings, const Snapshot& snapshot)
         if (Run* run = find_run(choice.key.run)) restore_choice(*run, choice);
     for (const auto& ending : snapshot.endings)
         if (Run* run = find_run(ending.run)) run->ending = ending;
+    for (const auto& clearing : snapshot.clearings)
+        if (Run* run = find_run(clearing.run)) run->clearing = clearing;
     for (const auto& failures : snapshot.failures)
         if (const auto at = dag_numbers_.find(failures.dag_id); at != dag_numbers_.end())
             dags_[static_cast<std::size_t>(at->second)]->failures = failures.count;
@@ -131,6 +133,12 @@ void Scheduler::Impl::recover(const std::vector<AttemptKey>& alive, Instant now,
         resume_instances(run);
         if (run.ending && run.ending->stop) stopping_.push_back(key);
     }
+    // Begun before: goes on in the next turn.
+    for (const RunKey key : keys)
+        if (find_run(key)->clearing) {
+            clearing_.push_back(key);
+            again_ = true;
+        }
     // Attempts that nobody waits for: their rows say that they have ended, or they were marked.
     for (const AttemptKey& attempt : living) {
         Run* run = find_run(attempt.task.run);

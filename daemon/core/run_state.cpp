@@ -48,9 +48,10 @@ void restore_instance(Run& run, const TaskInstance& row) {
     family.restore(row);
 }
 
-bool is_by_index(const Run& run, TaskNo up, TaskNo down) {
-    const Task& task = run.task(down);
-    if (task.mapping == no_map || task.mapping != run.task(up).mapping) return false;
+bool is_by_index(const Dag& dag, TaskNo up, TaskNo down) {
+    const Task& task = dag.tasks[static_cast<std::size_t>(down)];
+    if (task.mapping == no_map || task.mapping != dag.tasks[static_cast<std::size_t>(up)].mapping)
+        return false;
     switch (task.trigger_rule) {
         case TriggerRule::one_success:
         case TriggerRule::one_failed:

@@ -46,13 +46,17 @@ struct Run {
     TurnNo listed{0};                      // in the turn's list of runs to seal
     TurnNo cleared{0};                     // made open again: starts in a later turn
     TurnNo held{0};                        // an instance of it is evaluated again in the next turn
+    TurnNo moved{0};                       // to another version: evaluated in the next turn
     bool check_queued{false};
+    bool deleted{false};  // in this turn
 
     std::vector<Family> tasks;          // by task; empty until the run starts for the first time
     std::vector<Expansion> expansions;  // by mapping
     int unfinished{0};                  // instances
     int active{0};                      // hold slots
     int waiting{0};                     // ready, or until a retry is due
+
+    std::optional<Clearing> clearing;  // is being cleared, over several turns
 
     std::map<TaskKey, Choice> choices;  // of branches that succeeded
     std::optional<RunEnding> ending;    // decided, although teardowns are still at work
@@ -109,7 +113,10 @@ void restore_length(Run& run, const MapLength& length);
 void restore_range(Run& run, const MapRange& range);
 void restore_instance(Run& run, const TaskInstance& row);
 /// Whether an instance of `down` depends on the instance of `up` with its own map index alone.
-bool is_by_index(const Run& run, TaskNo up, TaskNo down);
+bool is_by_index(const Dag& dag, TaskNo up, TaskNo down);
+inline bool is_by_index(const Run& run, TaskNo up, TaskNo down) {
+    return is_by_index(*run.plan->dag, up, down);
+}
 /// The upstreams of one instance: what all instances share, and those by index.
 UpstreamCounts upstreams_of(const Run& run, const TaskKey& key);
 /// Takes over the way a branch took.

@@ -114,6 +114,7 @@ void Scheduler::Impl::start_runs(DagEntry& dag) {
             wake_dag(dag, run.row.run_after);
             break;
         }
+        if (run.clearing) continue;
         if (run.cleared == turn_no_) {
             dirty_next_turn_.push_back(&dag);
             again_ = true;
@@ -196,7 +197,7 @@ void Scheduler::Impl::check_runs() {
         Run& run = *checks_.back();
         checks_.pop_back();
         run.check_queued = false;
-        if (run.row.state != RunState::running || run.held == turn_no_) continue;
+        if (run.row.state != RunState::running || run.held == turn_no_ || run.clearing) continue;
         if (run.unfinished == 0)
             end_run(run);
         else if (run.active == 0 && run.waiting == 0 && !waits_for_past(run))
@@ -206,7 +207,7 @@ void Scheduler::Impl::check_runs() {
 
 void Scheduler::Impl::run_timed_out(const Timer& timer) {
     Run* run = find_run(timer.key.run);
-    if (run == nullptr || run->row.state != RunState::running) return;
+    if (run == nullptr || run->row.state != RunState::running || run->clearing) return;
     const auto timeout = run->plan->dag->dagrun_timeout;
     if (!timeout || *run->row.start_date + *timeout > now_) return;  // it started anew since
     stop_unfinished(*run, TaskState::skipped, {"timeout"}, CancelReason::run_timeout);

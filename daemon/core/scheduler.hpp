@@ -37,6 +37,7 @@ struct Settings {
     int max_lost_attempts{10};
     /// A task that waits longer for several slots keeps the slots of its pools that come free.
     Duration reserve_after{std::chrono::seconds{30}};
+    int clear_at_once{2'000};  // instances; more are cleared over several turns
 };
 
 /// What of the run before keeps a task from running. An empty run: what has ended before is still

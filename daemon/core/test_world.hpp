@@ -62,6 +62,12 @@ public:
         return ptr;
     }
 
+    /// The same without loading it: a form (model/layout).
+    DagPtr keep(Dag dag) {
+        dag.version = {++last_version_};
+        return versions_.emplace_back(std::make_shared<const Dag>(std::move(dag)));
+    }
+
     /// Turns until nothing is due: events first, then what was put off. Returns the last answer.
     void turn(std::vector<Event> events) {
         int count = 0;
@@ -216,6 +222,7 @@ public:
             if (!is_finished(runs.at(row.run).state)) result.deadlines.push_back(row);
         for (const auto& [key, row] : branches) result.branches.push_back(row);
         for (const auto& [key, row] : endings) result.endings.push_back(row);
+        for (const auto& [key, row] : clearings) result.clearings.push_back(row);
         for (const auto& [id, row] : failures) result.failures.push_back(row);
         std::erase_if(result.branches, [&](const BranchChoice& row) {
             return is_finished(runs.at(row.key.run).state);
@@ -344,6 +351,15 @@ public:
             endings.erase(row.run);
             if (!row.forgotten) endings.emplace(row.run, row);
         }
+        for (const auto& row : turn.clearings) {
+            clearings.erase(row.run);
+            if (!row.over) clearings.emplace(row.run, row);
+        }
+        for (const RunKey run : turn.runs_deleted) {
+            runs.erase(run);
+            std::erase_if(instances, [&](const auto& entry) { return entry.first.run == run; });
+            std::erase_if(deadlines, [&](const auto& entry) { return entry.second.run == run; });
+        }
         for (const auto& row : turn.failures) failures[row.dag_id] = row;
         for (const auto& row : turn.attempts) attempts.push_back(row);
         for (const auto& row : turn.audits) audits.push_back(row);
@@ -379,6 +395,7 @@ public:
     int written{0};  // turns that had something to commit
     std::map<TaskKey, BranchChoice> branches;
     std::map<RunKey, RunEnding> endings;
+    std::map<RunKey, Clearing> clearings;
     std::map<std::string, DagFailures> failures;
     std::vector<AssetEvent> asset_events;
     std::map<RunKey, std::vector<std::int64_t>> asset_uses;

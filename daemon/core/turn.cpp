@@ -14,6 +14,7 @@ void Scheduler::Impl::begin_turn(Instant now, Turn& turn) {
     open_ = true;
     again_ = false;
     ++turn_no_;
+    clear_more();
     for (const auto& task : start_later_) queue_.push(task);
     start_later_.clear();
     for (DagEntry* dag : std::exchange(dirty_next_turn_, {})) mark_dirty(*dag);
@@ -64,6 +65,10 @@ void Scheduler::Impl::seal() {
         if (Run* run = find_run(key.run)) run->family(key.task).pack(key.map_index);
     live_.clear();
     for (Run* run : touched_runs_) {
+        if (run->deleted) {
+            forget_run(run->row.key);
+            continue;
+        }
         if (std::exchange(run->ending_dirty, false)) {
             RunEnding gone;
             gone.run = run->row.key;
@@ -213,7 +218,9 @@ void Scheduler::Impl::count_change(
         if (mapped && is_by_index(run, key.task, down)) {
             // One that ends before it has instances counts for all of its downstream's.
             if (key.map_index == unmapped) run.family(down).seen.reset();
-            unsettled_.push(run, run.key(down, key.map_index));
+            // One that begins anew has no instances yet: it looks at all of them.
+            const bool whole = !run.family(down).is_expanded();
+            unsettled_.push(run, run.key(down, whole ? unmapped : key.map_index));
             continue;
         }
         auto& counts = run.family(down).up;

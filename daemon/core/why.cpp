@@ -143,6 +143,7 @@ Reasons Scheduler::Impl::why_run(const Run& run) const {
         if (const int before = run.row.backfill_ordinal - first; before > 0)
             add("backfill_order", fmt::format("{} starts its runs in order", name), name);
     }
+    if (run.clearing) add("clearing", "its task instances are being cleared", run.row.run_id);
     if (!is_due(run)) {
         add("run_after",
             fmt::format("its time comes at {}", format_z(run.row.run_after)),
@@ -306,6 +307,10 @@ void Scheduler::Impl::why_wait(const Run& run, const TaskKey& key, Reasons& reas
 void Scheduler::Impl::why_state(Run& run, const TaskKey& key, Reasons& reasons) const {
     const TaskState state = run.state(key);
     Family& family = run.family(key.task);
+    if (run.clearing)
+        reasons.push_back(
+            {"clearing", "the run's task instances are being cleared", run.row.run_id, {}, {}}
+        );
     if (family.is_ready(key.map_index)) return;
     const auto* live = family.find_live(key.map_index);
     if (state == TaskState::up_for_retry && live != nullptr && live->row.next_try_at)

@@ -162,6 +162,8 @@ struct Task {
     bool ignore_first_depends_on_past{true};
     bool wait_for_past_depends_before_skipping{false};
 
+    bool gone{false};  // of a run's earlier version only: its instances are removed (model/layout)
+
     bool is_setup{false};
     bool is_teardown{false};
     bool on_failure_fail_dagrun{false};  // of a teardown

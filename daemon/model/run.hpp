@@ -120,6 +120,7 @@ struct Backfill {
     bool run_backwards{false};
     bool is_paused{false};
     std::string conf{"{}"};
+    bool on_latest{false};             // runs that it clears move to the latest version; not kept
     std::vector<std::string> tasks;    // ids of those that run; empty = all
     std::optional<Duration> run_time;  // of one run, estimated when it was planned
     std::string created_by;

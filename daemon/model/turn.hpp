@@ -144,6 +144,23 @@ struct RunEnding {
     bool forgotten{false};  // in a Turn: the row is to go
 };
 
+/// What is still to be cleared of a run, when that is more than one turn does. Until it is over the
+/// run starts nothing.
+struct Clearing {
+    RunKey run;
+    struct Part {
+        TaskNo task{no_task};
+        MapIndex lo{unmapped};  // unmapped = the one instance
+        MapIndex hi{unmapped};
+    };
+    std::vector<Part> rest;
+    std::vector<TaskNo> tasks;  // all that it is about
+    bool only_failed{false};
+    bool only_running{false};
+    std::string actor;
+    bool over{false};  // in a Turn: the row is to go
+};
+
 /// Runs of a DAG that failed since the last one that succeeded.
 struct DagFailures {
     std::string dag_id;
@@ -240,6 +257,8 @@ struct Turn {
     std::vector<BranchChoice> branches;
     std::vector<RunEnding> endings;
     std::vector<DagFailures> failures;
+    std::vector<Clearing> clearings;  // upsert, or their end
+    std::vector<RunKey> runs_deleted;
     std::vector<MapLength> map_lengths;
     std::vector<MapRange> map_ranges;
     std::vector<MapName> map_names;
@@ -268,7 +287,8 @@ struct Turn {
             failures.empty() && map_lengths.empty() && map_ranges.empty() && map_names.empty() &&
             waits.empty() && checkpoints_dropped.empty() && callbacks.empty() &&
             asset_events.empty() && asset_marks.empty() && asset_uses.empty() &&
-            deadlines.empty() && deadlines_dropped.empty() && slices_kept.empty()
+            deadlines.empty() && deadlines_dropped.empty() && slices_kept.empty() &&
+            clearings.empty() && runs_deleted.empty()
         );
     }
     void clear() { *this = Turn{}; }
@@ -283,6 +303,7 @@ struct StoredRun {
     std::vector<MapLength> map_lengths{};
     std::vector<MapRange> map_ranges{};  // by seq
     std::vector<std::string> subset{};   // of its backfill: the tasks that run; empty = all
+    DagPtr onto{};  // for a backfill: the version that it moves to; none = it stays
 };
 
 /// The tasks that the runs of a backfill consist of.
@@ -323,6 +344,7 @@ struct Snapshot {
     std::vector<BranchChoice> branches;  // of the open runs
     std::vector<RunEnding> endings;
     std::vector<DagFailures> failures;
+    std::vector<Clearing> clearings;
     std::vector<WaitRow> waits;      // not over, of the open runs
     std::vector<RunSubset> subsets;  // of open backfills and of those with open runs
     std::vector<AssetMark> asset_marks;

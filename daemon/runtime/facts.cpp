@@ -1,9 +1,11 @@
 // What core cannot know by itself: runs that have ended, and the versions they ran.
+#include <map>
 #include <set>
 #include <type_traits>
 
 #include "base/check.hpp"
 #include "base/error.hpp"
+#include "model/layout.hpp"
 #include "runtime/impl.hpp"
 
 namespace sluice::runtime {
@@ -30,13 +32,23 @@ void Runtime::Impl::add_facts(core::Event& event, const std::set<store::Journal:
                 add_paces(value);
             } else if constexpr (std::is_same_v<Value, core::SetTaskState>) {
                 if (!value.tasks.empty()) add_stored(value.tasks.front().run, value.stored);
+            } else if constexpr (std::is_same_v<Value, core::ClearTasks>) {
+                add_stored(value.run, value.stored);
+                if (value.on_latest) add_latest(value);
             } else if constexpr (requires { value.stored; }) {
                 add_stored(value.run, value.stored);
             } else if constexpr (std::is_same_v<Value, core::CreateBackfill>) {
                 value.existing = journal_.runs_between(
                     value.backfill.dag_id, value.backfill.from_date, value.backfill.to_date
                 );
-                for (auto& stored : value.existing) stored.dag = version(stored.run.version);
+                std::map<VersionId, DagPtr> latest;
+                for (auto& stored : value.existing) {
+                    stored.dag = version(stored.run.version);
+                    if (!value.backfill.on_latest) continue;
+                    const auto [known, fresh] = latest.try_emplace(stored.run.version);
+                    if (fresh) known->second = latest_for(stored.run, true);
+                    stored.onto = known->second;
+                }
                 value.taken_ids = journal_.backfill_run_ids(value.backfill.dag_id);
             }
         },
@@ -48,6 +60,30 @@ void Runtime::Impl::add_stored(RunKey run, std::optional<StoredRun>& stored) {
     if (scheduler_->find_open_run(run) != nullptr) return;
     stored = journal_.find_run(run);
     if (stored) stored->dag = version(stored->run.version);
+}
+
+/// The DAG's latest version in the run's task numbers, if the run is not on it; stored unless it is
+/// only looked at.
+DagPtr Runtime::Impl::latest_for(const DagRun& run, bool keep) {
+    const DagState* state = scheduler_->find_dag(run.dag_id);
+    if (state == nullptr) return nullptr;
+    const DagPtr latest = version(state->current);
+    const DagPtr before = version(run.version);
+    if (is_of(*before, *latest)) return nullptr;
+    Dag form = form_of(*latest, *before);
+    if (form.hash == latest->hash) return latest;
+    if (!keep) return std::make_shared<const Dag>(std::move(form));
+    form.version = journal_.put_form(form).id;
+    if (auto known = registry_.find_version(form.version)) return known;
+    auto kept = std::make_shared<const Dag>(std::move(form));
+    registry_.put_version(kept);
+    return kept;
+}
+
+void Runtime::Impl::add_latest(core::ClearTasks& clear) {
+    const DagRun* run = scheduler_->find_open_run(clear.run);
+    if (run == nullptr && clear.stored) run = &clear.stored->run;
+    clear.onto = run == nullptr ? nullptr : latest_for(*run, !clear.dry_run);
 }
 
 core::PastFacts Runtime::Impl::answer_past(const PastQuestion& question) {

@@ -151,6 +151,8 @@ private:
     void add_facts(core::Event& event, const std::set<store::Journal::RunName>& names);
     std::set<store::Journal::RunName> names_taken(const std::vector<Pending>& pending);
     void add_stored(RunKey run, std::optional<StoredRun>& stored);
+    void add_latest(core::ClearTasks& clear);
+    DagPtr latest_for(const DagRun& run, bool keep);
     /// What ended before the run, as the commit that asked left it.
     core::PastFacts answer_past(const PastQuestion& question);
     core::RuntimesKnown answer_runtimes(const RuntimeQuestion& question);

@@ -62,6 +62,11 @@ void Upkeep::tidy() {
             );
             if (runs > 0) spdlog::info("retention: the state of {} old runs is gone", runs);
         }
+        const auto deleted =
+            retention.sweep_deleted([this](const std::string& dag_id, const std::string& run_id) {
+                remove_logs(world_.logs, dag_id, run_id);
+            });
+        if (deleted > 0) spdlog::info("what was left of {} deleted runs is gone", deleted);
         retention.forget_delivered(delivered_kept);
         const auto swept = world_.artefacts.sweep(artefact_grace, [&](const auto& hashes) {
             return retention.counted(hashes);

@@ -1,6 +1,6 @@
 // upkeep.hpp — what a daemon tidies up once an hour, on a thread and a connection of its own: run
-// state past its retention with its logs and artefacts, artefacts that no run counts, delivered
-// callbacks. Only the owner of the run state does it.
+// state past its retention with its logs and artefacts, what is left of deleted runs, artefacts
+// that no run counts, delivered callbacks. Only the owner of the run state does it.
 #pragma once
 
 #include <condition_variable>

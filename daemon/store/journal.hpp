@@ -127,6 +127,9 @@ public:
     /// Stores a definition as the DAG's current version: the known one when the hash is unchanged,
     /// a replaced one when nobody ran it, else a new number. Returns id and number.
     virtual StoredVersion put_version(const Dag& dag) = 0;
+    /// Stores a version's form in a run's task numbers (model/layout), unless it is known. It has
+    /// the number of its version and an id of its own.
+    virtual StoredVersion put_form(const Dag& dag) = 0;
 };
 
 }  // namespace sluice::store

@@ -348,6 +348,37 @@ void write_past(const Turn& turn, Writer& w) {
     w.end_object();
 }
 
+void write_clearings(const std::vector<Clearing>& clearings, Writer& w) {
+    if (clearings.empty()) return;
+    w.begin_list("x_clearing");
+    for (const Clearing& row : clearings) {
+        std::string rest;
+        for (const auto& part : row.rest)
+            rest += (rest.empty() ? "[" : ",[") + std::to_string(part.task) + ',' +
+                    std::to_string(part.lo) + ',' + std::to_string(part.hi) + ']';
+        std::string tasks;
+        for (const TaskNo task : row.tasks)
+            tasks += (tasks.empty() ? "" : ",") + std::to_string(task);
+        w.begin_object();
+        w.field("run_key", row.run.value);
+        w.json("rest", "[" + rest + "]");
+        w.json("tasks", "[" + tasks + "]");
+        w.field("only_failed", row.only_failed);
+        w.field("only_running", row.only_running);
+        w.field("actor", row.actor);
+        w.field("over", row.over);
+        w.end_object();
+    }
+    w.end_list();
+}
+
+void write_deleted(const std::vector<RunKey>& runs, Writer& w) {
+    if (runs.empty()) return;
+    w.begin_list("x_deleted");
+    for (const RunKey run : runs) w.item(std::to_string(run.value));
+    w.end_list();
+}
+
 void write_asset_event(const AssetEvent& event, Writer& w) {
     w.begin_object();
     w.field("id", event.id);
@@ -573,8 +604,8 @@ void write_told(const Turn& turn, Writer& w) {
 std::string extra_rows(const Turn& turn, bool tell) {
     const auto artefacts = artefacts_of(turn);
     const bool rare =
-        tell || !artefacts.empty() || !turn.checkpoints_dropped.empty() ||
-        !turn.callbacks.empty() ||
+        tell || !artefacts.empty() || !turn.clearings.empty() || !turn.runs_deleted.empty() ||
+        !turn.checkpoints_dropped.empty() || !turn.callbacks.empty() ||
         !(turn.outputs.empty() && turn.backfills.empty() && turn.backfill_dates.empty() &&
           turn.dags.empty() && turn.pools.empty() && turn.pools_removed.empty() &&
           turn.audits.empty() && turn.waits.empty() && !has_past(turn) && !has_assets(turn) &&
@@ -593,6 +624,8 @@ std::string extra_rows(const Turn& turn, bool tell) {
         write_pools(turn, w);
         write_audits(turn.audits, w);
         if (has_past(turn)) write_past(turn, w);
+        write_clearings(turn.clearings, w);
+        write_deleted(turn.runs_deleted, w);
         write_waits(turn.waits, w);
         write_artefacts(artefacts, w);
         write_checkpoints_dropped(turn.checkpoints_dropped, w);

@@ -129,6 +129,11 @@ void MemoryJournal::apply(const Turn& turn) {
         endings_.erase(row.run);
         if (!row.forgotten) endings_.emplace(row.run, row);
     }
+    for (const Clearing& row : turn.clearings) {
+        clearings_.erase(row.run);
+        if (!row.over) clearings_.emplace(row.run, row);
+    }
+    for (const RunKey run : turn.runs_deleted) forget(run);
     for (const DagFailures& row : turn.failures) failures_[row.dag_id] = row;
     for (const AssetEvent& event : turn.asset_events) asset_events_[event.id] = event;
     for (const AssetMark& mark : turn.asset_marks) {
@@ -140,6 +145,28 @@ void MemoryJournal::apply(const Turn& turn) {
     for (const DeadlineRow& row : turn.deadlines)
         deadlines_[{{row.run, row.task, unmapped}, row.number}] = row;
     for (const AssetUse& use : turn.asset_uses) asset_uses_[use.run].push_back(use.event);
+}
+
+void MemoryJournal::forget(RunKey run) {
+    const DagRun& gone = runs_.at(run);
+    run_ids_.erase({gone.dag_id, gone.run_id});
+    runs_.erase(run);
+    const auto of_run = [&](const auto& entry) { return entry.first.run == run; };
+    std::erase_if(instances_, of_run);
+    std::erase_if(branches_, of_run);
+    std::erase_if(waits_, of_run);
+    std::erase_if(map_names_, of_run);
+    std::erase_if(rendered_, [&](const auto& entry) { return entry.first.task.run == run; });
+    std::erase_if(xcoms_, [&](const auto& entry) { return entry.first.first.run == run; });
+    std::erase_if(lengths_, [&](const auto& entry) { return entry.first.first == run; });
+    std::erase_if(attempts_, [&](const AttemptRecord& row) { return row.key.run == run; });
+    std::erase_if(callbacks_, [&](const CallbackDue& row) { return row.key.run == run; });
+    std::erase_if(transitions_, [&](const Transition& row) { return row.run == run; });
+    std::erase_if(deadlines_, [&](const auto& entry) { return entry.second.run == run; });
+    ranges_.erase(run);
+    endings_.erase(run);
+    clearings_.erase(run);
+    asset_uses_.erase(run);
 }
 
 void MemoryJournal::commit(const Turn& turn) {
@@ -192,6 +219,7 @@ Snapshot MemoryJournal::load() {
     }
     for (const auto& [name, pool] : pools_) snapshot.pools.push_back(pool);
     for (const auto& [key, ending] : endings_) snapshot.endings.push_back(ending);
+    for (const auto& [key, clearing] : clearings_) snapshot.clearings.push_back(clearing);
     for (const auto& [id, failures] : failures_) snapshot.failures.push_back(failures);
     for (const auto& [key, wait] : waits_) {
         const auto run = runs_.find(key.run);
@@ -349,6 +377,9 @@ std::vector<Journal::StoredVersion> MemoryJournal::versions(const std::vector<Ve
     for (const StoredVersion& version : versions_) {
         if (std::ranges::find(ids, version.id) != ids.end()) found.push_back(version);
     }
+    for (const StoredVersion& form : forms_) {
+        if (std::ranges::find(ids, form.id) != ids.end()) found.push_back(form);
+    }
     return found;
 }
 
@@ -371,14 +402,35 @@ Journal::StoredVersion MemoryJournal::put_version(const Dag& dag) {
             newest->fileloc = dag.fileloc;
             return *newest;
         }
-        const bool was_run = std::ranges::any_of(runs_, [&](const auto& entry) {
-            return entry.second.version == newest->id;
-        });
+        const auto is_run = [&](const StoredVersion& version) {
+            return version.dag_id == dag.dag_id && version.number == newest->number &&
+                   std::ranges::any_of(runs_, [&](const auto& entry) {
+                       return entry.second.version == version.id;
+                   });
+        };
+        const bool was_run = is_run(*newest) || std::ranges::any_of(forms_, is_run);
         fresh.number = newest->number + (was_run ? 1 : 0);
         if (!was_run) versions_.erase(newest);
     }
     fresh.id = VersionId{++last_version_};
     versions_.push_back(fresh);
+    return fresh;
+}
+
+Journal::StoredVersion MemoryJournal::put_form(const Dag& dag) {
+    for (const StoredVersion& form : forms_)
+        if (form.dag_id == dag.dag_id && form.hash == dag.hash) return form;
+    StoredVersion fresh{
+        .id = VersionId{++last_version_},
+        .dag_id = dag.dag_id,
+        .number = dag.version_number,
+        .format = 1,
+        .hash = dag.hash,
+        .fileloc = dag.fileloc,
+        .source = dag.source,
+        .files = dag.files
+    };
+    forms_.push_back(fresh);
     return fresh;
 }
 

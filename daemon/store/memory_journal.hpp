@@ -42,6 +42,7 @@ public:
     std::set<std::string> backfill_run_ids(const std::string& dag_id) override;
     std::vector<StoredVersion> versions(const std::vector<VersionId>& ids) override;
     StoredVersion put_version(const Dag& dag) override;
+    StoredVersion put_form(const Dag& dag) override;
 
     /// How the next commits fail, for tests: called with the number of the commit (1, 2, ...).
     /// `lost` throws Away and writes nothing, `lost_after` writes and throws Away.
@@ -61,6 +62,7 @@ public:
     }
     [[nodiscard]] const std::map<TaskKey, TaskInstance>& instances() const { return instances_; }
     [[nodiscard]] const std::map<RunKey, RunEnding>& endings() const { return endings_; }
+    [[nodiscard]] const std::map<RunKey, Clearing>& clearings() const { return clearings_; }
     [[nodiscard]] std::vector<BranchChoice> branches(RunKey run) const;
     [[nodiscard]] const std::vector<Transition>& transitions() const { return transitions_; }
     [[nodiscard]] const std::vector<AttemptRecord>& attempts() const { return attempts_; }
@@ -91,6 +93,7 @@ public:
 private:
     void check(const Turn& turn) const;
     void apply(const Turn& turn);
+    void forget(RunKey run);
     [[nodiscard]] StoredRun stored(const DagRun& run) const;
 
     MemoryLedger* ledger_{nullptr};
@@ -121,12 +124,14 @@ private:
     std::map<std::string, Pool> pools_;
     std::map<TaskKey, BranchChoice> branches_;
     std::map<RunKey, RunEnding> endings_;
+    std::map<RunKey, Clearing> clearings_;
     std::map<std::string, DagFailures> failures_;
     std::map<TaskKey, WaitRow> waits_;
     std::map<std::int64_t, AssetEvent> asset_events_;
     std::map<std::pair<std::string, std::string>, AssetMark> asset_marks_;
     std::map<RunKey, std::vector<std::int64_t>> asset_uses_;
     std::vector<StoredVersion> versions_;
+    std::vector<StoredVersion> forms_;
     std::int64_t last_version_{0};
 };
 

@@ -19,6 +19,10 @@ constexpr Query endings_sql{"endings", R"(
     select e.run_key, e.state, e.stop, e.reason
     from run_ending e join dag_run r on r.run_key = e.run_key
     where r.state < 2 order by e.run_key)"};
+constexpr Query clearings_sql{"clearings", R"(
+    select c.run_key, c.rest, c.tasks, c.only_failed, c.only_running, c.actor
+    from run_clearing c join dag_run r on r.run_key = c.run_key
+    where r.state < 2 order by c.run_key)"};
 constexpr Query failures_sql{
     "failures", "select dag_id, count from dag_failures where count > 0 order by dag_id"
 };
@@ -37,6 +41,20 @@ BranchChoice read_branch(const Result& result, int row) {
     return choice;
 }
 
+Clearing read_clearing(const Result& result, int row) {
+    Clearing clearing;
+    clearing.run = RunKey{result.int8(row, 0)};
+    for (const auto& part : nlohmann::json::parse(result.text(row, 1)))
+        clearing.rest.push_back(
+            {part.at(0).get<TaskNo>(), part.at(1).get<MapIndex>(), part.at(2).get<MapIndex>()}
+        );
+    nlohmann::json::parse(result.text(row, 2)).get_to(clearing.tasks);
+    clearing.only_failed = result.boolean(row, 3);
+    clearing.only_running = result.boolean(row, 4);
+    clearing.actor = result.text(row, 5);
+    return clearing;
+}
+
 }  // namespace
 
 void read_past(Connection& connection, Snapshot& snapshot) {
@@ -51,6 +69,9 @@ void read_past(Connection& connection, Snapshot& snapshot) {
              endings.boolean(i, 2),
              false}
         );
+    const Result clearings = connection.run(clearings_sql);
+    for (int i = 0; i < clearings.rows(); ++i)
+        snapshot.clearings.push_back(read_clearing(clearings, i));
     const Result failures = connection.run(failures_sql);
     for (int i = 0; i < failures.rows(); ++i)
         snapshot.failures.push_back({failures.text(i, 0), failures.int4(i, 1)});

@@ -510,4 +510,8 @@ Journal::StoredVersion PgJournal::put_version(const Dag& dag) {
     return state_->guarded([&] { return store_version(state_->connected(), dag, state_->epoch); });
 }
 
+Journal::StoredVersion PgJournal::put_form(const Dag& dag) {
+    return state_->guarded([&] { return store_form(state_->connected(), dag, state_->epoch); });
+}
+
 }  // namespace sluice::store

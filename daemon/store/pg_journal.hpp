@@ -55,6 +55,7 @@ public:
     std::set<std::string> backfill_run_ids(const std::string& dag_id) override;
     std::vector<StoredVersion> versions(const std::vector<VersionId>& ids) override;
     StoredVersion put_version(const Dag& dag) override;
+    StoredVersion put_form(const Dag& dag) override;
 
     /// Lets another daemon take over at once; done by the destructor too.
     void release_lease() noexcept;

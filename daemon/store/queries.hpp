@@ -309,6 +309,9 @@ public:
     std::vector<DagState> dag_states();
     Page<VersionRow> versions(const std::string& dag_id, PageOf page);
     std::optional<Journal::StoredVersion> version(const std::string& dag_id, int number);
+    std::optional<Journal::StoredVersion> version(VersionId id);
+    /// The version of which this is a form (model/layout).
+    std::optional<VersionRow> version_of_form(VersionId form);
     std::vector<Pool> pools();
 
     struct LeaseRow {

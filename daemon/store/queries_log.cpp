@@ -150,6 +150,7 @@ Page<VersionRow> Queries::versions(const std::string& dag_id, PageOf page) {
     return read(pool_, [&](Connection& connection) {
         Where where;
         where.add_text("dag_id = $::text", dag_id);
+        where.add("is_form = $::boolean", false);
         return read_page<VersionRow>(
             connection,
             "id, dag_id, number, hash, fileloc, created_at",
@@ -172,8 +173,37 @@ Page<VersionRow> Queries::versions(const std::string& dag_id, PageOf page) {
 }
 
 constexpr Query version_id_sql{
-    "version_id", "select id from dag_version where dag_id = $1 and number = $2"
+    "version_id", "select id from dag_version where dag_id = $1 and number = $2 and not is_form"
 };
+constexpr Query form_row_sql{"form_row", R"(
+    select v.id, v.dag_id, v.number, v.hash, v.fileloc, v.created_at
+    from dag_version f join dag_version v on v.dag_id = f.dag_id and v.number = f.number
+    where f.id = $1 and not v.is_form)"};
+
+std::optional<VersionRow> Queries::version_of_form(VersionId form) {
+    return read(pool_, [&](Connection& connection) -> std::optional<VersionRow> {
+        Params params;
+        params.add(form.value);
+        const Result rows = connection.run(form_row_sql, params);
+        if (rows.rows() == 0) return std::nullopt;
+        return VersionRow{
+            VersionId{rows.int8(0, 0)},
+            rows.text(0, 1),
+            rows.int4(0, 2),
+            rows.text(0, 3),
+            rows.text(0, 4),
+            rows.time(0, 5)
+        };
+    });
+}
+
+std::optional<Journal::StoredVersion> Queries::version(VersionId id) {
+    return read(pool_, [&](Connection& connection) -> std::optional<Journal::StoredVersion> {
+        auto found = read_versions(connection, {id});
+        if (found.empty()) return std::nullopt;
+        return std::move(found.front());
+    });
+}
 
 std::optional<Journal::StoredVersion> Queries::version(const std::string& dag_id, int number) {
     return read(pool_, [&](Connection& connection) -> std::optional<Journal::StoredVersion> {

@@ -41,6 +41,9 @@ public:
     /// went.
     std::int64_t apply(Duration keep, const Gone& gone);
 
+    /// Removes what is left of runs that were deleted, bit by bit. Returns how many are gone whole.
+    std::int64_t sweep_deleted(const Gone& gone);
+
     /// Those of the hashes that some run counts: for Artefacts::sweep.
     std::set<std::string> counted(const std::vector<std::string>& hashes);
     /// Delivered callbacks of finished runs, older than `age`.

@@ -28,11 +28,12 @@ inline constexpr int task_columns = 17;
 inline constexpr int backfill_columns = 13;
 
 // A DAG whose version was replaced just before a crash points at nothing: then its newest one.
-#define SLUICE_DAG_COLUMNS                                                                        \
-    "d.dag_id, coalesce((select v.id from dag_version v where v.id = d.current_version), "        \
-    "(select v.id from dag_version v where v.dag_id = d.dag_id order by v.number desc limit 1), " \
-    "d.current_version), d.is_paused, d.is_stale, d.last_automated_start, "                       \
-    "d.last_automated_end, d.next_run_after, d.next_interval_start, d.next_interval_end, "        \
+#define SLUICE_DAG_COLUMNS                                                                 \
+    "d.dag_id, coalesce((select v.id from dag_version v where v.id = d.current_version), " \
+    "(select v.id from dag_version v where v.dag_id = d.dag_id and not v.is_form "         \
+    "order by v.number desc limit 1), d.current_version), d.is_paused, d.is_stale, "       \
+    "d.last_automated_start, "                                                             \
+    "d.last_automated_end, d.next_run_after, d.next_interval_start, d.next_interval_end, " \
     "d.next_logical_date"
 
 #define SLUICE_WAIT_COLUMNS \

@@ -17,8 +17,13 @@ constexpr Query version_files_sql{"version_files", R"(
 
 constexpr Query fence_sql{"fence", "select 1 from lease where epoch = $1 for share"};
 constexpr Query newest_version_sql{"newest_version", R"(
-    select v.id, v.number, v.hash, exists (select from dag_run r where r.version = v.id)
-    from dag_version v where v.dag_id = $1 order by v.number desc limit 1)"};
+    select v.id, v.number, v.hash, exists (
+        select from dag_version f join dag_run r on r.version = f.id
+        where f.dag_id = v.dag_id and f.number = v.number)
+    from dag_version v where v.dag_id = $1 and not v.is_form order by v.number desc limit 1)"};
+constexpr Query form_sql{
+    "form", "select id from dag_version where dag_id = $1 and hash = $2 and is_form"
+};
 constexpr Query move_version_sql{
     "move_version", "update dag_version set fileloc = $2 where id = $1 and fileloc <> $2"
 };
@@ -27,8 +32,8 @@ constexpr Query drop_version_sql{"drop_version", R"(
         tasks as (delete from dag_task where version_id = $1)
     delete from dag_version where id = $1)"};
 constexpr Query add_version_sql{"add_version", R"(
-    insert into dag_version (dag_id, number, format, hash, fileloc, source)
-    values ($1, $2, $3, $4, $5, $6) returning id)"};
+    insert into dag_version (dag_id, number, format, hash, fileloc, source, is_form)
+    values ($1, $2, $3, $4, $5, $6, $7) returning id)"};
 constexpr Query add_file_sql{"add_file", R"(
     with content as (
         insert into file_content (hash, content) values ($3, $4) on conflict (hash) do nothing)
@@ -37,10 +42,10 @@ constexpr Query add_tasks_sql{"add_tasks", R"(
     insert into dag_task (version_id, task_no, task_id)
     select $1, ord - 1, id from unnest($2::text[]) with ordinality as d(id, ord))"};
 
-std::int64_t insert_version(Connection& connection, const Dag& dag, int number) {
+std::int64_t insert_version(Connection& connection, const Dag& dag, int number, bool is_form) {
     Params version;
     version.add(dag.dag_id).add_int(number).add_int(current_format).add(dag.hash);
-    version.add(dag.fileloc).add(dag.source);
+    version.add(dag.fileloc).add(dag.source).add(is_form);
     const std::int64_t id = connection.run(add_version_sql, version).int8(0, 0);
     for (const auto& [path, content] : dag.files) {
         Params file;
@@ -53,6 +58,26 @@ std::int64_t insert_version(Connection& connection, const Dag& dag, int number) 
     tasks.add(id).add(std::span<const std::string>{task_ids});
     connection.run(add_tasks_sql, tasks);
     return id;
+}
+
+void check_lease(Connection& connection, std::int64_t epoch) {
+    Params fence;
+    fence.add(epoch);
+    if (connection.run(fence_sql, fence).rows() == 0) {
+        throw SqlError("SL001", "another daemon has taken the lease");
+    }
+}
+
+Journal::StoredVersion stored_of(const Dag& dag, int number) {
+    return {
+        .dag_id = dag.dag_id,
+        .number = number,
+        .format = current_format,
+        .hash = dag.hash,
+        .fileloc = dag.fileloc,
+        .source = dag.source,
+        .files = dag.files
+    };
 }
 
 }  // namespace
@@ -88,20 +113,8 @@ std::vector<Journal::StoredVersion> read_versions(
 
 Journal::StoredVersion store_version(Connection& connection, const Dag& dag, std::int64_t epoch) {
     Transaction transaction{connection};
-    Params fence;
-    fence.add(epoch);
-    if (connection.run(fence_sql, fence).rows() == 0) {
-        throw SqlError("SL001", "another daemon has taken the lease");
-    }
-    Journal::StoredVersion stored{
-        .dag_id = dag.dag_id,
-        .number = 1,
-        .format = current_format,
-        .hash = dag.hash,
-        .fileloc = dag.fileloc,
-        .source = dag.source,
-        .files = dag.files
-    };
+    check_lease(connection, epoch);
+    Journal::StoredVersion stored = stored_of(dag, 1);
     Params id;
     id.add(dag.dag_id);
     const Result newest = connection.run(newest_version_sql, id);
@@ -127,7 +140,21 @@ Journal::StoredVersion store_version(Connection& connection, const Dag& dag, std
             connection.run(drop_version_sql, old);
         }
     }
-    stored.id = VersionId{insert_version(connection, dag, stored.number)};
+    stored.id = VersionId{insert_version(connection, dag, stored.number, false)};
+    transaction.commit();
+    return stored;
+}
+
+Journal::StoredVersion store_form(Connection& connection, const Dag& dag, std::int64_t epoch) {
+    Transaction transaction{connection};
+    check_lease(connection, epoch);
+    Journal::StoredVersion stored = stored_of(dag, dag.version_number);
+    Params known;
+    known.add(dag.dag_id).add(dag.hash);
+    const Result found = connection.run(form_sql, known);
+    stored.id = VersionId{
+        found.rows() > 0 ? found.int8(0, 0) : insert_version(connection, dag, stored.number, true)
+    };
     transaction.commit();
     return stored;
 }

@@ -16,4 +16,7 @@ std::vector<Journal::StoredVersion> read_versions(
 /// Journal::put_version, fenced by `epoch` (SqlError SL001 when it is over).
 Journal::StoredVersion store_version(Connection& connection, const Dag& dag, std::int64_t epoch);
 
+/// Journal::put_form, fenced alike.
+Journal::StoredVersion store_form(Connection& connection, const Dag& dag, std::int64_t epoch);
+
 }  // namespace sluice::store

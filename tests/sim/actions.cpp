@@ -52,7 +52,7 @@ std::vector<TaskKey> World::some_tasks(RunKey run) {
 std::optional<core::Event> World::run_action() {
     const auto run = some_run();
     if (!run) return std::nullopt;
-    switch (random_.between(0, 5)) {
+    switch (random_.between(0, 6)) {
         case 0:
         case 1:
         case 2: {
@@ -65,6 +65,8 @@ std::optional<core::Event> World::run_action() {
             clear.only_running = random_.chance(10);
             clear.reset_dag_runs = random_.chance(90);
             clear.dry_run = random_.chance(10);
+            clear.on_latest = random_.chance(30);
+            clear.only_new = clear.on_latest && random_.chance(20);
             return clear;
         }
         case 3: {
@@ -82,6 +84,11 @@ std::optional<core::Event> World::run_action() {
                 std::vector<RunState>{RunState::success, RunState::failed, RunState::queued}
             );
             return set;
+        }
+        case 5: {
+            auto gone = command<core::DeleteRun>();
+            gone.run = *run;
+            return gone;
         }
         default: {
             auto note = command<core::SetRunNote>();
@@ -143,6 +150,23 @@ std::optional<core::Event> World::rare_action() {
     return mark;
 }
 
+/// A new version, most likely without some tasks that others have, and a run that moves to it.
+void World::move_action(std::vector<core::Event>& events) {
+    const auto key = someone_rare({TaskState::running, TaskState::upstream_failed});
+    if (!key) return;
+    const auto run = journal_.runs().find(key->run);
+    if (run == journal_.runs().end() || !current_.contains(run->second.dag_id)) return;
+    load_dag(run->second.dag_id, events);
+    auto clear = command<core::ClearTasks>();
+    clear.run = key->run;
+    clear.on_latest = true;
+    if (whims_.chance(50))
+        clear.only_new = true;
+    else
+        clear.tasks = {*key};
+    events.emplace_back(std::move(clear));
+}
+
 core::Event World::backfill_action() {
     if (!backfills_.empty() && random_.chance(60)) {
         auto patch = command<core::PatchBackfill>();
@@ -160,6 +184,7 @@ core::Event World::backfill_action() {
     wanted.reprocess = static_cast<ReprocessBehavior>(random_.between(0, 2));
     wanted.max_active_runs = random_.between(1, 3);
     wanted.run_backwards = random_.chance(30);
+    wanted.on_latest = random_.chance(40);
     const auto dag = current_.find(wanted.dag_id);
     if (dag != current_.end() && random_.chance(40))
         for (const auto& task : dag->second->tasks)
@@ -210,6 +235,7 @@ void World::user_action(std::vector<core::Event>& events) {
     const std::string dag_id = "d" + std::to_string(random_.between(0, 4));
     if (whims_.one_in(10))
         if (auto event = rare_action()) events.push_back(std::move(*event));
+    if (whims_.one_in(40)) move_action(events);
     switch (random_.between(0, 12)) {
         case 12:
             events.push_back(asset_action(dag_id));

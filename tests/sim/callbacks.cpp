@@ -87,6 +87,7 @@ void add_callbacks(Random& random, Dag& dag, Instant now) {
 void check_callbacks(
     const Turn& turn,
     const std::map<RunKey, DagRun>& runs,
+    const std::set<RunKey>& moved,
     const Versions& versions,
     const std::vector<CallbackDue>& all
 ) {
@@ -108,9 +109,11 @@ void check_callbacks(
             --due[{row.key, row.callback.on}];
             continue;
         }
+        if (!runs.contains(row.key.run)) continue;  // deleted in this turn
         const auto& run = runs.at(row.key.run);
         must(row.at >= run.queued_at, "a deadline was told before its run was queued");
-        if (run.clear_number > 0) continue;  // it may have been told before the clear
+        // It may have been told before the clear, or another of that number in the version before.
+        if (run.clear_number > 0 || moved.contains(run.key)) continue;
         const auto told = std::ranges::count_if(all, [&](const CallbackDue& other) {
             return other.key == row.key && other.callback.on == row.callback.on &&
                    other.callback.deadline == row.callback.deadline;

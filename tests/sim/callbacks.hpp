@@ -18,6 +18,7 @@ using Versions = std::map<VersionId, DagPtr>;
 void check_callbacks(
     const Turn& turn,
     const std::map<RunKey, DagRun>& runs,
+    const std::set<RunKey>& moved,
     const Versions& versions,
     const std::vector<CallbackDue>& all
 );

@@ -89,13 +89,13 @@ const Feature<Task> of_tasks[] = {
     {"deadline", [](const Task& t) { return !t.deadlines.empty(); }},
 };
 
-constexpr const char* event_names[] = {"DagLoaded",        "DagGone",           "TriggerRun",
-                                       "CreateBackfill",   "PatchBackfill",     "ClearTasks",
-                                       "SetRunState",      "SetRunNote",        "SetTaskState",
-                                       "PauseDag",         "PutPool",           "RemovePool",
-                                       "CreateAssetEvent", "ForgetAssetEvents", "AttemptEnded",
-                                       "Expanded",         "AnswerInput",       "PacesKnown",
-                                       "PastFacts",        "RuntimesKnown",     "Tick"};
+constexpr const char* event_names[] = {
+    "DagLoaded",     "DagGone",     "TriggerRun",  "CreateBackfill",   "PatchBackfill",
+    "ClearTasks",    "SetRunState", "SetRunNote",  "DeleteRun",        "SetTaskState",
+    "PauseDag",      "PutPool",     "RemovePool",  "CreateAssetEvent", "ForgetAssetEvents",
+    "AttemptEnded",  "Expanded",    "AnswerInput", "PacesKnown",       "PastFacts",
+    "RuntimesKnown", "Tick"
+};
 static_assert(std::size(event_names) == std::variant_size_v<core::Event>);
 
 constexpr const char* kind_names[] = {"success", "skipped", "failed", "lost", "waiting"};
@@ -126,6 +126,9 @@ const std::map<std::string, std::vector<std::string>> other_things{
     {"an asset", {"was pushed", "was updated"}},
     {"an asset event", {"was taken", "was deleted"}},
     {"a range of instances", {"changed"}},
+    {"a run", {"moved", "deleted"}},
+    {"a task", {"removed"}},
+    {"a clear over turns", {"went on", "ended"}},
     {"fault",
      {"killed before a commit",
       "a commit was refused",

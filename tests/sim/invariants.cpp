@@ -101,6 +101,16 @@ void World::check_turn(const Turn& turn) {
             run_states_[change.run.key] == static_cast<int>(change.run.state),
             "log and row of a run differ"
         );
+    for (const RunKey run : turn.runs_deleted) {
+        ++histogram_[{"a run", "deleted"}];
+        must(!journal_.runs().contains(run), "deleted, but still stored");
+        must(run_states_.at(run) != static_cast<int>(RunState::running), "deleted while it ran");
+        run_states_.erase(run);
+        run_versions_.erase(run);
+        std::erase_if(states_, [&](const auto& entry) { return entry.first.run == run; });
+    }
+    for (const auto& row : turn.clearings)
+        ++histogram_[{"a clear over turns", row.over ? "ended" : "went on"}];
     for (const auto& cancel : turn.cancels) pokes_.erase(cancel.key);
     for (const auto& order : turn.starts) {
         const auto state = states_[order.key.task];
@@ -119,7 +129,8 @@ void World::check_turn(const Turn& turn) {
     }
     for (const auto& due : turn.callbacks)
         ++histogram_[{"callback", std::string{name(due.callback.on)}}];
-    check_callbacks(turn, journal_.runs(), versions_, journal_.callbacks());
+    check_moves(turn);
+    check_callbacks(turn, journal_.runs(), moved_, versions_, journal_.callbacks());
     deadlines_.check(turn, now_, journal_, versions_);
     for (const auto& row : turn.deadlines) {
         if (!row.at) ++histogram_[{"deadline", "too few runs"}];
@@ -128,6 +139,30 @@ void World::check_turn(const Turn& turn) {
     }
     check_assets(turn);
     check_limits(turn);
+}
+
+/// A run that goes on with another version keeps its task numbers; what is gone is removed.
+void World::check_moves(const Turn& turn) {
+    for (const auto& change : turn.runs) {
+        const auto [known, fresh] = run_versions_.emplace(change.run.key, change.run.version);
+        if (fresh || known->second == change.run.version) continue;
+        const Dag& before = *versions_.at(std::exchange(known->second, change.run.version));
+        const Dag& after = *versions_.at(change.run.version);
+        must(after.tasks.size() >= before.tasks.size(), "a version without tasks that rows have");
+        moved_.insert(change.run.key);
+        ++histogram_[{"a run", "moved"}];
+        for (std::size_t i = 0; i < before.tasks.size(); ++i) {
+            must(after.tasks[i].id == before.tasks[i].id, "a task's number changed");
+            if (!after.tasks[i].gone) continue;
+            ++histogram_[{"a task", "removed"}];
+            for (const auto& [key, row] : journal_.instances())
+                must(
+                    key.run != change.run.key || key.task != static_cast<TaskNo>(i) ||
+                        row.state == TaskState::removed,
+                    "of a task that is gone, but not removed: " + text(key)
+                );
+        }
+    }
 }
 
 /// Whatever starts must fit; a limit lowered later stops nobody who runs.
@@ -140,6 +175,10 @@ void World::check_limits(const Turn& turn) {
     for (const auto& order : turn.starts) {
         const Task& task = order.dag->tasks[static_cast<std::size_t>(order.key.task.task)];
         const auto& run = *order.run;
+        must(
+            order.key.poke != 0 || !journal_.clearings().contains(run.key),
+            "started while its run is being cleared: " + text(order.key.task)
+        );
         must(
             past_is_met(journal_, versions_, run, *order.dag, order.key.task.task) ||
                 order.key.poke != 0 || journal_.instances().at(order.key.task).starts > 1,
@@ -219,6 +258,8 @@ void World::check_memory() {
                 must(same(row, stored->second), "differs in memory: " + text(row.key));
         }
     }
+    for (const auto& [key, clearing] : journal_.clearings())
+        must(scheduler_->find_open_run(key) != nullptr, "a run that is not open is being cleared");
     for (const auto& [key, ending] : journal_.endings())
         must(scheduler_->find_open_run(key) != nullptr, "a run that has ended is to end yet");
     must(scheduler_->counts().open_runs == open, "memory holds runs that are not open");

@@ -8,10 +8,11 @@
 namespace sluice::sim {
 namespace {
 
-/// What looks right now does not wait; what the run before never had cannot be mended.
+/// What looks right now, or is being cleared, does not wait; what the run before never had cannot
+/// be mended.
 bool is_beyond(const core::Reasons& reasons) {
     return std::ranges::any_of(reasons, [](const core::Reason& reason) {
-        return reason.condition == "poke" ||
+        return reason.condition == "poke" || reason.condition == "clearing" ||
                reason.text.find("has no such task") != std::string::npos;
     });
 }

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/pace.hpp"
+#include "model/layout.hpp"
 #include "tests/sim/broken.hpp"
 #include "tests/sim/dag_maker.hpp"
 
@@ -34,6 +35,7 @@ World::World(std::uint64_t seed, const Faults& faults, Histogram& histogram)
     settings_.cpu = random_.between(1, 4);
     settings_.memory_mb = 1024;
     settings_.max_lost_attempts = 3;
+    settings_.clear_at_once = random_.between(3, 12);
     // With reservations a task may wait although it fits; then only the other invariants count.
     settings_.reserve_after = random_.chance(25) ? Duration{30s} : Duration{100'000h};
     restart(true);
@@ -181,12 +183,18 @@ void World::add_facts(core::Event& event) {
     } else if (auto* backfill = std::get_if<core::CreateBackfill>(&event)) {
         const auto& wanted = backfill->backfill;
         backfill->existing = journal_.runs_between(wanted.dag_id, wanted.from_date, wanted.to_date);
-        for (auto& run : backfill->existing) run.dag = versions_.at(run.run.version);
+        for (auto& run : backfill->existing) {
+            run.dag = versions_.at(run.run.version);
+            if (wanted.on_latest) run.onto = latest_for(run.run);
+        }
         backfill->taken_ids = journal_.backfill_run_ids(wanted.dag_id);
     } else if (auto* clear = std::get_if<core::ClearTasks>(&event)) {
         clear->stored = stored(clear->run);
+        if (clear->on_latest) add_latest(*clear);
     } else if (auto* set = std::get_if<core::SetRunState>(&event)) {
         set->stored = stored(set->run);
+    } else if (auto* gone = std::get_if<core::DeleteRun>(&event)) {
+        gone->stored = stored(gone->run);
     } else if (auto* note = std::get_if<core::SetRunNote>(&event)) {
         note->stored = stored(note->run);
     } else if (auto* mark = std::get_if<core::SetTaskState>(&event)) {
@@ -201,6 +209,30 @@ core::PacesKnown World::paces_of(const std::string& dag_id) {
         known.tasks[tasks[static_cast<std::size_t>(pace.task)].id] = {pace.seconds, pace.attempts};
     }
     return known;
+}
+
+/// What the runtime makes of the latest version, for a run that is not on it.
+DagPtr World::latest_for(const DagRun& run) {
+    const Dag& before = *versions_.at(run.version);
+    const DagPtr latest = versions_.at(scheduler_->find_dag(run.dag_id)->current);
+    if (is_of(before, *latest)) return nullptr;
+    Dag form = form_of(*latest, before);
+    if (form.hash == latest->hash) return latest;
+    for (const auto& [id, known] : versions_)
+        if (known->hash == form.hash) return known;
+    form.version = {++last_version_};
+    return versions_[form.version] = std::make_shared<const Dag>(std::move(form));
+}
+
+void World::add_latest(core::ClearTasks& clear) {
+    const auto run = journal_.runs().find(clear.run);
+    // Core knows a run that is open as this very turn has it.
+    const auto* open = scheduler_->find_open_run(clear.run);
+    clear.onto = nullptr;
+    if (open != nullptr)
+        clear.onto = latest_for(*open);
+    else if (run != journal_.runs().end())
+        clear.onto = latest_for(run->second);
 }
 
 core::PastFacts World::answer_past(const PastQuestion& question) {

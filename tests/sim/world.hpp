@@ -55,6 +55,8 @@ private:
     void collect_results(std::vector<core::Event>& events);
     void add_facts(core::Event& event);
     [[nodiscard]] core::PacesKnown paces_of(const std::string& dag_id);
+    void add_latest(core::ClearTasks& clear);
+    DagPtr latest_for(const DagRun& run);
     [[nodiscard]] core::PastFacts answer_past(const PastQuestion& question);
     bool help_on(std::vector<core::Event>& events);
     [[nodiscard]] std::string open_runs_text();
@@ -73,6 +75,7 @@ private:
     void user_action(std::vector<core::Event>& events);
     std::optional<core::Event> run_action();
     std::optional<core::Event> rare_action();
+    void move_action(std::vector<core::Event>& events);
     std::optional<core::Event> clear_mapping();
     [[nodiscard]] std::optional<TaskKey> someone_rare(const std::set<TaskState>& too);
     core::Event backfill_action();
@@ -89,6 +92,7 @@ private:
     [[nodiscard]] std::string stored_text(RunKey key) const;
     void check_limits(const Turn& turn);
     void check_assets(const Turn& turn);
+    void check_moves(const Turn& turn);
     void check_no_asset_waits();
     void check_active_runs(const Turn& turn, const Usage& usage);
     void check_memory();
@@ -128,6 +132,8 @@ private:
     std::map<std::string, Pool> pools_;
     std::map<TaskKey, TaskState> states_;  // replayed from the transitions
     std::map<RunKey, int> run_states_;
+    std::map<RunKey, VersionId> run_versions_;
+    std::set<RunKey> moved_;                                             // to another version
     std::set<BackfillId> backfills_;                                     // all that were made
     std::set<BackfillId> at_work_;                                       // not completed
     std::map<std::pair<std::string, std::string>, std::int64_t> marks_;  // by DAG and asset

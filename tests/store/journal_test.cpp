@@ -265,6 +265,29 @@ TEST_CASE("an unchanged definition keeps its version, one nobody ran is replaced
     CHECK(stored.back().source == small_dag("shop", "ccc").source);
 }
 
+TEST_CASE("a form is stored once, beside its version, which a run on it keeps", "[journal]") {
+    const auto kind = GENERATE(as<std::string>{}, "memory", "postgresql");
+    CAPTURE(kind);
+    const auto journal = make_journal(kind);
+    Writer writer{journal->load()};
+    const auto version = journal->put_version(small_dag("shop", "aaa"));
+    Dag dag = small_dag("shop", "form");
+    dag.version_number = version.number;
+    const auto form = journal->put_form(dag);
+    CHECK(form.number == version.number);
+    CHECK(form.id != version.id);
+    CHECK(journal->put_form(dag).id == form.id);
+    CHECK(journal->put_version(small_dag("shop", "aaa")).id == version.id);
+    REQUIRE(journal->versions({form.id}).size() == 1);
+    CHECK(journal->versions({form.id}).front().hash == "form");
+
+    Turn turn = writer.turn(1);
+    writer.begin_run(turn, "shop", "r", form.id);
+    journal->commit(turn);
+    CHECK(journal->put_version(small_dag("shop", "bbb")).number == version.number + 1);
+    CHECK(journal->versions({version.id}).size() == 1);
+}
+
 TEST_CASE("turns go on across partitions, and rows of two partitions share a turn", "[journal]") {
     const std::string url = fresh_database();
     PgJournal journal{{url, "test", ""}};

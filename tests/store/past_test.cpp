@@ -61,6 +61,68 @@ TEST_CASE("branches, endings and failures are there after a load", "[journal][pa
     CHECK(later.failures.front().count == 3);
 }
 
+TEST_CASE("what is still to be cleared is there after a load", "[journal][clear]") {
+    const auto kind = GENERATE(as<std::string>{}, "memory", "postgresql");
+    CAPTURE(kind);
+    const auto journal = make_journal(kind);
+    Writer writer{journal->load()};
+    Turn turn = writer.turn(10);
+    const RunKey run = writer.begin_run(turn, "shop", "r1");
+    Clearing clearing;
+    clearing.run = run;
+    clearing.rest = {{2, 10, 5'000}, {7, unmapped, unmapped}};
+    clearing.tasks = {1, 2, 7};
+    clearing.only_failed = true;
+    clearing.actor = "ada";
+    turn.clearings.push_back(clearing);
+    journal->commit(turn);
+    Turn next = writer.turn(11);
+    clearing.rest.front().lo = 3'000;
+    next.clearings.push_back(clearing);
+    journal->commit(next);
+
+    const Snapshot snapshot = journal->load();
+    REQUIRE(snapshot.clearings.size() == 1);
+    const auto& read = snapshot.clearings.front();
+    CHECK(read.run == run);
+    REQUIRE(read.rest.size() == 2);
+    CHECK(read.rest[0].task == 2);
+    CHECK(read.rest[0].lo == 3'000);
+    CHECK(read.rest[0].hi == 5'000);
+    CHECK(read.rest[1].hi == unmapped);
+    CHECK(read.tasks == std::vector<TaskNo>{1, 2, 7});
+    CHECK(read.only_failed);
+    CHECK_FALSE(read.only_running);
+    CHECK(read.actor == "ada");
+
+    Turn last = writer.turn(12);
+    clearing.over = true;
+    last.clearings.push_back(clearing);
+    journal->commit(last);
+    CHECK(journal->load().clearings.empty());
+}
+
+TEST_CASE("a run that was deleted is not found, and its id is free", "[journal][delete]") {
+    const auto kind = GENERATE(as<std::string>{}, "memory", "postgresql");
+    CAPTURE(kind);
+    const auto journal = make_journal(kind);
+    Writer writer{journal->load()};
+    Turn turn = writer.turn(10);
+    const RunKey run = writer.begin_run(turn, "shop", "r1");
+    const RunKey other = writer.begin_run(turn, "shop", "r2");
+    journal->commit(turn);
+    Turn next = writer.turn(11);
+    next.runs_deleted = {run};
+    journal->commit(next);
+    CHECK_FALSE(journal->find_run(run));
+    CHECK_FALSE(journal->find_run_key("shop", "r1"));
+    CHECK(journal->find_run_key("shop", "r2") == other);
+    Turn last = writer.turn(12);
+    const RunKey again = writer.begin_run(last, "shop", "r1");
+    journal->commit(last);
+    CHECK(journal->find_run_key("shop", "r1") == again);
+}
+
 TEST_CASE("the run before a date, with what its tasks ended as", "[journal][past]") {
     const auto kind = GENERATE(as<std::string>{}, "memory", "postgresql");
     CAPTURE(kind);

@@ -29,9 +29,16 @@ const letterOfWord = (word: string | null) =>
         ? "n"
         : (Object.entries(states).find(([letter, token]) => letter === word || token.word.replaceAll(" ", "_") === word)?.[0] ?? "n");
 
-function clearBody(act: Extract<Act, { kind: "clear" }>, failed: boolean, down: boolean, dry: boolean) {
+function clearBody(
+    act: Extract<Act, { kind: "clear" }>,
+    failed: boolean,
+    down: boolean,
+    latest: boolean,
+    dry: boolean,
+) {
     return {
         dry_run: dry,
+        run_on_latest_version: latest,
         dag_run_id: act.run,
         only_failed: failed,
         include_downstream: down,
@@ -43,6 +50,7 @@ function clearBody(act: Extract<Act, { kind: "clear" }>, failed: boolean, down: 
 function ClearForm({ act, close }: { act: Extract<Act, { kind: "clear" }>; close(): void }) {
     const failedOnly = useSignal(act.failedOnly ?? act.task === null);
     const downstream = useSignal(act.task !== null);
+    const latest = useSignal(false);
     const affected = useSignal<Affected[] | null>(null);
     const error = useSignal("");
     const busy = useSignal(false);
@@ -52,7 +60,8 @@ function ClearForm({ act, close }: { act: Extract<Act, { kind: "clear" }>; close
         let current = true;
         affected.value = null;
         error.value = "";
-        send<{ task_instances: Affected[] }>("POST", path, clearBody(act, failedOnly.value, downstream.value, true))
+        const body = clearBody(act, failedOnly.value, downstream.value, latest.value, true);
+        send<{ task_instances: Affected[] }>("POST", path, body)
             .then((answer) => {
                 if (current) affected.value = answer.task_instances;
             })
@@ -62,12 +71,12 @@ function ClearForm({ act, close }: { act: Extract<Act, { kind: "clear" }>; close
         return () => {
             current = false;
         };
-    }, [failedOnly.value, downstream.value]);
+    }, [failedOnly.value, downstream.value, latest.value]);
 
     const submit = async () => {
         busy.value = true;
         try {
-            await send("POST", path, clearBody(act, failedOnly.value, downstream.value, false));
+            await send("POST", path, clearBody(act, failedOnly.value, downstream.value, latest.value, false));
             toast(`Cleared ${affected.value?.length ?? 0} task instances: they run again`);
             close();
         } catch (reason) {
@@ -101,6 +110,14 @@ function ClearForm({ act, close }: { act: Extract<Act, { kind: "clear" }>; close
                     And everything downstream of {act.task}
                 </label>
             ) : null}
+            <label class="check">
+                <input
+                    type="checkbox"
+                    checked={latest.value}
+                    onChange={(event) => (latest.value = event.currentTarget.checked)}
+                />
+                Go on with the latest version of the DAG
+            </label>
             <AffectedList items={affected.value} />
             <Problem text={error.value} />
             <footer>
