@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 
 #include "model/dag.hpp"
 #include "model/turn.hpp"
