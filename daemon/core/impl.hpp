@@ -353,6 +353,7 @@ private:
     void remove_rest(Run& run, const Plan& plan, const Cause& cause);
     void remove_task(Run& run, Family& family, const Cause& cause);
     void remap_task(Run& run, Family& family, std::int32_t length, const Cause& cause);
+    void drop_ranges(Run& run, Family& family, const Cause& cause);
     void remove_instance(Run& run, Instance& instance, const Cause& cause);
     void hold_places(Run& run, bool held);
     void take_plan(Run& run, Plan& plan);

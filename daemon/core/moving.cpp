@@ -95,6 +95,28 @@ void Scheduler::Impl::remove_rest(Run& run, const Plan& plan, const Cause& cause
     }
 }
 
+/// What has no row of its own begins anew, and is gone with its place.
+void Scheduler::Impl::drop_ranges(Run& run, Family& family, const Cause& cause) {
+    if (!family.is_expanded()) return;
+    const TaskNo task = family.one.row.key.task;
+    MapIndex lo = 0;
+    while (lo < family.length()) {
+        const TaskState state = family.state(lo);
+        MapIndex end = lo;
+        while (end < family.length() && !family.has_row(end) && family.state(end) == state) ++end;
+        if (end > lo && state != TaskState::none) {
+            MapRange range;
+            range.run = run.row.key;
+            range.task = task;
+            range.lo = lo;
+            range.hi = end - 1;
+            range.state = state;
+            change_range(run, range, TaskState::none, cause, "");
+        }
+        lo = std::max(end, lo + 1);
+    }
+}
+
 void Scheduler::Impl::remove_instance(Run& run, Instance& instance, const Cause& cause) {
     auto& row = instance.row;
     if (holds_slots(row.state))
@@ -112,16 +134,9 @@ void Scheduler::Impl::remove_task(Run& run, Family& family, const Cause& cause) 
         remove_instance(run, instance, cause);
     };
     remove(family.one);
-    if (!family.is_expanded()) return;
-    each_range(
-        run,
-        {task, 0, family.length() - 1},
-        [](TaskState state) { return state != TaskState::removed && state != TaskState::none; },
-        [&](const MapRange& range) { change_range(run, range, TaskState::none, cause, ""); },
-        [&](MapIndex i) { remove(run.at(run.key(task, i))); }
-    );
-    for (MapIndex i = 0; i < family.length(); ++i)
-        if (family.has_row(i) && family.state(i) == TaskState::none)
+    drop_ranges(run, family, cause);
+    for (MapIndex i = 0; i < family.end_of_rows(); ++i)
+        if (family.has_row(i) && family.state(i) != TaskState::removed)
             remove(run.at(run.key(task, i)));
 }
 
@@ -145,29 +160,19 @@ void Scheduler::Impl::remap_task(
     Run& run, Family& family, std::int32_t length, const Cause& cause
 ) {
     const TaskNo task = family.one.row.key.task;
-    if (!family.is_expanded()) {
-        clear_instance(run, family.one, cause);
-        return;
-    }
-    const auto begin_anew = [&](MapIndex i) {
+    if (!family.is_expanded()) clear_instance(run, family.one, cause);
+    drop_ranges(run, family, cause);
+    for (MapIndex i = 0; i < family.end_of_rows(); ++i) {
+        const TaskState state = family.state(i);
+        if (!family.has_row(i) || (state == TaskState::removed && i >= length)) continue;
         auto& instance = run.at(run.key(task, i));
-        if (i < length) return clear_instance(run, instance, cause);
-        const bool stops = holds_slots(instance.row.state);
-        const AttemptKey attempt{instance.row.key, instance.row.starts};
-        if (stops) turn_->cancels.push_back({attempt, CancelReason::user});
-        wipe(run, instance);
-        change(run, instance, TaskState::removed, cause);
-    };
-    each_range(
-        run,
-        {task, 0, family.length() - 1},
-        [](TaskState state) { return state != TaskState::removed && state != TaskState::none; },
-        [&](const MapRange& range) { change_range(run, range, TaskState::none, cause, ""); },
-        begin_anew
-    );
-    for (MapIndex i = std::max(length, 0); i < family.length(); ++i)
-        if (family.has_row(i) && family.state(i) == TaskState::none)
-            remove_instance(run, run.at(run.key(task, i)), cause);
+        if (i < length) {
+            clear_instance(run, instance, cause);
+        } else {
+            if (state != TaskState::none) wipe(run, instance);
+            remove_instance(run, instance, cause);
+        }
+    }
 }
 
 /// Slots and places in pools are counted by the plan: given back by the old one, taken by the new.

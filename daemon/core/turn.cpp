@@ -183,7 +183,9 @@ void Scheduler::Impl::change(Run& run, Instance& instance, TaskState to, const C
     instance.row.state = to;
     family.note_state(key.map_index, from, to);
     // Rows beyond the length of a mapping are no part of the run.
-    if (key.map_index < family.size()) count_change(run, instance, from, to);
+    const bool counts =
+        key.map_index == unmapped ? !family.is_expanded() : key.map_index < family.length();
+    if (counts) count_change(run, instance, from, to);
     touch(run);
     put_transition(run, key.task, static_cast<int>(from), static_cast<int>(to), cause);
     auto& log = turn_->transitions.back();

@@ -223,7 +223,8 @@ void World::check_limits(const Turn& turn) {
 void World::check_active_runs(const Turn& turn, const Usage& usage) {
     for (const auto& change : turn.runs) {
         const auto& run = change.run;
-        const bool starts = run.state == RunState::running && run.start_date == turn.now;
+        const bool starts = run.state == RunState::running && change.from != RunState::running &&
+                            run.start_date == turn.now;
         if (!starts || (run.backfill && at_work_.contains(*run.backfill))) continue;
         must(
             usage.running_runs(run.dag_id) <= current_or(run.dag_id, nullptr)->max_active_runs,
