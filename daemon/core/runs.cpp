@@ -75,12 +75,12 @@ void Scheduler::Impl::dequeue(Run& run) {
 
 Run* Scheduler::Impl::find_run(RunKey key) {
     const auto at = runs_.find(key);
-    return at == runs_.end() ? nullptr : at->second.get();
+    return at == runs_.end() || at->second->deleted ? nullptr : at->second.get();
 }
 
 /// The open run, or the stored one taken into memory; none if it is not known.
 Run* Scheduler::Impl::find_or_load(RunKey key, const std::optional<StoredRun>& stored) {
-    if (Run* open = find_run(key)) return open;
+    if (const auto open = runs_.find(key); open != runs_.end()) return open->second.get();
     if (!stored || stored->run.key != key) return nullptr;
     const auto at = dag_numbers_.find(stored->run.dag_id);
     if (at == dag_numbers_.end()) return nullptr;
@@ -208,6 +208,11 @@ void Scheduler::Impl::check_runs() {
 void Scheduler::Impl::run_timed_out(const Timer& timer) {
     Run* run = find_run(timer.key.run);
     if (run == nullptr || run->row.state != RunState::running || run->clearing) return;
+    if (is_touched(*run)) {  // the last part of a clear
+        timers_.add({now_ + std::chrono::milliseconds{1}, Timer::Kind::run_timeout, 0, timer.key, 0}
+        );
+        return;
+    }
     const auto timeout = run->plan->dag->dagrun_timeout;
     if (!timeout || *run->row.start_date + *timeout > now_) return;  // it started anew since
     stop_unfinished(*run, TaskState::skipped, {"timeout"}, CancelReason::run_timeout);

@@ -152,8 +152,10 @@ std::optional<core::Event> World::rare_action() {
 
 /// A new version, most likely without some tasks that others have, and a run that moves to it.
 void World::move_action(std::vector<core::Event>& events) {
-    const auto key = someone_rare({TaskState::running, TaskState::upstream_failed});
+    auto key = someone_rare({TaskState::running, TaskState::upstream_failed});
     if (!key) return;
+    for (const auto& [other, state] : states_)
+        if (state == TaskState::restarting && whims_.chance(50)) key = other;
     const auto run = journal_.runs().find(key->run);
     if (run == journal_.runs().end() || !current_.contains(run->second.dag_id)) return;
     load_dag(run->second.dag_id, events);
