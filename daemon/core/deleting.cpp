@@ -23,9 +23,6 @@ Taken Scheduler::Impl::on(const DeleteRun& event) {
         if (run->row.type == RunType::asset_triggered) --dag.open_asset_runs;
     }
     run->deleted = true;
-    std::erase_if(deadline_rows_, [&](const auto& entry) {
-        return entry.second.run == run->row.key;
-    });
     touch(*run);
     turn_->runs_deleted.push_back(run->row.key);
     note_end(*run);

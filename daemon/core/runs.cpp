@@ -75,12 +75,12 @@ void Scheduler::Impl::dequeue(Run& run) {
 
 Run* Scheduler::Impl::find_run(RunKey key) {
     const auto at = runs_.find(key);
-    return at == runs_.end() || at->second->deleted ? nullptr : at->second.get();
+    return at == runs_.end() ? nullptr : at->second.get();
 }
 
 /// The open run, or the stored one taken into memory; none if it is not known.
 Run* Scheduler::Impl::find_or_load(RunKey key, const std::optional<StoredRun>& stored) {
-    if (const auto open = runs_.find(key); open != runs_.end()) return open->second.get();
+    if (Run* open = find_run(key)) return open;
     if (!stored || stored->run.key != key) return nullptr;
     const auto at = dag_numbers_.find(stored->run.dag_id);
     if (at == dag_numbers_.end()) return nullptr;

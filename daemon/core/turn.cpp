@@ -66,6 +66,9 @@ void Scheduler::Impl::seal() {
     live_.clear();
     for (Run* run : touched_runs_) {
         if (run->deleted) {
+            std::erase_if(deadline_rows_, [&](const auto& entry) {
+                return entry.second.run == run->row.key;
+            });
             forget_run(run->row.key);
             continue;
         }
