@@ -37,6 +37,11 @@ void Scheduler::Impl::make_ready(Run& run, const TaskKey& key) {
         queue_family(run, family);
 }
 
+LaneNo Scheduler::Impl::lane_of(const Run& run, TaskNo task) {
+    const auto& plan = run.plan->tasks[static_cast<std::size_t>(task)];
+    return run.row.type == RunType::backfill ? plan.backfill_lane : plan.lane;
+}
+
 void Scheduler::Impl::queue_up(Run& run, const TaskKey& key, std::int32_t stamp) {
     ReadyTask task;
     const auto& plan = run.plan->tasks[static_cast<std::size_t>(key.task)];
@@ -47,7 +52,7 @@ void Scheduler::Impl::queue_up(Run& run, const TaskKey& key, std::int32_t stamp)
     task.task = key.task;
     task.map_index = key.map_index;
     task.stamp = stamp;
-    task.lane = run.row.type == RunType::backfill ? plan.backfill_lane : plan.lane;
+    task.lane = lane_of(run, key.task);
     task.since = now_;
     queue_.push(task);
 }
@@ -70,6 +75,8 @@ void Scheduler::Impl::unready(Run& run, const TaskKey& key) {
 std::optional<TaskKey> Scheduler::Impl::find_ready(const ReadyTask& task) {
     Run* run = find_run(task.run);
     if (run == nullptr || run->row.state != RunState::running) return std::nullopt;
+    // Of the run before it ended and was cleared onto another version.
+    if (lane_of(*run, task.task) != task.lane) return std::nullopt;
     auto& family = run->family(task.task);
     if (task.map_index == unmapped) {
         const bool valid = family.one.ready && family.one.stamp == task.stamp;

@@ -104,6 +104,7 @@ private:
     void hold_over(Run& run, const TaskKey& key);
     void make_ready(Run& run, const TaskKey& key);
     void unready(Run& run, const TaskKey& key);
+    static LaneNo lane_of(const Run& run, TaskNo task);
     void queue_up(Run& run, const TaskKey& key, std::int32_t stamp);
     void queue_family(Run& run, Family& family);
     void dispatch_ready();

@@ -189,7 +189,16 @@ void World::check_limits(const Turn& turn) {
         for (const auto& [pool, amount] : demand(task, settings_)) {
             const auto slots = slots_of(pool, pools_, settings_);
             if (slots >= 0)
-                must(usage.pools.at(pool) <= slots, "pool " + pool + " is overdrawn: " + what);
+                must(
+                    usage.pools.at(pool) <= slots,
+                    fmt::format(
+                        "pool {} is overdrawn, {} of {}: {}",
+                        pool,
+                        usage.pools.at(pool),
+                        slots,
+                        what
+                    )
+                );
         }
         must(
             usage.by_run.at(run.key) <= order.dag->max_active_tasks_per_run,
