@@ -15,8 +15,12 @@ Command World::command() {
     return event;
 }
 
-void World::load_dag(const std::string& dag_id, std::vector<core::Event>& events) {
+void World::load_dag(
+    const std::string& dag_id, std::vector<core::Event>& events, const std::string& without
+) {
     Dag dag = make_dag(random_, dag_id, now_);
+    for (int i = 0; i < 10 && !without.empty() && find_task(dag, without) != no_task; ++i)
+        dag = make_dag(random_, dag_id, now_);
     dag.version = {++last_version_};
     auto loaded = std::make_shared<const Dag>(std::move(dag));
     versions_[loaded->version] = loaded;
@@ -150,7 +154,7 @@ std::optional<core::Event> World::rare_action() {
     return mark;
 }
 
-/// A new version, most likely without some tasks that others have, and a run that moves to it.
+/// A new version, most likely without a task that a run has, and the run moves to it.
 void World::move_action(std::vector<core::Event>& events) {
     auto key = someone_rare({TaskState::running, TaskState::upstream_failed});
     if (!key) return;
@@ -158,7 +162,8 @@ void World::move_action(std::vector<core::Event>& events) {
         if (state == TaskState::restarting && whims_.chance(50)) key = other;
     const auto run = journal_.runs().find(key->run);
     if (run == journal_.runs().end() || !current_.contains(run->second.dag_id)) return;
-    load_dag(run->second.dag_id, events);
+    const auto& tasks = versions_.at(run->second.version)->tasks;
+    load_dag(run->second.dag_id, events, tasks[static_cast<std::size_t>(key->task)].id);
     auto clear = command<core::ClearTasks>();
     clear.run = key->run;
     clear.on_latest = true;
@@ -237,7 +242,7 @@ void World::user_action(std::vector<core::Event>& events) {
     const std::string dag_id = "d" + std::to_string(random_.between(0, 4));
     if (whims_.one_in(10))
         if (auto event = rare_action()) events.push_back(std::move(*event));
-    if (whims_.one_in(40)) move_action(events);
+    if (whims_.one_in(30)) move_action(events);
     switch (random_.between(0, 12)) {
         case 12:
             events.push_back(asset_action(dag_id));

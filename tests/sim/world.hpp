@@ -71,7 +71,11 @@ private:
     [[nodiscard]] std::int64_t deferred_in(const std::string& pool) const;
 
     // actions.cpp
-    void load_dag(const std::string& dag_id, std::vector<core::Event>& events);
+    void load_dag(
+        const std::string& dag_id,
+        std::vector<core::Event>& events,
+        const std::string& without = ""
+    );
     void user_action(std::vector<core::Event>& events);
     std::optional<core::Event> run_action();
     std::optional<core::Event> rare_action();
