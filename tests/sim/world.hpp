@@ -72,9 +72,7 @@ private:
 
     // actions.cpp
     void load_dag(
-        const std::string& dag_id,
-        std::vector<core::Event>& events,
-        const std::string& without = ""
+        const std::string& dag_id, std::vector<core::Event>& events, const std::string& without = ""
     );
     void user_action(std::vector<core::Event>& events);
     std::optional<core::Event> run_action();
