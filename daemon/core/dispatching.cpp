@@ -25,24 +25,18 @@ void Scheduler::Impl::make_ready(Run& run, const TaskKey& key) {
     if (run.clearing && !is_poked(run.state(key))) return;
     auto& family = run.family(key.task);
     if (!family.set_ready(key.map_index, true)) return;
-    if (auto* instance = family.find_live(key.map_index)) {
-        instance->ready_since = now_;
-        ++instance->stamp;
-    }
+    if (auto* instance = family.find_live(key.map_index)) instance->ready_since = now_;
     if (!is_waiting(run.state(key))) ++run.waiting;
     ++ready_;
     if (key.map_index == unmapped)
-        queue_up(run, key, family.one.stamp);
+        family.one.ticket = queue_up(run, key);
     else
         queue_family(run, family);
 }
 
-LaneNo Scheduler::Impl::lane_of(const Run& run, TaskNo task) {
-    const auto& plan = run.plan->tasks[static_cast<std::size_t>(task)];
-    return run.row.type == RunType::backfill ? plan.backfill_lane : plan.lane;
-}
-
-void Scheduler::Impl::queue_up(Run& run, const TaskKey& key, std::int32_t stamp) {
+/// A number that no other entry ever has, as long as the process lives: whatever becomes of the run
+/// (it ends, is cleared and read again, moves to another version), an entry of before stays void.
+Ticket Scheduler::Impl::queue_up(Run& run, const TaskKey& key) {
     ReadyTask task;
     const auto& plan = run.plan->tasks[static_cast<std::size_t>(key.task)];
     task.weight = plan.weight;
@@ -51,17 +45,18 @@ void Scheduler::Impl::queue_up(Run& run, const TaskKey& key, std::int32_t stamp)
     task.run = run.row.key;
     task.task = key.task;
     task.map_index = key.map_index;
-    task.stamp = stamp;
-    task.lane = lane_of(run, key.task);
+    task.ticket = ++last_ticket_;
+    task.lane = run.row.type == RunType::backfill ? plan.backfill_lane : plan.lane;
     task.since = now_;
     queue_.push(task);
+    return task.ticket;
 }
 
 /// One entry stands for all ready instances of a mapped task: whoever takes it starts the first.
 void Scheduler::Impl::queue_family(Run& run, Family& family) {
     if (family.queued || family.ready_count() == 0) return;
     family.queued = true;
-    queue_up(run, run.key(family.one.row.key.task, family.next_ready(0)), ++family.stamp);
+    family.ticket = queue_up(run, run.key(family.one.row.key.task, family.next_ready(0)));
 }
 
 void Scheduler::Impl::unready(Run& run, const TaskKey& key) {
@@ -75,14 +70,12 @@ void Scheduler::Impl::unready(Run& run, const TaskKey& key) {
 std::optional<TaskKey> Scheduler::Impl::find_ready(const ReadyTask& task) {
     Run* run = find_run(task.run);
     if (run == nullptr || run->row.state != RunState::running) return std::nullopt;
-    // Of the run before it ended and was cleared onto another version.
-    if (lane_of(*run, task.task) != task.lane) return std::nullopt;
     auto& family = run->family(task.task);
     if (task.map_index == unmapped) {
-        const bool valid = family.one.ready && family.one.stamp == task.stamp;
+        const bool valid = family.one.ready && family.one.ticket == task.ticket;
         return valid ? std::optional{task.key()} : std::nullopt;
     }
-    if (family.stamp != task.stamp || !family.queued) return std::nullopt;
+    if (family.ticket != task.ticket || !family.queued) return std::nullopt;
     // One that changed in this turn starts in the next; others need not wait for it.
     const MapIndex first = family.next_ready(0);
     for (MapIndex i = first; i != unmapped; i = family.next_ready(i + 1))
@@ -105,7 +98,10 @@ void Scheduler::Impl::pass_on(const ReadyTask& task) {
             if (run != nullptr) queue_.release(run->gate, task.lane);
             return;
         case Origin::run_task_gate:
-            if (run != nullptr) queue_.release(run->task_gates.at(task.task), task.lane);
+            if (run == nullptr) return;
+            // The run that is there now may be on a version without that limit.
+            if (const auto gate = run->task_gates.find(task.task); gate != run->task_gates.end())
+                queue_.release(gate->second, task.lane);
             return;
     }
 }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/ready_queue.hpp"
 #include "core/trigger_rules.hpp"
 #include "model/run.hpp"
 #include "model/turn.hpp"
@@ -21,7 +22,7 @@ using TurnNo = std::uint64_t;
 struct Instance {
     TaskInstance row;
     TurnNo touched{0};
-    std::int32_t stamp{0};  // rises whenever the instance becomes ready: voids older queue entries
+    Ticket ticket{0};       // of its entry in the ready queue; of mapped ones the family has it
     bool ready{false};      // waits for a slot; of mapped instances the family knows
     bool has_row{false};
     bool timed_out{false};  // its attempt was told to end for its execution_timeout
@@ -35,7 +36,7 @@ public:
     MapNo mapping{no_map};
     int retries{0};                     // of the task
     std::optional<std::uint32_t> seen;  // UpstreamCounts::signature when all were evaluated last
-    std::int32_t stamp{0};              // of its entry in the ready queue
+    Ticket ticket{0};                   // of its entry in the ready queue
     bool queued{false};                 // has such an entry: one stands for all that are ready
     Instant ready_since;                // when all became ready
 

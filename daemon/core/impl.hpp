@@ -104,8 +104,7 @@ private:
     void hold_over(Run& run, const TaskKey& key);
     void make_ready(Run& run, const TaskKey& key);
     void unready(Run& run, const TaskKey& key);
-    static LaneNo lane_of(const Run& run, TaskNo task);
-    void queue_up(Run& run, const TaskKey& key, std::int32_t stamp);
+    Ticket queue_up(Run& run, const TaskKey& key);
     void queue_family(Run& run, Family& family);
     void dispatch_ready();
     [[nodiscard]] bool has_room(int own = 0) const {
@@ -401,6 +400,7 @@ private:
     Settings settings_;
     Pools pools_;
     ReadyQueue queue_;
+    Ticket last_ticket_{0};
     Timers timers_;
     std::unordered_map<std::string, DagNo> dag_numbers_;
     std::vector<std::unique_ptr<DagEntry>> dags_;

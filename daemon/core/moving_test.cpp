@@ -11,6 +11,7 @@ using Lines = std::vector<std::string>;
 
 /// A clear of the tasks; the run goes on with the latest version, as the runtime gives it.
 struct Moving : World {
+    using World::World;
     DagPtr latest;
 
     void begin(const Lines& lines) { latest = load(make_dag("dag", lines)); }
@@ -166,6 +167,43 @@ TEST_CASE("limits and pools count a moved attempt by the new version", "[core][m
     world.end("a");
     CHECK(world.running() == Ids{"b"});
     world.end("b");
+    CHECK(world.running() == Ids{"n"});
+}
+
+TEST_CASE("what waited before a run ended and moved does not start by its old place", "[core][move]") {
+    Settings settings;
+    settings.parallelism = 1;
+    Moving world{settings};
+    const auto weighed = [](Dag dag, int weight) {
+        for (auto& task : dag.tasks) task.priority_weight = weight;
+        REQUIRE(link_tasks(dag).empty());
+        return dag;
+    };
+    world.latest = world.load(weighed(make_dag("dag", {"a"}), 10));
+    PauseDag pause;
+    pause.dag_id = "dag";
+    pause.paused = true;
+    world.ask(pause);
+    world.trigger("dag");
+    world.load(make_dag("busy", {"x"}));
+    world.trigger("busy", "r2");
+    REQUIRE(world.running() == Ids{"x"});
+    pause.paused = false;
+    world.ask(pause);  // now it waits for the slot
+    SetRunState end;
+    end.run = world.run().key;
+    end.state = RunState::failed;
+    world.ask(end);
+    world.change(weighed(make_dag("dag", {"a", "n"}), 1));
+    world.move({"a"});
+    REQUIRE(world.run_state("r") == "running");
+    world.load(weighed(make_dag("other", {"o"}), 5));
+    world.trigger("other", "r3");
+    world.end("x");
+    CHECK(world.running() == Ids{"o"});
+    world.end("o");
+    CHECK(world.running() == Ids{"a"});
+    world.end("a");
     CHECK(world.running() == Ids{"n"});
 }
 

@@ -27,6 +27,8 @@ namespace sluice::core {
 
 struct Gate;
 using LaneNo = std::int32_t;
+/// Number of an entry; each has its own.
+using Ticket = std::int64_t;
 
 /// Where a task in the queue comes from: straight, or let go by a gate of its run or DAG.
 enum class Origin : std::uint8_t { ready, run_gate, run_task_gate, dag_gate };
@@ -38,7 +40,7 @@ struct ReadyTask {
     RunKey run;
     TaskNo task{no_task};
     MapIndex map_index{unmapped};
-    std::int32_t stamp{};  // of the instance when it became ready: an older one is void
+    Ticket ticket{};  // void unless its task, or its family, holds the same one
     LaneNo lane{};
     Origin origin{Origin::ready};  // that gate is owed another one if this does not start
     Gate* dag_gate{nullptr};       // Origin::dag_gate: which; gates of runs die with their run

@@ -19,9 +19,9 @@ void World::load_dag(
     const std::string& dag_id, std::vector<core::Event>& events, const std::string& without
 ) {
     Dag dag = make_dag(random_, dag_id, now_);
-    for (int i = 0; i < 10 && !without.empty() && find_task(dag, without) != no_task; ++i)
-        dag = make_dag(random_, dag_id, now_);
     dag.version = {++last_version_};
+    if (const TaskNo task = find_task(dag, without); task != no_task)
+        dag.tasks[static_cast<std::size_t>(task)].id += "x" + std::to_string(last_version_);
     auto loaded = std::make_shared<const Dag>(std::move(dag));
     versions_[loaded->version] = loaded;
     events.emplace_back(core::DagLoaded{loaded, random_.chance(50)});
@@ -154,14 +154,19 @@ std::optional<core::Event> World::rare_action() {
     return mark;
 }
 
-/// A new version, most likely without a task that a run has, and the run moves to it.
+/// A new version without a task that a run has, and the run moves to it.
 void World::move_action(std::vector<core::Event>& events) {
-    auto key = someone_rare({TaskState::running, TaskState::upstream_failed});
+    const auto key = someone_rare({TaskState::running, TaskState::upstream_failed});
     if (!key) return;
-    for (const auto& [other, state] : states_)
-        if (state == TaskState::restarting && whims_.chance(50)) key = other;
     const auto run = journal_.runs().find(key->run);
     if (run == journal_.runs().end() || !current_.contains(run->second.dag_id)) return;
+    if (states_.at(*key) == TaskState::running && whims_.chance(30)) {
+        // Its attempt is being stopped when the run moves, in the next turn.
+        auto clear = command<core::ClearTasks>();
+        clear.run = key->run;
+        clear.tasks = {*key};
+        events.emplace_back(std::move(clear));
+    }
     const auto& tasks = versions_.at(run->second.version)->tasks;
     load_dag(run->second.dag_id, events, tasks[static_cast<std::size_t>(key->task)].id);
     auto clear = command<core::ClearTasks>();
