@@ -22,8 +22,8 @@ using TurnNo = std::uint64_t;
 struct Instance {
     TaskInstance row;
     TurnNo touched{0};
-    Ticket ticket{0};       // of its entry in the ready queue; of mapped ones the family has it
-    bool ready{false};      // waits for a slot; of mapped instances the family knows
+    Ticket ticket{0};   // of its entry in the ready queue; of mapped ones the family has it
+    bool ready{false};  // waits for a slot; of mapped instances the family knows
     bool has_row{false};
     bool timed_out{false};  // its attempt was told to end for its execution_timeout
     Instant ready_since;

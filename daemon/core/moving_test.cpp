@@ -170,7 +170,9 @@ TEST_CASE("limits and pools count a moved attempt by the new version", "[core][m
     CHECK(world.running() == Ids{"n"});
 }
 
-TEST_CASE("what waited before a run ended and moved does not start by its old place", "[core][move]") {
+TEST_CASE(
+    "what waited before a run ended and moved does not start by its old place", "[core][move]"
+) {
     Settings settings;
     settings.parallelism = 1;
     Moving world{settings};

@@ -102,5 +102,5 @@ def test_runs_are_deleted(daemon):
             assert rows == 0, table
     daemon.trigger("gone", dag_run_id="one")
     assert daemon.wait_run("gone", "one")["state"] == "success"
-    assert daemon.log_lines("gone", "one", "t") == ["one"]
+    assert daemon.log_lines("gone", "one", "t").count("one") == 1, "nothing is left of the log before"
     daemon.request("PATCH", "/api/v2/dags/waits/dagRuns/busy", json={"state": "failed"})
