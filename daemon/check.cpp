@@ -11,6 +11,7 @@
 #include "config.hpp"
 #include "folder_loading.hpp"
 #include "operators/operators.hpp"
+#include "runtime/dag_folder.hpp"
 #include "spec/loader.hpp"
 #include "wiring.hpp"
 
@@ -50,7 +51,7 @@ bool wanted(const fs::path& file) {
     const auto extension = file.extension();
     if (extension != ".json" && extension != ".yaml") return false;
     const auto parent = file.parent_path().filename();
-    return parent != "schemas" && parent != "sql";
+    return parent == "policies" || !runtime::is_side_folder(parent);
 }
 
 void check(const std::vector<std::string>& paths) {

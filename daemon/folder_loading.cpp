@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "runtime/dag_folder.hpp"
+
 namespace sluice {
 namespace fs = std::filesystem;
 
@@ -11,7 +13,7 @@ FolderLoading::FolderLoading(fs::path root, executor::DagChecks& checks)
          it != fs::recursive_directory_iterator();
          ++it) {
         const auto name = it->path().filename().string();
-        const bool side = name == "policies" || name == "schemas" || name == "sql";
+        const bool side = runtime::is_side_folder(name);
         if (it->is_directory() && (side || name.starts_with('.'))) it.disable_recursion_pending();
         const auto extension = it->path().extension();
         if (!it->is_regular_file() || name.starts_with('.')) continue;

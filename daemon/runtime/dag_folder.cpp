@@ -21,11 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Files of these folders belong to DAGs; they are not DAGs.
-bool is_side_folder(const fs::path& name) {
-    return name == "policies" || name == "schemas" || name == "sql" || name == "calendars";
-}
-
 bool is_dag_file(const fs::path& path) {
     const auto name = path.filename().string();
     if (name.starts_with('.')) return false;
@@ -52,6 +47,11 @@ int milliseconds_until(std::chrono::steady_clock::time_point at) {
 }
 
 }  // namespace
+
+bool is_side_folder(const fs::path& name) {
+    return name == "access" || name == "calendars" || name == "policies" || name == "schemas" ||
+           name == "sql";
+}
 
 DagFolder::DagFolder(fs::path root, Load load, Runtime& runtime, Duration stale_after)
     : root_(std::move(root)),

@@ -22,6 +22,9 @@
 
 namespace sluice::runtime {
 
+/// The name of a folder whose files belong to DAGs and are none themselves: policies, schemas, ...
+bool is_side_folder(const std::filesystem::path& name);
+
 class DagFolder {
 public:
     /// Reads a DAG file's text (strictly, with every file it names) into a Dag; `file` is relative
