@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "operators/access/access.hpp"
 #include "operators/control/control.hpp"
 #include "operators/external/external.hpp"
 #include "operators/extract/extract.hpp"
@@ -18,25 +19,16 @@ namespace {
 
 std::vector<task::Operator> make_table() {
     std::vector<task::Operator> table{
-        email_operator(),
-        branch_operator(),
-        empty_operator(),
-        approval_operator(),
-        hitl_branch_operator(),
-        hitl_entry_operator(),
-        trigger_dag_run_operator(),
-        latest_only_operator(),
-        short_circuit_operator(),
-        extract_operator(),
-        load_operator(),
-        http_operator(),
-        python_operator(),
-        shell_operator(),
-        sql_operator(),
-        mask_operator(),
-        report_operator(),
-        sensor_operator(),
-        transform_operator(),
+        access_operator(),      email_operator(),
+        branch_operator(),      empty_operator(),
+        approval_operator(),    hitl_branch_operator(),
+        hitl_entry_operator(),  trigger_dag_run_operator(),
+        latest_only_operator(), short_circuit_operator(),
+        extract_operator(),     load_operator(),
+        http_operator(),        python_operator(),
+        shell_operator(),       sql_operator(),
+        mask_operator(),        report_operator(),
+        sensor_operator(),      transform_operator(),
         validate_operator(),
     };
     std::ranges::sort(table, {}, &task::Operator::name);

@@ -6,6 +6,7 @@ import re
 import subprocess
 
 import duckdb
+import psycopg
 import pytest
 
 from checker import invariants, leaks, reports
@@ -83,6 +84,32 @@ def test_views_hold_what_their_queries_give_and_the_report_what_the_files_say(sh
     for name in reports.QUERIES:
         assert (folder / f"{name}.csv").exists()
         assert name in page or name.replace("_", " ") in page.lower()
+
+
+def test_readers_see_their_views_and_nothing_else(shop):
+    """Logins of the roles of dags/access/warehouse.yaml, over connections of their own."""
+    warehouse = shop.found.warehouse
+    views = {"ana": ("sluice_bi", {"v_sales", "v_customers", "mv_daily_sales"}), "web": ("sluice_bi_web", {"v_sales"})}
+    for login, (role, _) in views.items():
+        warehouse.execute(f"create role {login} login in role {role}")
+    everything = [f'"{schema}"."{name}"' for schema, name in warehouse.execute(
+        "select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+        "where n.nspname in ('sales', '_sluice', 'vault') and c.relkind in ('r', 'v', 'm')")]
+    assert len(everything) > 15
+    for login, (_, allowed) in views.items():
+        with psycopg.connect(warehouse.info.dsn, user=login, autocommit=True) as db:
+            for name in everything:
+                if name.removeprefix('"sales".').strip('"') in allowed:
+                    db.execute(f"select * from {name}").fetchall()
+                    continue
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    db.execute(f"select * from {name}")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                db.execute("delete from sales.v_customers")
+            seen = db.execute("select channel, count(*), sum(net_cents)::bigint from sales.v_sales group by 1 order by 1").fetchall()
+            wanted = sorted((channel, n, net) for channel, (n, _, net) in shop.source.by(lambda fact: fact["channel"]).items()
+                            if login == "ana" or channel != "store")
+            assert seen == wanted and len(wanted) == (3 if login == "ana" else 2)
 
 
 PLANTED = {
