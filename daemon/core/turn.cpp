@@ -223,9 +223,7 @@ void Scheduler::Impl::count_change(
         if (mapped && is_by_index(run, key.task, down)) {
             // One that ends before it has instances counts for all of its downstream's.
             if (key.map_index == unmapped) run.family(down).seen.reset();
-            // One that begins anew has no instances yet: it looks at all of them.
-            const bool whole = !run.family(down).is_expanded();
-            unsettled_.push(run, run.key(down, whole ? unmapped : key.map_index));
+            unsettled_.push(run, run.key(down, key.map_index));
             continue;
         }
         auto& counts = run.family(down).up;

@@ -49,6 +49,16 @@ MUTATIONS = {
         "planned.needs_past() && past_block(run, key.task)",
         "planned.needs_past() && past_block(run, key.task) && run.row.backfill",
     ),
+    "a place in the queue outlives its run": (
+        "dispatching.cpp",
+        "family.one.ready && family.one.ticket == task.ticket",
+        "family.one.ready",
+    ),
+    "what is left of a mapping of before counts": (
+        "turn.cpp",
+        "key.map_index == unmapped ? !family.is_expanded() : key.map_index < family.length();",
+        "key.map_index < family.size();",
+    ),
     "a teardown runs without its setup": (
         "trigger_rules.cpp",
         "if (up.setups == 0 || up.setups_success > 0) return run;",
