@@ -18,6 +18,7 @@
 #include "git_version.hpp"
 #include "home.hpp"
 #include "http/server.hpp"
+#include "lake_service.hpp"
 #include "operators/operators.hpp"
 #include "owners_work.hpp"
 #include "run_requests.hpp"
@@ -104,6 +105,7 @@ public:
           queries_(pool_),
           map_items_(pool_),
           ledger_(pool_),
+          lake_(pool_),
           checkpoints_(pool_),
           outbox_(pool_),
           connections_(admin_),
@@ -254,6 +256,7 @@ private:
             .artefacts = &artefacts_,
             .outbox = &outbox_,
             .deliver_again = [this](std::int64_t id) { deliveries_.again(id); },
+            .lake = &lake_,
             .vault = [this](const std::string& question) { return ask_vault(question); },
         };
     }
@@ -330,6 +333,9 @@ private:
         made.run_facts = [this](const RunQuestion& question) {
             return runtime_.run_facts(question);
         };
+        made.lake = [this](const AttemptOrder& order, const std::string& question) {
+            return answer_lake(lake_, order, question, clock_.now());
+        };
         made.trigger_run = [this](const AttemptOrder& order, const RunWish& wish) {
             return trigger_run(runtime_, order, wish);
         };
@@ -376,6 +382,7 @@ private:
     store::Queries queries_;
     store::PgMapItems map_items_;
     store::PgLedger ledger_;
+    store::LakeStore lake_;
     store::Checkpoints checkpoints_;
     store::Outbox outbox_;
     Connections connections_;

@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
     sluice::cli::vault::add(app);
     sluice::cli::users::add(app);
     sluice::cli::assets::add(app);
+    sluice::cli::lake::add(app);
     sluice::cli::wait_ready::add(app);
     sluice::cli::explain::add(app);
     sluice::cli::config::add(app);

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lake_service.hpp"
 #include "map_values.hpp"
 #include "model/timetable.hpp"
 #include "model/zone.hpp"
@@ -90,28 +91,9 @@ std::vector<task::InputSlice> live_inputs(
     return slices;
 }
 
-/// "raw/customers/dt=2026-01-05/g=000123-<attempt>": new for every attempt, so that nobody ever
-/// writes into a folder that a reader may have open.
-std::string folder_of(
-    const store::SliceKey& key, std::int64_t generation, const std::string& attempt
-) {
-    const auto dot = key.dataset.find('.');
-    std::string folder = key.dataset.substr(0, dot) + '/' + key.dataset.substr(dot + 1);
-    if (!key.partition.empty()) folder += '/' + key.partition;
-    std::string number = std::to_string(generation);
-    number.insert(0, number.size() < 6 ? 6 - number.size() : 0, '0');
-    return folder + "/g=" + number + '-' + attempt;
-}
-
 bool is_lake(const std::string& dataset) {
     return dataset.starts_with("raw.") || dataset.starts_with("processed.") ||
            dataset.starts_with("curated.");
-}
-
-std::string attempt_name(const AttemptKey& key) {
-    std::string name = std::to_string(key.task.run.value) + '-' + std::to_string(key.task.task);
-    if (key.task.map_index != unmapped) name += "-m" + std::to_string(key.task.map_index);
-    return name + '-' + std::to_string(key.start);
 }
 
 task::OutputClaim claim_output(
@@ -131,7 +113,7 @@ task::OutputClaim claim_output(
     if (!is_lake(request.dataset)) return {.generation = generation};
     return {
         .generation = generation,
-        .folder = folder_of(claim.key, generation, attempt_name(order.key)),
+        .folder = generation_folder(claim.key, generation, order.key),
     };
 }
 

@@ -6,6 +6,7 @@
 #include "operators/control/control.hpp"
 #include "operators/external/external.hpp"
 #include "operators/extract/extract.hpp"
+#include "operators/lake/lake.hpp"
 #include "operators/load/load.hpp"
 #include "operators/mask/mask.hpp"
 #include "operators/privacy/vault_request.hpp"
@@ -24,12 +25,12 @@ std::vector<task::Operator> make_table() {
         approval_operator(),    hitl_branch_operator(),
         hitl_entry_operator(),  trigger_dag_run_operator(),
         latest_only_operator(), short_circuit_operator(),
-        extract_operator(),     load_operator(),
-        http_operator(),        python_operator(),
-        shell_operator(),       sql_operator(),
-        mask_operator(),        report_operator(),
-        sensor_operator(),      transform_operator(),
-        validate_operator(),
+        extract_operator(),     lake_operator(),
+        load_operator(),        http_operator(),
+        python_operator(),      shell_operator(),
+        sql_operator(),         mask_operator(),
+        report_operator(),      sensor_operator(),
+        transform_operator(),   validate_operator(),
     };
     std::ranges::sort(table, {}, &task::Operator::name);
     return table;

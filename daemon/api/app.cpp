@@ -66,8 +66,9 @@ Reply failed(const Error& error) {
 /// Viewers read; only administrators and operators touch connections and variables.
 void check_role(const Request& request, const Caller& caller) {
     const bool reads = request.method == "GET" || request.method == "HEAD";
-    const bool vault = request.path.starts_with("/ui/v1/vault/");
-    if (!reads && (caller.role == "viewer" || (caller.role == "privacy" && !vault)))
+    const bool of_privacy =
+        request.path.starts_with("/ui/v1/vault/") || request.path.starts_with("/ui/v1/lake/holds/");
+    if (!reads && (caller.role == "viewer" || (caller.role == "privacy" && !of_privacy)))
         throw failure(403, "Forbidden");
     const bool guarded = request.path.starts_with("/api/v2/connections") ||
                          request.path.starts_with("/api/v2/variables");

@@ -16,6 +16,7 @@
 #include "http/router.hpp"
 #include "runtime/runtime.hpp"
 #include "store/admin.hpp"
+#include "store/lake_store.hpp"
 #include "store/outbox.hpp"
 #include "store/queries.hpp"
 
@@ -61,6 +62,7 @@ struct Instance {
     Artefacts* artefacts{nullptr};
     store::Outbox* outbox{nullptr};
     std::function<void(std::int64_t id)> deliver_again{};
+    store::LakeStore* lake{nullptr};
     /// Asks the token vault, JSON to JSON; empty = there is none (tests).
     std::function<std::string(const std::string& question)> vault{};
 };

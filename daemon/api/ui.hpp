@@ -13,6 +13,7 @@ Rows ui_home_endpoints();    // home, import errors, stream
 Rows ui_outbox_endpoints();  // callbacks on their way
 Rows ui_deadline_endpoints();
 Rows ui_vault_endpoints();  // the token vault, users
+Rows ui_lake_endpoints();   // legal holds
 Rows status_endpoints();
 
 // Shared by them.

@@ -192,4 +192,19 @@ Json Client::request(const char* method, const std::string& path, const std::str
     return parsed;
 }
 
+Client client_as(Target target, const std::string& user, const std::string& password_file) {
+    if (user.empty()) return Client(target);
+    std::ifstream file(password_file);
+    std::string password;
+    if (!std::getline(file, password))
+        throw Error(ErrorCode::invalid, "the password file cannot be read");
+    Target nobody = target;
+    nobody.token = "none";
+    target.token = Client(nobody)
+                       .post("/auth/token/cli", {{"username", user}, {"password", password}})
+                       .at("access_token")
+                       .get<std::string>();
+    return Client(target);
+}
+
 }  // namespace sluice::cli

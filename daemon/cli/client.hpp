@@ -36,6 +36,10 @@ private:
     std::string token_;
 };
 
+/// As the user that is named, whose password is the file's first line; without one as the target
+/// says.
+Client client_as(Target target, const std::string& user, const std::string& password_file);
+
 /// Percent-encodes one path segment or query value.
 std::string encode(const std::string& text);
 

@@ -1,4 +1,3 @@
-#include <fstream>
 #include <iostream>
 #include <memory>
 
@@ -27,23 +26,8 @@ struct Options {
     std::vector<std::string> values;
 };
 
-/// As the user that is named; else as the home's administrator.
 Client client_of(const Options& options) {
-    Target target = options.target;
-    if (!options.user.empty()) {
-        std::ifstream file(options.password_file);
-        std::string password;
-        if (!std::getline(file, password))
-            throw Error(ErrorCode::invalid, "the password file cannot be read");
-        Target nobody = target;
-        nobody.token = "none";
-        target.token =
-            Client(nobody)
-                .post("/auth/token/cli", {{"username", options.user}, {"password", password}})
-                .at("access_token")
-                .get<std::string>();
-    }
-    return Client(target);
+    return client_as(options.target, options.user, options.password_file);
 }
 
 Json question(const Options& options) {

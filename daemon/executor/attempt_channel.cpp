@@ -126,6 +126,10 @@ Json AttemptChannel::call(const Json& request) {
         );
         return {{"generation", claim.generation}, {"folder", claim.folder}};
     }
+    if (type == "lake") {
+        if (!services_.lake) nothing("ledger");
+        return Json::parse(services_.lake(order_, request.at("question").dump()));
+    }
     if (type == "latest")
         return {{"latest", is_latest_run(*order_.dag, *order_.run, order_.start_date)}};
     if (type == "checkpoint") {

@@ -51,6 +51,9 @@ struct Services {
     std::function<std::vector<task::InputSlice>(const AttemptOrder&, const task::InputQuery&)>
         inputs;
     std::function<task::OutputClaim(const AttemptOrder&, const ClaimRequest&)> claim;
+    /// What the keeper of the lake asks of the ledger (operators/lake/ledger.hpp): JSON text in and
+    /// out.
+    std::function<std::string(const AttemptOrder&, const std::string& question)> lake;
     /// Where values over the inline limit go; null = they are refused.
     Artefacts* artefacts{nullptr};
     /// The events that made the run: JSON object, asset -> list of events.

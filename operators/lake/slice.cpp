@@ -3,15 +3,14 @@
 #include <algorithm>
 #include <filesystem>
 
-#include <fcntl.h>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 #include "base/fault.hpp"
 #include "base/hash.hpp"
-#include "operators/connect/files.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
+#include "operators/lake/generation_file.hpp"
+#include "operators/lake/places.hpp"
 
 namespace sluice::lake {
 
@@ -41,10 +40,6 @@ std::vector<ColumnInfo> declared_columns(const DatasetSpec& dataset) {
 
 namespace {
 
-fs::path lake_root(const task::TaskContext& context) {
-    return connect::folder_of(context.connection(context.lake_connection()));
-}
-
 std::string empty_relation(const task::TaskContext& context, const std::string& dataset) {
     std::string select;
     for (const ColumnInfo& column : declared_columns(context.dataset(dataset))) {
@@ -65,7 +60,7 @@ std::string empty_relation(const task::TaskContext& context, const std::string& 
 Source read(task::TaskContext& context, engine::Database& database, const task::InputQuery& query) {
     Source source;
     source.slices = context.inputs(query);
-    const fs::path root = lake_root(context);
+    const fs::path root = root_of(context);
     std::vector<std::string> files;
     for (const task::InputSlice& slice : source.slices) {
         source.rows += slice.rows;
@@ -134,13 +129,6 @@ std::string provenance_query(
            ", " + loaded_at + " as _sluice_loaded_at from (" + request.query + ") as rows_";
 }
 
-void sync_path(const fs::path& path) {
-    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) return;
-    ::fsync(descriptor);
-    ::close(descriptor);
-}
-
 std::string inputs_json(const std::vector<task::InputSlice>& inputs) {
     nlohmann::json list = nlohmann::json::array();
     for (const task::InputSlice& slice : inputs) {
@@ -154,24 +142,6 @@ std::string inputs_json(const std::vector<task::InputSlice>& inputs) {
     return list.dump();
 }
 
-/// The folder of a generation while it is being written: gone again if that fails.
-class NewFolder {
-public:
-    explicit NewFolder(fs::path path) : path_(std::move(path)) { fs::create_directories(path_); }
-    NewFolder(const NewFolder&) = delete;
-    NewFolder& operator=(const NewFolder&) = delete;
-    ~NewFolder() {
-        std::error_code ignored;
-        if (!kept_) fs::remove_all(path_, ignored);
-    }
-    void keep() { kept_ = true; }
-    [[nodiscard]] const fs::path& path() const { return path_; }
-
-private:
-    fs::path path_;
-    bool kept_{false};
-};
-
 }  // namespace
 
 Written write(task::TaskContext& context, engine::Database& database, const WriteRequest& request) {
@@ -180,36 +150,14 @@ Written write(task::TaskContext& context, engine::Database& database, const Writ
     std::string slice = partition.empty() ? writer_slice(context.info()) : "";
     if (!partition.empty() && context.info().map_index >= 0) slice = writer_slice(context.info());
     const task::OutputClaim claim = context.claim_output(request.dataset, partition, slice);
-    NewFolder folder(lake_root(context) / claim.folder);
-    const fs::path file = folder.path() / "part-0.parquet";
     const std::vector<ColumnInfo> given = database.describe(request.query);
     if (engine::user_columns(given).empty()) {
         engine::bad_schema(request.dataset + " would have no columns");
     }
-    database.execute(
-        "copy (" + provenance_query(context.info(), request, given) + ") to " +
-        engine::literal(file.string()) + " (format parquet, compression zstd)"
-    );
-    sync_path(file);
-    sync_path(folder.path());
+    GenerationFile file(root_of(context), claim.folder);
+    const Written written = file.write(database, provenance_query(context.info(), request, given));
     fault_point("lake_after_write");
 
-    const auto sums = database
-                          .query(
-                              "select count(*), " + std::string(engine::content_hash_aggregates) +
-                              " from read_parquet(" + engine::literal(file.string()) + ")"
-                          )
-                          .rows.at(0);
-    Written written;
-    written.rows = std::get<std::int64_t>(sums.at(0));
-    written.bytes = static_cast<std::int64_t>(fs::file_size(file));
-    written.files = 1;
-    written.content_hash = engine::content_hash(
-        {engine::to_text(sums.at(1)),
-         engine::to_text(sums.at(2)),
-         engine::to_text(sums.at(3)),
-         engine::to_text(sums.at(4))}
-    );
     OutputCommit output;
     output.dataset = request.dataset;
     output.partition = partition;
@@ -218,14 +166,11 @@ Written write(task::TaskContext& context, engine::Database& database, const Writ
     output.rows = written.rows;
     output.bytes = written.bytes;
     output.content_hash = written.content_hash;
-    output.files = nlohmann::json::array({{{"path", claim.folder + "/part-0.parquet"},
-                                           {"rows", written.rows},
-                                           {"bytes", written.bytes}}}
-    ).dump();
+    output.files = file.listed(written);
     output.input = inputs_json(request.inputs);
     output.code_hash = sha256_hex(request.code);
     context.commit_output(output);
-    folder.keep();
+    file.keep();
     return written;
 }
 

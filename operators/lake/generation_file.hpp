@@ -1,0 +1,41 @@
+// generation_file.hpp — the Parquet file of a new generation.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "operators/engine/database.hpp"
+#include "operators/lake/slice.hpp"
+
+namespace sluice::lake {
+
+/// Rows and content hash (operators.md 3) of a relation that has `_sluice_row_hash`.
+struct Content {
+    std::int64_t rows{};
+    std::string hash;
+};
+Content content_of(engine::Database& database, const std::string& relation);
+
+/// A file in a folder that is made for it and gone again unless it is kept.
+class GenerationFile {
+public:
+    /// `folder` is relative to the lake's root.
+    GenerationFile(const std::filesystem::path& root, std::string folder);
+    GenerationFile(const GenerationFile&) = delete;
+    GenerationFile& operator=(const GenerationFile&) = delete;
+    ~GenerationFile();
+
+    /// Writes the query's rows (Parquet, zstd) and waits until they are on the disk. The query has
+    /// `_sluice_row_hash`.
+    Written write(engine::Database& database, const std::string& query);
+    /// The ledger's `files`: a JSON array of {path, rows, bytes}.
+    [[nodiscard]] std::string listed(const Written& written) const;
+    void keep() { kept_ = true; }
+
+private:
+    std::string folder_;
+    std::filesystem::path path_;
+    bool kept_{false};
+};
+
+}  // namespace sluice::lake
