@@ -158,6 +158,7 @@ void Scheduler::Impl::ask_runtimes(Run& run) {
     });
     if (question.most == 0) return;
     question.run = run.row.key;
+    question.number = run.runtime_question = next_question();
     question.dag_id = run.row.dag_id;
     turn_->runtime_questions.push_back(std::move(question));
 }
@@ -165,6 +166,7 @@ void Scheduler::Impl::ask_runtimes(Run& run) {
 Taken Scheduler::Impl::on(const RuntimesKnown& event) {
     Run* run = find_run(event.run);
     if (run == nullptr || is_finished(run->row.state)) return Taken::yes;
+    if (event.number != run->runtime_question) return Taken::yes;  // of the version before
     each_deadline(*run->plan->dag, [&](TaskNo task, int number, const Deadline& deadline) {
         if (!is_of_past_runs(deadline.from) || find_row(*run, task, number) != nullptr) return;
         DeadlineRow row{run->row.key, task, number, {}, {}, {}};

@@ -185,6 +185,7 @@ struct Expanded {
 /// The answer to a PastQuestion, as the database has it after the commit that asked.
 struct PastFacts {
     RunKey run;
+    std::int64_t number{};            // of the question
     std::optional<PastRun> previous;  // with its `dag`
     std::vector<std::string> seen;    // of the tasks asked for: those that an earlier run had
 };
@@ -192,6 +193,7 @@ struct PastFacts {
 /// The answer to a RuntimeQuestion: the DAG's last runs that succeeded, the latest first.
 struct RuntimesKnown {
     RunKey run;
+    std::int64_t number{};       // of the question
     std::vector<Duration> runs;  // from start to end
     std::map<std::string, std::vector<Duration>>
         tasks;  // by task id: from the run's start to its end

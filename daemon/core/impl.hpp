@@ -163,6 +163,7 @@ private:
     void why_setups(const Run& run, const TaskKey& key, Reasons& reasons) const;
 
     // past.cpp: what a run waits for in the run before it
+    [[nodiscard]] static std::int64_t next_question();
     void ask_past(Run& run);
     void ask_past_again(const DagEntry& dag);
     [[nodiscard]] const Run* open_previous(const Run& run) const;

@@ -51,6 +51,7 @@ void Scheduler::Impl::move_onto(Run& run, Plan& plan, const Cause& cause) {
     if (run.row.state != RunState::running) return;
     weigh(plan, *run.dag);
     run.past.asked = false;
+    run.past.question = 0;
     run.past.known = false;
     ask_past(run);
     if (const auto& timeout = plan.dag->dagrun_timeout)

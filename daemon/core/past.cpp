@@ -2,6 +2,7 @@
 // its instances in memory count; or it has ended, then a fact that the runtime reads once, when the
 // run begins, and that is renewed whenever an open run between the two ends.
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include <fmt/format.h>
@@ -75,12 +76,19 @@ bool counts_as_past(const DagRun& run, const Run& asking) {
 
 }  // namespace
 
+/// A number that no other question has while the process lives, also after a reload.
+std::int64_t Scheduler::Impl::next_question() {
+    static std::atomic<std::int64_t> last{0};
+    return ++last;
+}
+
 /// What has ended before this run is asked for once; until the answer comes its tasks wait.
 void Scheduler::Impl::ask_past(Run& run) {
     if (run.plan->past_tasks.empty() || !run.row.logical_date || run.past.asked) return;
     run.past.asked = true;
     auto& question = turn_->past_questions.emplace_back();
     question.run = run.row.key;
+    question.number = run.past.question = next_question();
     question.dag_id = run.row.dag_id;
     question.before = *run.row.logical_date;
     question.scheduled_only = run.plan->dag->catchup;
@@ -103,6 +111,8 @@ void Scheduler::Impl::ask_past_again(const DagEntry& dag) {
 Taken Scheduler::Impl::on(const PastFacts& event) {
     Run* run = find_run(event.run);
     if (run == nullptr || run->past.known) return Taken::yes;
+    // Asked before the run moved to another version, or the run before it was deleted.
+    if (event.number != run->past.question) return Taken::yes;
     auto& past = run->past;
     past.known = true;
     past.seen = event.seen;

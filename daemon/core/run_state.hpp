@@ -30,6 +30,7 @@ struct Choice {
 /// The latest run before this one that has ended (past.cpp).
 struct Past {
     bool asked{false};
+    std::int64_t question{0};  // the last one
     bool known{false};
     std::optional<PastRun> run;     // none: there is none
     std::vector<std::string> seen;  // ids of tasks that an earlier run had
@@ -68,6 +69,7 @@ struct Run {
 
     std::vector<DeadlineRow> deadlines;  // those whose time is known, or known to be none
     std::optional<Instant> foresee_at;   // when it is looked whether they can be met
+    std::int64_t runtime_question{0};    // the last one
 
     std::shared_ptr<const DagRun> shared;  // copy of `row` for attempts; null = changed since
 

@@ -252,6 +252,7 @@ public:
     [[nodiscard]] PastFacts answer(const PastQuestion& question) const {
         PastFacts facts;
         facts.run = question.run;
+        facts.number = question.number;
         const DagRun* previous = nullptr;
         for (const auto& [key, row] : runs) {
             if (row.dag_id != question.dag_id || !row.logical_date) continue;
@@ -276,6 +277,7 @@ public:
     [[nodiscard]] RuntimesKnown answer(const RuntimeQuestion& question) const {
         RuntimesKnown known;
         known.run = question.run;
+        known.number = question.number;
         for (auto at = runs.rbegin(); at != runs.rend(); ++at) {
             const auto& [key, row] = *at;
             if (row.dag_id != question.dag_id || key == question.run) continue;

@@ -170,6 +170,7 @@ struct DagFailures {
 /// A run that begins to wait for the run before it: what became of that one is to be read.
 struct PastQuestion {
     RunKey run;
+    std::int64_t number{};  // the answer has it too: one to an older question of the run is void
     std::string dag_id;
     Instant before;                  // logical date
     bool scheduled_only{false};      // manual runs do not count
@@ -226,6 +227,7 @@ struct DeadlineRow {
 /// A run with deadlines that past runs set: how long did the last ones take?
 struct RuntimeQuestion {
     RunKey run;
+    std::int64_t number{};  // as in a PastQuestion
     std::string dag_id;
     int most{};  // runs to look at
     std::vector<std::string> tasks;

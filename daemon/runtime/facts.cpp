@@ -89,6 +89,7 @@ void Runtime::Impl::add_latest(core::ClearTasks& clear) {
 core::PastFacts Runtime::Impl::answer_past(const PastQuestion& question) {
     core::PastFacts facts;
     facts.run = question.run;
+    facts.number = question.number;
     facts.previous =
         journal_.previous_run(question.dag_id, question.before, question.scheduled_only);
     if (!facts.previous) return facts;
@@ -111,6 +112,7 @@ core::PastFacts Runtime::Impl::answer_past(const PastQuestion& question) {
 core::RuntimesKnown Runtime::Impl::answer_runtimes(const RuntimeQuestion& question) {
     core::RuntimesKnown known;
     known.run = question.run;
+    known.number = question.number;
     for (const auto& time : journal_.run_times(
              question.dag_id, question.run, question.most, !question.tasks.empty()
          )) {

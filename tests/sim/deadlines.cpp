@@ -39,6 +39,7 @@ core::RuntimesKnown Deadlines::answer(
 ) {
     core::RuntimesKnown known;
     known.run = question.run;
+    known.number = question.number;
     for (const auto& time : journal.run_times(question.dag_id, question.run, question.most, true)) {
         known.runs.push_back(time.took);
         for (const auto& id : question.tasks) {

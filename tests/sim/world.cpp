@@ -238,6 +238,7 @@ void World::add_latest(core::ClearTasks& clear) {
 core::PastFacts World::answer_past(const PastQuestion& question) {
     core::PastFacts facts;
     facts.run = question.run;
+    facts.number = question.number;
     facts.previous =
         journal_.previous_run(question.dag_id, question.before, question.scheduled_only);
     if (facts.previous) facts.previous->dag = versions_.at(facts.previous->run.version);
