@@ -48,12 +48,18 @@ public:
     void run() {
         connect::Transaction transaction(sql_);
         sql_.query("select pg_advisory_xact_lock(hashtextextended('sluice:access', 0))");
-        make_roles();
-        open_schema();
-        own_views();
-        for (const auto& [role, reader] : rules_.readers) grant(role, reader);
-        close_other_tables();
-        for (const std::string& table : rules_.tables()) guard(table);
+        if (roles_are_there()) {
+            dry_ = true;
+            settle();
+            dry_ = false;
+        } else {
+            ++changes_;
+        }
+        if (changes_ > 0) {
+            changes_ = 0;
+            lock_writers();
+            settle();
+        }
         for (const auto& [role, reader] : rules_.readers) verify(role, reader);
         transaction.commit();
         context_.info(
@@ -63,10 +69,35 @@ public:
     }
 
 private:
-    /// A statement that changes something: run only where it is needed, because grants write to the
-    /// catalogue that loads write to, and policies wait for the table.
+    void settle() {
+        make_roles();
+        open_schema();
+        own_views();
+        for (const auto& [role, reader] : rules_.readers) grant(role, reader);
+        close_other_tables();
+        for (const std::string& table : rules_.tables()) guard(table);
+    }
+
+    bool roles_are_there() {
+        const auto roles = rules_.roles();
+        return std::ranges::all_of(roles, [&](const std::string& role) {
+            return holds("exists (select from pg_roles where rolname = " + literal(role) + ")");
+        });
+    }
+
+    /// Loads and views that are being made write the catalogue's rows that a grant writes, which
+    /// PostgreSQL refuses to both at once: their own locks, in their order. Most runs of this task
+    /// find nothing to change and wait for nobody.
+    void lock_writers() {
+        for (const std::string& one : relations("{r,p,v,m}", "true"))
+            sql_.query(
+                "select pg_advisory_xact_lock(hashtextextended($1, 0))", {"sluice:" + named(one)}
+            );
+    }
+
+    /// A statement that changes something, if it is time for it.
     void change(const std::string& statement) {
-        sql_.execute(statement);
+        if (!dry_) sql_.execute(statement);
         ++changes_;
     }
     [[nodiscard]] std::string named(const std::string& relation) const {
@@ -253,6 +284,7 @@ private:
     const Rules& rules_;
     const std::string schema_;
     int changes_{0};
+    bool dry_{false};  // changes are only counted
 };
 
 task::CheckResult check(const task::CheckInput& input) {
