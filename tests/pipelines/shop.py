@@ -98,8 +98,6 @@ WHOLE = {
 
 
 class Shop:
-    facts = None
-
     def __init__(self, home):
         # DAGs of the tests' own come to the repository's.
         shutil.copytree(ROOT / "dags", home / "dag-files")
@@ -114,6 +112,7 @@ class Shop:
         self.master = bytes.fromhex(json.loads((self.daemon.home / "secrets").read_text())["mask_master"])
         self.star = Star(self.source, self.master)
         self.found = Found(self.daemon.database("warehouse"), self.daemon.database(), self.daemon.home)
+        self.facts = {row[0]: row[1:] for row in self.found.warehouse.execute(FACTS)}
         self.contents = self.found.warehouse_hashes()
         self.lake = self.found.lake_hashes()
 
@@ -129,8 +128,7 @@ class Shop:
     @contextlib.contextmanager
     def read_all_the_time(self):
         """Reads as a dashboard would until the block ends; whatever is not whole fails."""
-        facts = dict((row[0], row[1:]) for row in self.found.warehouse.execute(FACTS).fetchall()) if not self.facts else self.facts
-        self.facts, wrong, reads, done = facts, [], [0], threading.Event()
+        facts, wrong, reads, done = self.facts, [], [0], threading.Event()
 
         def look(db):
             for interval, *found in db.execute(FACTS).fetchall() or [("no interval", 0)]:
