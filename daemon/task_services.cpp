@@ -9,6 +9,7 @@
 #include "map_values.hpp"
 #include "model/timetable.hpp"
 #include "model/zone.hpp"
+#include "task/job.hpp"
 
 namespace sluice {
 namespace {
@@ -86,6 +87,7 @@ std::vector<task::InputSlice> live_inputs(
         };
         for (const auto& file : nlohmann::json::parse(slice.files))
             input.files.push_back(file.at("path").get<std::string>());
+        if (query.with_read) input.read = task::read_in(slice.input);
         slices.push_back(std::move(input));
     }
     return slices;

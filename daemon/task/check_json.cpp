@@ -114,7 +114,11 @@ Json checkable_json(const Dag& dag) {
     Json out = dag_members.json(dag);
     out["datasets"] = datasets_json(dag.datasets);
     Json& tasks = out["tasks"] = Json::array();
-    for (const Task& task : dag.tasks) tasks.push_back(task_members.json(task));
+    for (const Task& task : dag.tasks) {
+        tasks.push_back(task_members.json(task));
+        if (task.max_active_tis_per_dag)
+            tasks.back()["max_active_tis_per_dag"] = *task.max_active_tis_per_dag;
+    }
     return out;
 }
 
@@ -122,7 +126,11 @@ Dag checkable_of(const Json& json) {
     try {
         Dag dag = dag_members.read(json);
         dag.datasets = datasets_of(json.at("datasets"));
-        for (const Json& task : json.at("tasks")) dag.tasks.push_back(task_members.read(task));
+        for (const Json& task : json.at("tasks")) {
+            dag.tasks.push_back(task_members.read(task));
+            if (const auto limit = task.find("max_active_tis_per_dag"); limit != task.end())
+                dag.tasks.back().max_active_tis_per_dag = limit->get<int>();
+        }
         link_tasks(dag);
         return dag;
     } catch (const Json::exception& error) {

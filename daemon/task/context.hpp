@@ -61,6 +61,7 @@ struct InputSlice {
     std::int64_t generation{};
     std::vector<std::string> files;  // relative to the lake connection's root
     std::int64_t rows{};
+    std::string read{};  // JSON: what of its source it has, if its writer said so and it is asked
 };
 
 /// A place to write one slice. For the lake `folder` is new and empty, relative to the connection's
@@ -75,6 +76,7 @@ struct InputQuery {
     std::string dataset;
     enum class Partitions { interval, latest, all } partitions{Partitions::interval};
     std::optional<Duration> lookback;
+    bool with_read{false};  // InputSlice::read is wanted
 };
 
 /// The other end: requests get one reply, notices none. JSON objects {"type": ..., ...}.

@@ -69,7 +69,8 @@ std::vector<InputSlice> FakeLedger::live(const std::string& dataset) const {
              live.output.slice,
              live.output.generation,
              live.files,
-             live.output.rows}
+             live.output.rows,
+             read_in(live.output.input)}
         );
     }
     return slices;

@@ -110,13 +110,22 @@ constexpr Members slice_members{
     Member{"slice", &InputSlice::slice},
     Member{"generation", &InputSlice::generation},
     Member{"files", &InputSlice::files},
-    Member{"rows", &InputSlice::rows}
+    Member{"rows", &InputSlice::rows},
+    Member{"read", &InputSlice::read}
 };
 
 }  // namespace
 
 std::string_view name(Level level) { return name_in(levels, level); }
 std::string_view name(OutcomeKind kind) { return name_in(kinds, kind); }
+
+std::string read_in(const std::string& input) {
+    const Json list = Json::parse(input, nullptr, false);
+    if (!list.is_array()) return {};
+    for (const Json& element : list)
+        if (element.is_object() && element.contains("read")) return element["read"].dump();
+    return {};
+}
 
 Json json_or_text(std::string_view text) {
     // Counted first: writing a value out again is recursive.
@@ -228,6 +237,7 @@ Json to_json(const InputQuery& query) {
         {"dataset", query.dataset}, {"partitions", name_in(partition_words, query.partitions)}
     };
     if (query.lookback) out["lookback_us"] = query.lookback->count();
+    if (query.with_read) out["with_read"] = true;
     return out;
 }
 
@@ -239,6 +249,7 @@ InputQuery query_of(const Json& json) {
     query.partitions = *partitions;
     if (const auto lookback = json.find("lookback_us"); lookback != json.end())
         query.lookback = Duration{lookback->get<std::int64_t>()};
+    query.with_read = json.value("with_read", false);
     return query;
 }
 

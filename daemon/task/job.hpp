@@ -64,6 +64,10 @@ InputSlice slice_of(const nlohmann::json& json);
 nlohmann::json to_json(const InputQuery& query);
 InputQuery query_of(const nlohmann::json& json);
 
+/// What of its source a slice has, in the ledger's `input`: the element {"read": ...}; "" = it does
+/// not say.
+std::string read_in(const std::string& input);
+
 /// What a command printed or a server answered: its JSON value if it is JSON (and nested no deeper
 /// than a DAG file may be), else the text as a string.
 nlohmann::json json_or_text(std::string_view text);

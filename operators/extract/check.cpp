@@ -68,12 +68,19 @@ const char* const schema = R"json({
     },
     "to": {"type": "string", "x-dataset": "out", "x-template": "none", "description": "A data set of tier raw."},
     "incremental": {
-      "description": "A column: rows with start <= column < end of the data interval. Absent: the whole source.",
+      "description": "A column: rows with start <= column < end of the data interval. Or an object. Absent: the whole source.",
       "oneOf": [
         {"type": "string"},
-        {"type": "object", "additionalProperties": false, "properties": {
-          "column": {"type": "string"}, "lookback": {"type": "string"}, "cursor": {"type": "string"},
-          "key": {"type": ["string", "array"]}, "initial": {}, "files": {"enum": ["modified"]}}}
+        {"type": "object", "additionalProperties": false, "required": ["column"], "properties": {
+          "column": {"type": "string", "description": "Rows with start <= column < end of the data interval."},
+          "lookback": {"type": "string", "description": "And so much before it; for a cursor, again what is so much older than the last value."}}},
+        {"type": "object", "additionalProperties": false, "required": ["cursor"], "properties": {
+          "cursor": {"type": "string", "description": "Rows beyond the last value of this column that was read."},
+          "key": {"type": ["string", "array"], "items": {"type": "string"}, "description": "Columns that tell rows of one value apart: late ones are read too."},
+          "lookback": {"type": "string"},
+          "initial": {"type": ["string", "number"], "description": "The first value; absent: everything."}}},
+        {"type": "object", "additionalProperties": false, "required": ["files"], "properties": {
+          "files": {"enum": ["modified"], "description": "Files that were not read before as they are now."}}}
       ]
     },
     "on_schema_change": {"enum": ["fail", "evolve", "ignore"], "description": "For columns that are not declared: fail (default), add them, drop them."},
@@ -170,6 +177,27 @@ DatasetSpec rejects_spec(const std::string& name, const DatasetSpec& dataset) {
     return spec;
 }
 
+void check_incremental(
+    task::CheckResult& result, const task::CheckInput& input, const Json& incremental
+) {
+    const bool files = incremental.contains("files");
+    if (files && !input.params.at("from").contains("path"))
+        task::problem(
+            result,
+            "E-EXTRACT-FROM",
+            "/incremental/files",
+            "\"files\" is for files, which are read by \"path\""
+        );
+    if ((files || incremental.contains("cursor")) && input.task.max_active_tis_per_dag != 1)
+        task::problem(
+            result,
+            "E-EXTRACT-CURSOR",
+            "/incremental",
+            "two runs at once would both read what is new",
+            "give the task \"max_active_tis_per_dag\": 1"
+        );
+}
+
 }  // namespace
 
 task::CheckResult check(const task::CheckInput& input) {
@@ -188,12 +216,7 @@ task::CheckResult check(const task::CheckInput& input) {
     }
     const Json incremental = params.value("incremental", Json());
     if (incremental.is_object()) {
-        for (const char* key : {"cursor", "files"}) {
-            if (incremental.contains(key)) not_yet(result, std::string("/incremental/") + key);
-        }
-        if (!incremental.contains("column") && result.problems.empty()) {
-            task::problem(result, "E-REQUIRED", "/incremental/column", "the column is missing");
-        }
+        check_incremental(result, input, incremental);
     }
     DatasetSpec dataset;
     if (const DatasetSpec* known = input.dataset(to)) dataset = *known;

@@ -10,6 +10,7 @@
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
 #include "operators/extract/check.hpp"
+#include "operators/extract/increment.hpp"
 #include "operators/extract/page_fetcher.hpp"
 #include "operators/extract/source.hpp"
 #include "operators/lake/slice.hpp"
@@ -24,31 +25,6 @@ using engine::quote;
 using extract::Extracted;
 using extract::Request;
 using Json = nlohmann::json;
-
-std::optional<extract::Increment> increment_of(
-    const task::TaskContext& context, const Json& params
-) {
-    if (!params.contains("incremental")) return std::nullopt;
-    const Json& written = params["incremental"];
-    extract::Increment increment;
-    increment.column =
-        written.is_string() ? written.get<std::string>() : written.at("column").get<std::string>();
-    const auto& interval = context.info().data_interval;
-    if (!interval || interval->start == interval->end) {
-        throw engine::Failure(
-            ErrorClass::permanent,
-            "this run has no data interval, so \"incremental\" has nothing to go by: schedule the "
-            "DAG with cron_interval or window, or trigger it with an interval [E-SCHEDULE-INTERVAL]"
-        );
-    }
-    increment.interval = *interval;
-    if (written.is_object() && written.contains("lookback")) {
-        const auto back = parse_duration(written["lookback"].get<std::string>());
-        if (!back) throw Error(ErrorCode::invalid, "lookback is not a duration");
-        increment.interval.start -= *back;
-    }
-    return increment;
-}
 
 bool has(const std::vector<ColumnInfo>& columns, const std::string& name) {
     return std::any_of(columns.begin(), columns.end(), [&](const ColumnInfo& column) {
@@ -94,64 +70,6 @@ std::vector<std::string> chosen_columns(
         );
     }
     return chosen;
-}
-
-const ColumnSpec* find_column(const DatasetSpec& dataset, const std::string& name) {
-    for (const ColumnSpec& column : dataset.columns) {
-        if (column.name == name) return &column;
-    }
-    return nullptr;
-}
-
-/// DuckDB expression: the instant that a text says, by the column's formats, in order.
-std::string time_of_text(const std::string& column, const ColumnSpec* spec) {
-    const std::string text = quote(column);
-    std::vector<std::string> formats;
-    if (spec != nullptr) formats = spec->parse;
-    if (formats.empty()) formats = {"iso"};
-    std::string tries;
-    for (const std::string& format : formats) {
-        if (!tries.empty()) tries += ", ";
-        if (format == "iso") {
-            tries += "try_cast(" + text + " as timestamptz)";
-        } else if (format == "epoch_s") {
-            tries += "to_timestamp(try_cast(" + text + " as bigint))";
-        } else if (format == "epoch_ms") {
-            tries += "make_timestamptz(try_cast(" + text + " as bigint) * 1000)";
-        } else {
-            tries += "try_strptime(" + text + ", " + engine::literal(format) + ")::timestamptz";
-        }
-    }
-    return "coalesce(" + tries + ")";
-}
-
-/// Narrows the rows to the increment, where the source did not; rows whose time cannot be read
-/// are set aside like unreadable lines.
-std::string incremented(
-    engine::Database& database,
-    const Request& request,
-    const Extracted& extracted,
-    const std::vector<ColumnInfo>& found
-) {
-    if (!request.increment || extracted.increment_done) return extracted.query;
-    const std::string& name = request.increment->column;
-    if (!has(found, name)) engine::bad_schema("the source has no column \"" + name + "\"");
-    std::string time = quote(name) + "::timestamptz";
-    if (extracted.text) {
-        time = time_of_text(name, find_column(request.dataset, name));
-        database.execute(
-            "insert into sluice_rejects select null, to_json(r)::varchar, " +
-            engine::literal("\"" + name + "\" is not a time") + ", _sluice_source from (" +
-            extracted.query + ") as r where " + quote(name) + " is not null and " + time +
-            " is null"
-        );
-    }
-    const auto bound = [](Instant at) {
-        return engine::literal(format_offset(at)) + "::timestamptz";
-    };
-    return "select * from (" + extracted.query + ") where " + time +
-           " >= " + bound(request.increment->interval.start) + " and " + time + " < " +
-           bound(request.increment->interval.end);
 }
 
 /// Throws Failure(data_quality) if more lines were rejected than are allowed.
@@ -208,21 +126,39 @@ Request request_of(task::TaskContext& context, const Json& params) {
     request.from = params.at("from");
     request.dataset = context.dataset(params.at("to").get<std::string>());
     if (!request.dataset.declared) request.dataset.columns.clear();
-    request.increment = increment_of(context, params);
+    extract::set_increment(context, params, request);
     request.timezone = context.info().timezone;
     return request;
+}
+
+/// What the source says, with the names of connection and object where it does not say them itself.
+Extracted read(task::TaskContext& context, engine::Database& database, const Request& request) {
+    const auto connection = context.connection(request.from.at("conn_id").get<std::string>());
+    const extract::DataSource& source = extract::source_of(connection, request.from);
+    try {
+        return source.read(context, database, request);
+    } catch (const engine::Failure& failure) {
+        const std::string what = failure.what();
+        if (what.find('"' + connection.id + '"') != std::string::npos) throw;
+        std::string object;
+        for (const std::string& key : source.reads)
+            if (request.from.contains(key) && request.from[key].is_string())
+                object = ", " + request.from[key].get<std::string>();
+        throw engine::Failure(
+            failure.error_class(), "connection \"" + connection.id + "\"" + object + ": " + what
+        );
+    }
 }
 
 Outcome run(task::TaskContext& context, const Json& params) {
     const Request request = request_of(context, params);
     lake::Summary summary;
     const auto database = engine::open_database(context);
-    const auto connection = context.connection(request.from.at("conn_id").get<std::string>());
-    const extract::DataSource& source = extract::source_of(connection, request.from);
-    const Extracted extracted = source.read(context, *database, request);
+    const Extracted extracted = read(context, *database, request);
     lake::WriteRequest write;
     write.dataset = params.at("to").get<std::string>();
     write.code = params.dump();
+    std::string rows;
     if (extracted.query.empty()) {
         // No file, and on_missing says that this is no rows.
         std::string columns;
@@ -234,9 +170,11 @@ Outcome run(task::TaskContext& context, const Json& params) {
     } else {
         const auto found = database->describe(extracted.query);
         const auto chosen = chosen_columns(context, request, params, found);
-        write.query = "select " + engine::quoted_list(chosen) + ", _sluice_source from (" +
-                      incremented(*database, request, extracted, found) + ")";
+        rows = extract::narrowed(context, *database, request, extracted, found);
+        write.query =
+            "select " + engine::quoted_list(chosen) + ", _sluice_source from (" + rows + ")";
     }
+    write.read = extract::read_now(*database, request, extracted, rows);
     std::int64_t rejected = 0;
     if (extracted.has_rejects) {
         rejected = database->integer("select count(*) from sluice_rejects");

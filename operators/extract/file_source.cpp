@@ -10,6 +10,7 @@
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
 #include "operators/extract/csv.hpp"
+#include "operators/extract/file_version.hpp"
 #include "operators/extract/json_lines.hpp"
 #include "operators/extract/source.hpp"
 
@@ -283,8 +284,19 @@ Extracted load_parquet(
 Extracted from_files(
     task::TaskContext& context, engine::Database& database, const Request& request
 ) {
-    const std::vector<File> files = find(context, request.from);
+    std::vector<File> files = find(context, request.from);
     Extracted extracted;
+    nlohmann::json files_read = nlohmann::json::object();
+    if (request.known_files) {
+        const std::size_t all = files.size();
+        std::erase_if(files, [&](const File& file) {
+            return is_known(*request.known_files, file.path, file.name, files_read);
+        });
+        context.info(
+            std::to_string(all - files.size()) + " of " + std::to_string(all) +
+            " files are as they were read before"
+        );
+    }
     if (files.empty()) return extracted;
     const std::string format = format_of(request.from, files.front());
     const bool text = format != "parquet";
@@ -313,6 +325,7 @@ Extracted from_files(
         );
     }
     extracted.files = static_cast<std::int64_t>(files.size());
+    extracted.files_read = std::move(files_read);
     extracted.text = text;
     extracted.has_rejects = text;
     return extracted;

@@ -14,6 +14,7 @@
 #include "base/instant.hpp"
 #include "model/dag.hpp"
 #include "operators/engine/database.hpp"
+#include "operators/extract/cursor.hpp"
 #include "task/context.hpp"
 #include "task/operator.hpp"
 
@@ -29,6 +30,9 @@ struct Request {
     nlohmann::json from;
     DatasetSpec dataset;  // of `to`; without columns if undeclared
     std::optional<Increment> increment;
+    std::optional<Cursor> cursor;  // a source may leave out what is not in its window
+    /// `incremental` by files: what other slices have read; a file that is as it was is skipped.
+    std::optional<FilesRead> known_files;
     std::string timezone;
 };
 
@@ -38,9 +42,10 @@ struct Extracted {
     /// Rows read, also those that the increment leaves out; rejected lines are not in it.
     std::int64_t rows_in{0};
     std::int64_t files{0};
-    bool increment_done{false};     // the source applied it
-    bool text{false};               // cells are text: the increment must read times from text
-    bool has_rejects{false};        // the table sluice_rejects exists
+    bool increment_done{false};  // the source applied it
+    bool text{false};            // cells are text: the increment must read times from text
+    bool has_rejects{false};     // the table sluice_rejects exists
+    nlohmann::json files_read = nlohmann::json::object();  // path -> fingerprint, by files
     std::function<void()> written;  // called when the rows are safe in the lake; may be empty
 };
 

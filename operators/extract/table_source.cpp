@@ -106,6 +106,16 @@ Extracted from_table(
         where +=
             (where.empty() ? "" : " and ") + bounds(*request.increment, type, request.timezone);
     }
+    if (request.cursor) {
+        const Columns all = postgres->describe("select * from " + source);
+        const std::string type = type_of(all, request.cursor->column);
+        where += (where.empty() ? "" : " and ") +
+                 cursor_condition(
+                     *request.cursor,
+                     quote(request.cursor->column),
+                     [&](const std::string& value) { return engine::literal(value) + "::" + type; }
+                 );
+    }
     const std::string select = "select " + copied_columns(columns) + " from " + source +
                                (where.empty() ? "" : " where " + where);
     const std::string file = context.scratch() + "/table.csv";

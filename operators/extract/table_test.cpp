@@ -36,8 +36,9 @@ public:
         std::filesystem::remove_all(home_);
     }
 
-    Outcome run(const Json& params, int day = 5) {
-        task::FakeContext fake(ledger);
+    Outcome run(const Json& params, int day = 5) { return run(params, day, ledger); }
+    Outcome run(const Json& params, int day, task::FakeLedger& in) {
+        task::FakeContext fake(in);
         prepare(fake, day);
         const Outcome outcome = fake.run(ops::extract_operator(), params);
         xcom = fake.xcom();
@@ -129,6 +130,24 @@ TEST_CASE("tables of PostgreSQL are extracted with their types", "[extract][post
         CHECK(shop.text("select min(n) || '-' || max(n) from x") == "2-25");
         params["incremental"] = "nothing";
         CHECK(shop.run(params).error_class == ErrorClass::schema);
+
+        // By cursor: only what is new leaves the server, whatever the column's type.
+        for (const char* column : {"recorded_at", "naive", "n"}) {
+            task::FakeLedger fresh;
+            shop.sql->execute("delete from t where n > 30");
+            params["incremental"] = {{"cursor", column}, {"key", "n"}};
+            CHECK(shop.run(params, 5, fresh).message.empty());
+            CHECK(shop.xcom["rows_out"] == 31);
+            shop.sql->execute(
+                "insert into t select n + 100, recorded_at + interval '1.5 microseconds', naive "
+                "from t where n = 30"
+            );
+            CHECK(shop.run(params, 6, fresh).message.empty());
+            CHECK(shop.xcom["rows_out"] == 1);
+            CHECK(shop.xcom["rows_in"] == 2);
+            CHECK(shop.run(params, 5, fresh).message.empty());
+            CHECK(shop.xcom["rows_out"] == 31);
+        }
     }
     SECTION("a query with values, a condition, columns") {
         shop.sql->execute("create table t as select g as n, 'x' || g v from generate_series(1, 9) g"
@@ -141,7 +160,12 @@ TEST_CASE("tables of PostgreSQL are extracted with their types", "[extract][post
         CHECK(shop.text("select v from x") == "x3");
     }
     SECTION("a table or server that is not there") {
-        CHECK(shop.run(from({{"table", "nothing"}})).error_class == ErrorClass::schema);
+        const Outcome vanished = shop.run(from({{"table", "nothing"}}));
+        CHECK(vanished.error_class == ErrorClass::schema);
+        CHECK_THAT(
+            vanished.message,
+            Catch::Contains("connection \"shop\", nothing: relation \"nothing\" does not exist")
+        );
         shop.shop.schema = "dbname=shop host=/nonexistent";
         const Outcome outcome = shop.run(from({{"table", "t"}}));
         CHECK(outcome.error_class == ErrorClass::transient);

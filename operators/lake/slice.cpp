@@ -28,6 +28,15 @@ std::string writer_slice(const task::TaskInfo& info) {
     return slice;
 }
 
+std::pair<std::string, std::string> own_slice(
+    task::TaskContext& context, const std::string& dataset
+) {
+    std::string partition = context.partition(dataset);
+    // A partition belongs to one interval, so its writer replaces it whole.
+    const bool whole = !partition.empty() && context.info().map_index < 0;
+    return {std::move(partition), whole ? "" : writer_slice(context.info())};
+}
+
 std::string writer_name(const task::TaskInfo& info) { return info.dag_id + "." + info.task_id; }
 
 std::vector<ColumnInfo> declared_columns(const DatasetSpec& dataset) {
@@ -129,9 +138,10 @@ std::string provenance_query(
            ", " + loaded_at + " as _sluice_loaded_at from (" + request.query + ") as rows_";
 }
 
-std::string inputs_json(const std::vector<task::InputSlice>& inputs) {
+std::string inputs_json(const WriteRequest& request) {
     nlohmann::json list = nlohmann::json::array();
-    for (const task::InputSlice& slice : inputs) {
+    if (!request.read.empty()) list.push_back({{"read", nlohmann::json::parse(request.read)}});
+    for (const task::InputSlice& slice : request.inputs) {
         list.push_back(
             {{"dataset", slice.dataset},
              {"partition", slice.partition},
@@ -145,10 +155,7 @@ std::string inputs_json(const std::vector<task::InputSlice>& inputs) {
 }  // namespace
 
 Written write(task::TaskContext& context, engine::Database& database, const WriteRequest& request) {
-    const std::string partition = context.partition(request.dataset);
-    // A partition belongs to one interval, so its writer replaces it whole.
-    std::string slice = partition.empty() ? writer_slice(context.info()) : "";
-    if (!partition.empty() && context.info().map_index >= 0) slice = writer_slice(context.info());
+    const auto [partition, slice] = own_slice(context, request.dataset);
     const task::OutputClaim claim = context.claim_output(request.dataset, partition, slice);
     const std::vector<ColumnInfo> given = database.describe(request.query);
     if (engine::user_columns(given).empty()) {
@@ -167,7 +174,7 @@ Written write(task::TaskContext& context, engine::Database& database, const Writ
     output.bytes = written.bytes;
     output.content_hash = written.content_hash;
     output.files = file.listed(written);
-    output.input = inputs_json(request.inputs);
+    output.input = inputs_json(request);
     output.code_hash = sha256_hex(request.code);
     context.commit_output(output);
     file.keep();

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/attempt.hpp"
@@ -16,6 +17,11 @@ namespace sluice::lake {
 /// "2026-01-05T00:00:00+00:00/2026-01-06T00:00:00+00:00", or "run:<run_id>" without an interval; a
 /// mapped task's index follows after '#'.
 std::string writer_slice(const task::TaskInfo& info);
+
+/// Partition and slice that this attempt writes of a data set.
+std::pair<std::string, std::string> own_slice(
+    task::TaskContext& context, const std::string& dataset
+);
 
 /// "dag_id.task_id".
 std::string writer_name(const task::TaskInfo& info);
@@ -48,6 +54,7 @@ struct WriteRequest {
     std::string query;
     std::vector<task::InputSlice> inputs;  // what was read, for the ledger
     std::string code;                      // what made the rows: operator, parameters, SQL
+    std::string read{};  // JSON: what of an outside source the rows are; for the ledger
     /// Columns of the row hash; empty = all.
     std::vector<std::string> hash_columns;
 };
