@@ -67,10 +67,10 @@ class Daemon:
             """the daemon is healthy"""
             if self.process.poll() is not None:
                 raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.log()}")
-            url = self.home / "sluice.url"
-            if not url.exists():
+            try:
+                self.url = (self.home / "sluice.url").read_text().strip()
+            except FileNotFoundError:  # a start removes the file of the daemon before
                 return False
-            self.url = url.read_text().strip()
             with contextlib.suppress(requests.ConnectionError):
                 health = requests.get(self.url + "/api/v2/monitor/health", timeout=5).json()
                 return health["metadatabase"]["status"] == "healthy" and health["scheduler"]["status"] == "healthy"
