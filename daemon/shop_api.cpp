@@ -25,7 +25,7 @@ namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
+using Steady = std::chrono::steady_clock;
 using nlohmann::json;
 
 constexpr std::chrono::seconds token_life{300};
@@ -156,7 +156,7 @@ private:
             return problem(401, "invalid_client", "unknown client, or a wrong secret");
         const std::string made = random_hex(24);
         const std::lock_guard lock(mutex_);
-        const auto now = Clock::now();
+        const auto now = Steady::now();
         std::erase_if(tokens_, [&](const auto& token) { return token.second < now; });
         tokens_[made] = now + token_life;
         auto reply = http::json_reply(
@@ -174,7 +174,7 @@ private:
         if (!header.starts_with("Bearer ")) return false;
         const std::lock_guard lock(mutex_);
         const auto found = tokens_.find(std::string(header.substr(7)));
-        return found != tokens_.end() && found->second >= Clock::now();
+        return found != tokens_.end() && found->second >= Steady::now();
     }
 
     http::Reply list(const http::Request& request) {
@@ -279,7 +279,7 @@ private:
     const Secret client_secret_;
     const http::Router router_;
     std::mutex mutex_;  // guards tokens_, asked_ and indexes_
-    std::map<std::string, Clock::time_point> tokens_;
+    std::map<std::string, Steady::time_point> tokens_;
     std::set<std::string> asked_;
     std::list<Index> indexes_;
     std::optional<http::Server> server_;  // last: its threads use all above
