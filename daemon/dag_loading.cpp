@@ -31,7 +31,7 @@ bool inside(const fs::path& root, const fs::path& path) {
 }
 
 // Not a file of the folder: the report of a version's check, kept in its bundle.
-constexpr const char* check_file = ".sluice/check.json";
+constexpr const char* report_file = ".sluice/check.json";
 
 /// Puts what the check derived into the DAG: columns, types and classes of its data sets, and the
 /// edges that only binding SQL could show.
@@ -112,7 +112,8 @@ Parsed<Dag> DagLoading::load(
     if (report) {
         apply(*report, *parsed.value, parsed.problems);
         // The answer is stored with the version: a restart needs no second check.
-        if (!report->tasks.empty()) parsed.value->files[check_file] = task::to_json(*report).dump();
+        if (!report->tasks.empty())
+            parsed.value->files[report_file] = task::to_json(*report).dump();
     }
     place(parsed.problems, text, file);
     const bool failed = std::ranges::any_of(parsed.problems, [](const Problem& problem) {
@@ -134,10 +135,10 @@ DagPtr DagLoading::load_stored(const store::Journal::StoredVersion& stored) {
         );
     }
     Dag dag = std::move(*parsed.value);
-    if (const auto report = stored.files.find(check_file); report != stored.files.end()) {
+    if (const auto report = stored.files.find(report_file); report != stored.files.end()) {
         std::vector<Problem> known;  // it loaded well once
         apply(task::report_of(nlohmann::json::parse(report->second)), dag, known);
-        dag.files[check_file] = report->second;
+        dag.files[report_file] = report->second;
     }
     if (const auto layout = stored.files.find(layout_file); layout != stored.files.end())
         dag = with_layout(std::move(dag), layout->second);

@@ -63,7 +63,7 @@ void add_moves(Services& services, const AttemptLog& log, std::vector<Json>& lin
     }
 }
 
-Json line_json(const executor::LogLine& line) {
+Json structured_line(const executor::LogLine& line) {
     Json json;
     json["timestamp"] = format_z(line.at);
     json["event"] = line.event;
@@ -108,7 +108,7 @@ Reply get_log(Services& services, const Request& request, const Caller&) {
             lines.push_back(std::move(line));
         }
     auto page = reader.follow(place.line, place.offset, full ? SIZE_MAX : page_lines);
-    for (const auto& line : page.lines) lines.push_back(line_json(line));
+    for (const auto& line : page.lines) lines.push_back(structured_line(line));
     if (place.line == 0 && page.lines.empty()) {
         if (!log.elsewhere.empty()) {
             Json line;
