@@ -7,7 +7,7 @@
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
 #include "operators/lake/actions.hpp"
-#include "operators/lake/places.hpp"
+#include "operators/lake/deletion.hpp"
 #include "operators/lake/rewrite.hpp"
 
 namespace sluice::lake {
@@ -46,7 +46,7 @@ struct Counts {
 void erase_slice(
     const Task& task,
     engine::Database& database,
-    const std::vector<Generation>& generations,
+    Slice generations,
     const json& subject,
     Counts& counts
 ) {
@@ -79,18 +79,11 @@ void erase_slice(
         old.back().generation.state = "deleted";
     }
     if (task.dry_run || old.empty()) return;
-    Ledger ledger(task.context);
-    std::vector<Deletion> superseded = old;
-    std::erase_if(superseded, [](const Deletion& one) {
-        return one.generation.state == "deleted";
-    });
-    ledger.remove(superseded);
-    std::vector<Generation> gone;
-    for (const Deletion& one : old) {
-        remove_folder(root_of(task.context), one.generation.folder);
-        gone.push_back(one.generation);
-    }
-    ledger.files_removed(gone);
+    if (delete_all(task, old).size() != old.size())
+        throw engine::Failure(
+            ErrorClass::transient,
+            told(generations.front()) + " and its like changed while they were erased: try again"
+        );
 }
 
 }  // namespace
@@ -101,16 +94,7 @@ json erase(const Task& task, const json& subject) {
     for (const std::string& dataset : task.datasets) {
         const auto generations = Ledger(task.context).generations(dataset);
         counts.looked = false;
-        for (std::size_t begin = 0; begin < generations.size();) {
-            std::size_t end = begin + 1;
-            while (end < generations.size() &&
-                   generations[end].partition == generations[begin].partition &&
-                   generations[end].slice == generations[begin].slice)
-                ++end;
-            const std::vector<Generation> slice(
-                generations.begin() + static_cast<std::ptrdiff_t>(begin),
-                generations.begin() + static_cast<std::ptrdiff_t>(end)
-            );
+        for (const Slice slice : slices_of(generations)) {
             for (const Generation& one : slice)
                 if (one.state == "writing" && !one.over && !task.dry_run)
                     throw engine::Failure(
@@ -118,7 +102,6 @@ json erase(const Task& task, const json& subject) {
                         told(one) + " is being written by " + one.writer + ": try again after it"
                     );
             erase_slice(task, *database, slice, subject, counts);
-            begin = end;
         }
         if (!counts.looked)
             task.context.info(dataset + " has not all columns of the subject: left as it is");

@@ -1,5 +1,7 @@
 #include "operators/lake/lake.hpp"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "base/json_text.hpp"

@@ -48,6 +48,20 @@ Json key_json(const Generation& one) {
 
 }  // namespace
 
+std::vector<Slice> slices_of(const std::vector<Generation>& generations) {
+    std::vector<Slice> slices;
+    for (std::size_t begin = 0; begin < generations.size();) {
+        std::size_t end = begin + 1;
+        while (end < generations.size() &&
+               generations[end].partition == generations[begin].partition &&
+               generations[end].slice == generations[begin].slice)
+            ++end;
+        slices.push_back(Slice(generations).subspan(begin, end - begin));
+        begin = end;
+    }
+    return slices;
+}
+
 std::string told(const Generation& generation) {
     std::string out = generation.dataset;
     for (const std::string& part : {generation.partition, generation.slice})

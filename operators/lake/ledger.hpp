@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,10 @@ struct Generation {
     std::optional<Instant> superseded_at;
     bool over{false};  // `writing`, and nobody will commit it
 };
+
+/// The generations of one slice, by number; and those of a data set, cut into slices.
+using Slice = std::span<const Generation>;
+std::vector<Slice> slices_of(const std::vector<Generation>& generations);
 
 /// "raw.orders dt=2026-01-05 generation 3".
 std::string told(const Generation& generation);

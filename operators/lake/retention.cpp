@@ -1,14 +1,11 @@
 #include "operators/lake/retention.hpp"
 
 #include <algorithm>
-#include <span>
 
 #include <fnmatch.h>
 
 namespace sluice::lake {
 namespace {
-
-using Slice = std::span<const Generation>;
 
 /// The generations that were committed once and have files, the newest first.
 std::vector<const Generation*> whole(Slice slice) {
@@ -89,15 +86,7 @@ std::vector<Deletion> outlived(
     Instant now
 ) {
     std::vector<Deletion> out;
-    for (std::size_t begin = 0; begin < generations.size();) {
-        std::size_t end = begin + 1;
-        while (end < generations.size() &&
-               generations[end].partition == generations[begin].partition &&
-               generations[end].slice == generations[begin].slice)
-            ++end;
-        judge(Slice(generations).subspan(begin, end - begin), retention, as_of, now, out);
-        begin = end;
-    }
+    for (const Slice slice : slices_of(generations)) judge(slice, retention, as_of, now, out);
     return out;
 }
 
