@@ -21,6 +21,8 @@ select commit_turn_p0(1, '10 s', now(), :seq, 1, 0, null, null,
     array[row(:seq - 1, 1, now(), :task - 1, -1, -1, 1, 3, 4, 'result', '')::turn_log,
           row(:seq, 1, now(), :task, -1, -1, 1, 0, 3, 'dispatch', '')::turn_log], null, null);
 """
+# The journal's session.
+SESSION = "-c plan_cache_mode=force_generic_plan -c session_replication_role=replica"
 FIRST_TASK = """
 update lease set epoch = 1, holder = 'bench', expires = 'infinity', last_seq = 0;
 insert into task_instance (run_key, task_no, map_index, state, try_number, max_tries, starts, attempts_since_clear,
@@ -55,7 +57,7 @@ class Replay:
                 [tool("pgbench"), "-n", "-M", "prepared", "-c", "1", "-t", str(total), "-D", f"seq={2 * self.done}",
                  "-D", f"task={self.done}", "-l", "--log-prefix", Path(folder) / "log", "-f", script, self.url],
                 capture_output=True, check=True,
-                env={**os.environ, "PGOPTIONS": "-c plan_cache_mode=force_generic_plan"})
+                env={**os.environ, "PGOPTIONS": SESSION})
             lines = next(Path(folder).glob("log.*")).read_text().splitlines()
         self.done += total
         return [int(line.split()[2]) / 1000 for line in lines[warm_up:]]

@@ -7,6 +7,7 @@
 #include "store/connection_pool.hpp"
 #include "store/memory_journal.hpp"
 #include "store/pg_journal.hpp"
+#include "store/pq.hpp"
 #include "store/queries.hpp"
 #include "tests/store/world.hpp"
 
@@ -181,6 +182,58 @@ TEST_CASE("a guarded row that had changed refuses the whole turn", "[journal]") 
     SECTION("a seq that leaves a gap") {
         refused([&](Writer&, Turn& t) { t.transitions.back().seq.value += 5; });
     }
+}
+
+TEST_CASE("a role that may not leave triggers out writes with them", "[journal]") {
+    const std::string url = fresh_database();
+    Connection{url, "test"}.script(
+        "do $$ begin create role plain login; exception when duplicate_object then null; end $$; "
+        "grant create on schema public to plain"
+    );
+    const auto user = url.find("user=sluice");
+    REQUIRE(user != std::string::npos);
+    PgJournal journal{{std::string{url}.replace(user, 11, "user=plain"), "test", ""}};
+    Writer writer{journal.load()};
+    Turn turn = writer.turn(1);
+    const RunKey run = writer.begin_run(turn, "shop", "r");
+    writer.start(turn, task(run, 0));
+    journal.commit(turn);
+    Turn done = writer.turn(2);
+    writer.move(done, task(run, 0), TaskState::running, TaskState::success);
+    journal.commit(done);
+    CHECK(journal.find_run(run)->instances.front().state == TaskState::success);
+
+    Turn bad = writer.turn(3);
+    writer.move(bad, task(run, 0), TaskState::success, TaskState::running);
+    CHECK_THROWS_WITH(journal.commit(bad), Catch::Contains("illegal transition"));
+}
+
+TEST_CASE("commit_turn names what it refuses", "[journal]") {
+    PgJournal journal{{fresh_database(), "test", ""}};
+    Writer writer{journal.load()};
+    Turn turn = writer.turn(1);
+    const RunKey run = writer.begin_run(turn, "shop", "r");
+    writer.start(turn, task(run, 0));
+    journal.commit(turn);
+    const auto refused = [&](const std::string& why,
+                             const std::function<void(Writer&, Turn&)>& fill) {
+        Writer next{journal.load()};
+        Turn bad = next.turn(2);
+        fill(next, bad);
+        CHECK_THROWS_WITH(journal.commit(bad), Catch::Contains(why));
+    };
+    refused("illegal transition in task_instance: 3 -> 2", [&](Writer& w, Turn& t) {
+        w.move(t, task(run, 0), TaskState::running, TaskState::queued);
+    });
+    refused("illegal transition in task_instance: 0 -> 2", [&](Writer& w, Turn& t) {
+        w.start(t, task(run, 1)).state = TaskState::queued;
+    });
+    refused("illegal transition in dag_run: 1 -> 0", [&](Writer& w, Turn& t) {
+        w.change_run(t, run, "shop", RunState::running, RunState::queued).run_id = "r";
+    });
+    refused("lost update: 0 of 1 rows of task_instance", [&](Writer& w, Turn& t) {
+        w.move(t, task(run, 0), TaskState::deferred, TaskState::failed);
+    });
 }
 
 TEST_CASE("text that PostgreSQL cannot store is refused, not the daemon's end", "[journal]") {

@@ -1,0 +1,225 @@
+-- 0022_moves_in_commit.sql — commit_turn judges the moves of states itself, in the statements that
+-- make them, and refuses a turn with an illegal one. The triggers stay for everyone else; the journal's
+-- session, which writes states by commit_turn alone, does without them where it may
+-- (session_replication_role): they cost a fifth of a small turn, since the server reads their
+-- conditions anew in every statement and locks each row before it updates it.
+
+-- The lists as the bits of a constant, in triggers and in functions that plans inline: no call and no
+-- look-up unless a move is illegal. Run it again after changing a list.
+create or replace procedure enforce_moves() language plpgsql as $$
+declare
+    task_bits text;
+    run_bits text;
+begin
+    -- A row may keep its state.
+    select string_agg(case when m.to_state is null and f <> t then '0' else '1' end, '' order by f, t)
+      into task_bits
+      from generate_series(0, 15) f cross join generate_series(0, 15) t
+      left join task_move m on m.from_state = f and m.to_state = t;
+    select string_agg(case when m.to_state is null and f <> t then '0' else '1' end, '' order by f, t)
+      into run_bits
+      from generate_series(0, 15) f cross join generate_series(0, 15) t
+      left join run_move m on m.from_state = f and m.to_state = t;
+
+    execute format(
+        'create or replace function legal_task_move(from_state smallint, to_state smallint)
+         returns boolean language sql immutable parallel safe
+         return get_bit(B%L, from_state * 16 + to_state) = 1', task_bits);
+    execute format(
+        'create or replace function legal_run_move(from_state smallint, to_state smallint)
+         returns boolean language sql immutable parallel safe
+         return get_bit(B%L, from_state * 16 + to_state) = 1', run_bits);
+
+    -- After the row: a trigger before an update locks the row first, enabled or not.
+    execute format(
+        'create or replace trigger legal_update after update of state on task_instance for each row
+         when (get_bit(B%L, old.state * 16 + new.state) = 0) execute function refuse_move()', task_bits);
+    execute format(
+        'create or replace trigger legal_insert after insert on task_instance for each row
+         when (get_bit(B%L, new.state) = 0) execute function refuse_move()', task_bits);
+    execute format(
+        'create or replace trigger legal_update after update of state on dag_run for each row
+         when (get_bit(B%L, old.state * 16 + new.state) = 0) execute function refuse_move()', run_bits);
+end $$;
+call enforce_moves();
+
+-- Why a turn did not change the rows that it names.
+create function refuse_turn(what text, changed int, moves smallint[][]) returns void language plpgsql as $$
+declare
+    illegal text;
+begin
+    select string_agg(distinct format('%s -> %s', moves[i][1], moves[i][2]), ', ') into illegal
+      from generate_subscripts(moves, 1) i
+      where not case what when 'task_instance' then legal_task_move(moves[i][1], moves[i][2])
+                          else legal_run_move(moves[i][1], moves[i][2]) end;
+    if illegal is not null then
+        raise exception 'illegal transition in %: %', what, illegal using errcode = '23514';
+    end if;
+    raise exception 'lost update: % of % rows of %', changed, cardinality(moves) / 2, what
+        using errcode = 'SL002';
+end $$;
+
+create or replace function commit_turn(
+    -- the turn: numbers are those after it
+    my_epoch bigint, my_lease interval, turn_at timestamptz,
+    seq_last bigint, run_last bigint, backfill_last bigint,
+    -- rows; null = none
+    new_runs turn_run[], changed_runs turn_run[],
+    new_tasks turn_task[], changed_tasks turn_task[],
+    log turn_log[], cleared turn_key[],
+    -- everything rarer
+    extra json
+) returns bigint language plpgsql as $$
+declare
+    seen record;
+    seq_count int := coalesce(cardinality(log), 0);
+    changed int;
+begin
+    update lease set turn = turn + 1, expires = clock_timestamp() + my_lease,
+        last_seq = last_seq + seq_count, last_run = greatest(last_run, run_last),
+        last_backfill = greatest(last_backfill, backfill_last), last_at = greatest(last_at, turn_at)
+        where epoch = my_epoch
+        returning turn, last_seq into seen;
+    if not found then
+        raise exception 'epoch % is over', my_epoch using errcode = 'SL001';
+    end if;
+    if seq_count > 0 and seen.last_seq <> seq_last then
+        raise exception 'seq % does not follow', seq_last using errcode = 'SL002';
+    end if;
+
+    if changed_runs is not null then
+        update dag_run r set version = d.version, run_type = d.run_type,
+            triggered_by = d.triggered_by, triggering_user = d.triggering_user, state = d.state,
+            logical_date = d.logical_date, interval_start = d.interval_start,
+            interval_end = d.interval_end, run_after = d.run_after, queued_at = d.queued_at,
+            start_date = d.start_date, end_date = d.end_date, conf = d.conf, note = d.note,
+            reason = d.reason, backfill_id = d.backfill_id,
+            backfill_ordinal = d.backfill_ordinal, clear_number = d.clear_number
+            from unnest(changed_runs) d
+            where r.run_key = d.run_key and r.state = d.from_state
+                and legal_run_move(d.from_state, d.state);
+        get diagnostics changed = row_count;
+        if changed <> cardinality(changed_runs) then
+            perform refuse_turn('dag_run', changed,
+                array(select array[d.from_state, d.state] from unnest(changed_runs) d));
+        end if;
+    end if;
+    if new_runs is not null then
+        insert into dag_run (run_key, version, logical_date, interval_start, interval_end,
+            run_after, queued_at, start_date, end_date, backfill_id, backfill_ordinal,
+            clear_number, state, run_type, triggered_by, dag_id, run_id, triggering_user, note,
+            reason, conf)
+            select run_key, version, logical_date, interval_start, interval_end, run_after,
+                queued_at, start_date, end_date, backfill_id, backfill_ordinal, clear_number,
+                state, run_type, triggered_by, dag_id, run_id, triggering_user, note, reason, conf
+            from unnest(new_runs);
+    end if;
+
+    if changed_tasks is not null then
+        update task_instance/*p*/ t set state = d.state, try_number = d.try_number,
+            max_tries = d.max_tries, starts = d.starts,
+            attempts_since_clear = d.attempts_since_clear, lost_in_a_row = d.lost_in_a_row,
+            scheduled_at = d.scheduled_at, queued_at = d.queued_at, start_date = d.start_date,
+            end_date = d.end_date, next_try_at = d.next_try_at, error_class = d.error_class,
+            error = d.error, note = d.note
+            from unnest(changed_tasks) d
+            where t.run_key = d.run_key and t.task_no = d.task_no and t.map_index = d.map_index
+                and t.state = d.from_state and legal_task_move(d.from_state, d.state);
+        get diagnostics changed = row_count;
+        if changed <> cardinality(changed_tasks) then
+            perform refuse_turn('task_instance', changed,
+                array(select array[d.from_state, d.state] from unnest(changed_tasks) d));
+        end if;
+    end if;
+    if new_tasks is not null then
+        insert into task_instance/*p*/ (run_key, task_no, map_index, state, try_number, max_tries,
+            starts, attempts_since_clear, lost_in_a_row, scheduled_at, queued_at, start_date,
+            end_date, next_try_at, error_class, error, note)
+            select run_key, task_no, map_index, state, try_number, max_tries, starts,
+                attempts_since_clear, lost_in_a_row, scheduled_at, queued_at, start_date, end_date,
+                next_try_at, error_class, error, note
+            from unnest(new_tasks)
+            where legal_task_move(0::smallint, state);
+        get diagnostics changed = row_count;
+        if changed <> cardinality(new_tasks) then
+            perform refuse_turn('task_instance', changed,
+                array(select array[0::smallint, d.state] from unnest(new_tasks) d));
+        end if;
+    end if;
+
+    if log is not null then
+        insert into transition/*p*/ (seq, run_key, at, task_no, map_lo, map_hi, try_number,
+            from_state, to_state, cause, actor)
+            select seq, run_key, at, task_no, map_lo, map_hi, try_number, from_state, to_state,
+                cause, actor
+            from unnest(log);
+    end if;
+
+    if cleared is not null then
+        delete from xcom/*p*/ x using unnest(cleared) d
+            where x.run_key = d.run_key and x.task_no = d.task_no and x.map_index = d.map_index;
+    end if;
+
+    if extra is not null then
+        insert into attempt/*p*/ select * from json_to_recordset(extra -> 'attempts') as d(
+            run_key bigint, scheduled_at timestamptz, queued_at timestamptz,
+            start_date timestamptz, end_date timestamptz, task_no int, map_index int,
+            start_no int, try_number int, state smallint, error_class smallint, lost boolean,
+            error text);
+        insert into xcom/*p*/ select * from json_to_recordset(extra -> 'xcoms') as d(
+            run_key bigint, at timestamptz, task_no int, map_index int, key text, value json)
+            on conflict (run_key, task_no, map_index, key)
+            do update set value = excluded.value, at = excluded.at;
+        insert into rendered/*p*/ select * from json_to_recordset(extra -> 'rendered') as d(
+            run_key bigint, task_no int, map_index int, start_no int, fields json)
+            on conflict (run_key, task_no, map_index, start_no)
+            do update set fields = excluded.fields;
+        if extra -> 'rare' is not null then
+            perform commit_rare(extra -> 'rare', turn_at);
+        end if;
+    end if;
+    return seen.turn;
+end $$;
+
+-- The partitions' own copies.
+create procedure make_commit_turn(n int) language plpgsql as $$
+declare
+    definition text;
+begin
+    select pg_get_functiondef('commit_turn'::regproc) into definition;
+    definition := replace(definition, '/*p*/', '_p' || n);
+    definition := replace(definition, '.commit_turn(', '.commit_turn_p' || n || '(');
+    execute definition;
+end $$;
+
+create or replace procedure make_partition(new_lo bigint, new_hi bigint) language plpgsql as $$
+declare
+    n int;
+    parent text;
+    part text;
+begin
+    select coalesce(max(number) + 1, 0) into n from run_partition;
+    foreach parent in array array['task_instance', 'attempt', 'transition', 'xcom', 'rendered']
+    loop
+        part := parent || '_p' || n;
+        execute format('create table %I (like %I including defaults including constraints)%s',
+            part, parent, case parent when 'task_instance' then ' with (fillfactor = 50)' else '' end);
+        execute format('alter table %I add constraint bounds check (run_key >= %s and run_key < %s)',
+            part, new_lo, new_hi);
+        execute format('alter table %I attach partition %I for values from (%s) to (%s)',
+            parent, part, new_lo, new_hi);
+        -- Attaching has made this constraint a second, implied one.
+        execute format('alter table %I drop constraint bounds', part);
+    end loop;
+    call make_commit_turn(n);
+    insert into run_partition values (n, new_lo, new_hi);
+end $$;
+
+do $$
+declare
+    n int;
+begin
+    for n in select number from run_partition loop
+        call make_commit_turn(n);
+    end loop;
+end $$;
