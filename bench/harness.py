@@ -22,6 +22,14 @@ RESULTS = ROOT / "bench/results"
 SUCCESS, NO_WAIT = 4, 0.002
 
 
+def tool(name):
+    """A program of PostgreSQL itself: Debian's wrapper of the same name is Perl and takes 40 ms of a core."""
+    return sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))[-1]
+
+
+PSQL = tool("psql")
+
+
 class Daemon:
     """`sluice standalone` on a home of its own; `with` removes everything."""
 
@@ -96,7 +104,7 @@ class Daemon:
         return self._urls[database]
 
     def psql(self, sql, database="sluice"):
-        return subprocess.run(["psql", self.url_of(database), "-XAtqc", sql],
+        return subprocess.run([PSQL, self.url_of(database), "-XAtqc", sql],
                               capture_output=True, text=True, check=True).stdout.strip()
 
     def numbers(self, sql):
@@ -128,7 +136,7 @@ class Daemon:
             sys.exit(f"{dag_id} failed")
         return run
 
-    def wait_ended(self, dag_like, runs, every=0.2):
+    def wait_ended(self, dag_like, runs, every=0.5):
         """Waits until so many runs of the DAGs have ended, all of them well."""
         sql = f"select count(*), count(*) filter (where state = 3) from dag_run where dag_id like '{dag_like}' and state >= 2"
         while True:

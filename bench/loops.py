@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness import ROOT, Daemon, Limit, chain as line, dag, empty, fan as wide, fdatasync_us, percentile, save, seconds, true
+from harness import ROOT, Daemon, Limit, chain as line, dag, empty, fan as wide, fdatasync_us, percentile, save, seconds, tool, true
 
 # ---- chains
 
@@ -30,10 +30,6 @@ insert into task_instance (run_key, task_no, map_index, state, try_number, max_t
 """
 
 
-def tool(name):
-    return sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))[-1]
-
-
 class Replay:
     """pgbench with the call that a chain's turn makes, on a database of the same server with the same tables."""
 
@@ -42,7 +38,7 @@ class Replay:
         daemon.psql("create database bench_replay")
         self.url = daemon.url_of("bench_replay")
         for migration in sorted((ROOT / "migrations").glob("*.sql")):
-            subprocess.run(["psql", self.url, "-XqAt", "-v", "ON_ERROR_STOP=1", "-1", "-f", migration],
+            subprocess.run([tool("psql"), self.url, "-XqAt", "-v", "ON_ERROR_STOP=1", "-1", "-f", migration],
                            check=True, stdout=subprocess.DEVNULL)
         daemon.psql("call make_partition(0, 65536)", "bench_replay")
         daemon.psql(FIRST_TASK, "bench_replay")
