@@ -7,8 +7,8 @@ namespace {
 
 constexpr Query open_deadlines_sql{"open_deadlines", R"(
     select d.run_key, d.task_no, d.number, d.due_at, d.predicted_at, d.missed_at
-    from run_deadline d join dag_run r on r.run_key = d.run_key
-    where r.state < 2 order by d.run_key, d.task_no, d.number)"};
+    from run_deadline d join open_run r on r.run_key = d.run_key
+    order by d.run_key, d.task_no, d.number)"};
 constexpr Query deadlines_of_sql{"deadlines_of", R"(
     select run_key, task_no, number, due_at, predicted_at, missed_at
     from run_deadline where run_key = $1 order by task_no, number)"};

@@ -167,28 +167,22 @@ void write_backfill_plans(const Turn& turn, Writer& w) {
     w.end_object();
 }
 
-void write_audits(const std::vector<AuditEntry>& audits, Writer& w) {
-    w.begin_rows("audits");
-    for (const AuditEntry& audit : audits) {
-        w.begin_object();
-        w.field("at", audit.at);
-        w.field("actor", audit.actor);
-        w.field("source", audit.source);
-        w.field("request_id", audit.request_id);
-        w.field("event", audit.event);
-        w.field("dag_id", audit.dag_id);
-        w.field("run_id", audit.run_id);
-        w.field("task_id", audit.task_id);
-        w.json("extra", audit.extra.empty() ? "{}" : audit.extra);
-        w.end_object();
-    }
-    w.end_rows();
-}
-
 void write_deleted(const std::vector<RunKey>& runs, Writer& w) {
     if (runs.empty()) return;
     w.begin_list("x_deleted");
     for (const RunKey run : runs) w.item(std::to_string(run.value));
+    w.end_list();
+}
+
+/// Whether a run that had ended goes on (migrations/0022_cheaper_commits.sql: open runs).
+bool reopens(const RunChange& change) {
+    return change.from && is_finished(*change.from) && !is_finished(change.run.state);
+}
+
+void write_reopened(const std::vector<RunChange>& changes, Writer& w) {
+    w.begin_list("x_reopened");
+    for (const RunChange& change : changes)
+        if (reopens(change)) w.item(std::to_string(change.run.key.value));
     w.end_list();
 }
 
@@ -233,13 +227,15 @@ void write_told(const Turn& turn, Writer& w) {
 
 std::string extra_rows(const Turn& turn, bool tell) {
     const auto artefacts = artefacts_of(turn);
+    const bool reopened = std::ranges::any_of(turn.runs, reopens);
     const bool rare =
-        tell || !artefacts.empty() || !turn.clearings.empty() || !turn.runs_deleted.empty() ||
-        !turn.checkpoints_dropped.empty() || !turn.callbacks.empty() ||
+        tell || reopened || !artefacts.empty() || !turn.clearings.empty() ||
+        !turn.runs_deleted.empty() || !turn.checkpoints_dropped.empty() ||
+        !turn.callbacks.empty() ||
         !(turn.outputs.empty() && turn.backfills.empty() && turn.backfill_dates.empty() &&
           turn.dags.empty() && turn.pools.empty() && turn.pools_removed.empty() &&
-          turn.audits.empty() && turn.waits.empty() && !has_past(turn) && !has_assets(turn) &&
-          !has_mapped(turn) && !has_deadlines(turn) && turn.slices_kept.empty());
+          turn.waits.empty() && !has_past(turn) && !has_assets(turn) && !has_mapped(turn) &&
+          !has_deadlines(turn) && turn.slices_kept.empty());
     if (!rare && turn.attempts.empty() && turn.xcoms.empty() && turn.rendered.empty()) return {};
 
     Writer w;
@@ -252,10 +248,10 @@ std::string extra_rows(const Turn& turn, bool tell) {
         write_backfills(turn, w);
         write_dags(turn.dags, w);
         write_pools(turn, w);
-        write_audits(turn.audits, w);
         if (has_past(turn)) write_past(turn, w);
         write_clearings(turn.clearings, w);
         write_deleted(turn.runs_deleted, w);
+        if (reopened) write_reopened(turn.runs, w);
         write_waits(turn.waits, w);
         write_artefacts(artefacts, w);
         write_checkpoints_dropped(turn.checkpoints_dropped, w);

@@ -16,9 +16,6 @@ std::span<const EmbeddedFile> files();
 namespace sluice::store {
 namespace {
 
-// Partitions hold this many runs; a new one is made when less than a quarter is left.
-constexpr std::int64_t partition_runs = 65'536;
-
 int number_of(const EmbeddedFile& file) {
     int number = 0;
     std::from_chars(file.path.data(), file.path.data() + file.path.size(), number);

@@ -14,6 +14,9 @@ void migrate(Connection& connection);
 /// Number of the newest migration of this program.
 int newest_migration();
 
+/// Runs that a partition holds.
+inline constexpr std::int64_t partition_runs = 65'536;
+
 /// Makes run partitions until `run_key` and some room after it are covered.
 void make_partitions(Connection& connection, std::int64_t run_key);
 

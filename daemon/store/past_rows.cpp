@@ -9,20 +9,20 @@ namespace {
 
 constexpr Query open_branches_sql{"open_branches", R"(
     select b.run_key, b.task_no, b.map_index, b.skip_all_below, b.chosen
-    from branch_choice b join dag_run r on r.run_key = b.run_key
-    where r.state < 2 order by b.run_key, b.task_no, b.map_index)"};
+    from branch_choice b join open_run r on r.run_key = b.run_key
+    order by b.run_key, b.task_no, b.map_index)"};
 constexpr Query branches_of_runs_sql{"branches_of_runs", R"(
     select b.run_key, b.task_no, b.map_index, b.skip_all_below, b.chosen
     from branch_choice b where b.run_key = any($1)
     order by b.run_key, b.task_no, b.map_index)"};
 constexpr Query endings_sql{"endings", R"(
     select e.run_key, e.state, e.stop, e.reason
-    from run_ending e join dag_run r on r.run_key = e.run_key
-    where r.state < 2 order by e.run_key)"};
+    from run_ending e join open_run r on r.run_key = e.run_key
+    order by e.run_key)"};
 constexpr Query clearings_sql{"clearings", R"(
     select c.run_key, c.rest, c.tasks, c.only_failed, c.only_running, c.actor
-    from run_clearing c join dag_run r on r.run_key = c.run_key
-    where r.state < 2 order by c.run_key)"};
+    from run_clearing c join open_run r on r.run_key = c.run_key
+    order by c.run_key)"};
 constexpr Query failures_sql{
     "failures", "select dag_id, count from dag_failures where count > 0 order by dag_id"
 };

@@ -241,19 +241,19 @@ constexpr Query dag_states_sql{
     "dag_states", "select " SLUICE_DAG_COLUMNS " from dag d order by d.dag_id"
 };
 constexpr Query open_runs_sql{
-    "open_runs", "select " SLUICE_RUN_COLUMNS " from dag_run r where r.state < 2 order by r.run_key"
+    "open_runs", "select " SLUICE_RUN_COLUMNS " from open_run r order by r.run_key"
 };
 constexpr Query open_tasks_sql{"open_tasks", "select " SLUICE_TASK_COLUMNS R"(
-    from task_instance t join dag_run r on r.run_key = t.run_key
-    where r.state < 2 and t.run_key >= $1 and not )" SLUICE_PLAIN_INSTANCE R"(
+    from task_instance t join open_run r on r.run_key = t.run_key
+    where t.run_key >= $1 and not )" SLUICE_PLAIN_INSTANCE R"(
     order by t.run_key, t.task_no, t.map_index)"};
 constexpr Query open_backfills_sql{
     "open_backfills",
     "select " SLUICE_BACKFILL_COLUMNS " from backfill b where b.completed_at is null order by b.id"
 };
 constexpr Query open_waits_sql{"open_waits", "select " SLUICE_WAIT_COLUMNS R"(
-    from task_wait w join dag_run r on r.run_key = w.run_key
-    where not w.over and r.state < 2
+    from task_wait w join open_run r on r.run_key = w.run_key
+    where not w.over
     order by w.run_key, w.task_no, w.map_index)"};
 constexpr Query pools_sql{
     "pools", "select name, slots, description, include_deferred from pool order by name"
@@ -291,7 +291,7 @@ Snapshot PgJournal::load() {
         Snapshot snapshot;
         state_->take_lease(snapshot);
         state_->partitions.read(*state_->connection);
-        state_->partitions.cover(*state_->connection, snapshot.last_run.value);
+        state_->partitions.cover(*state_->connection, state_->epoch, snapshot.last_run.value);
         fault_point("during_load");
         state_->read_state(snapshot);
         return snapshot;
@@ -305,7 +305,7 @@ void PgJournal::commit(const Turn& turn) {
     state.last_commit_happened = false;
     state.guarded([&] {
         Connection& connection = state.connected();
-        state.partitions.cover(connection, last_new_run(turn));
+        state.partitions.cover(connection, state.epoch, last_new_run(turn));
         const auto& partition = state.partitions.of(turn);
         write_turn(
             turn,

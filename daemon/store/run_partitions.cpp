@@ -34,13 +34,18 @@ void RunPartitions::read(Connection& connection) {
     }
 }
 
-void RunPartitions::cover(Connection& connection, std::int64_t run_key) {
+constexpr Query raise_open_from_sql{"raise_open_from", "select raise_open_from($1, $2)"};
+
+void RunPartitions::cover(Connection& connection, std::int64_t epoch, std::int64_t run_key) {
     if (!partitions_.empty()) {
         const Partition& last = partitions_.back();
         if (run_key < last.hi - (last.hi - last.lo) / 8) return;
     }
     make_partitions(connection, run_key);
     read(connection);
+    Params params;
+    params.add(epoch).add(partition_runs / 2);
+    connection.run(raise_open_from_sql, params);
 }
 
 const RunPartitions::Partition& RunPartitions::of(const Turn& turn) const {

@@ -105,6 +105,20 @@ void write_key(Params& p, const TaskKey& key) {
     p.end_record();
 }
 
+void write_audit(Params& p, const AuditEntry& audit) {
+    p.begin_record(9);
+    p.field(std::optional{audit.at});
+    p.field(std::string_view{audit.actor});
+    p.field(std::string_view{audit.source});
+    p.field(std::string_view{audit.request_id});
+    p.field(std::string_view{audit.event});
+    p.field(std::string_view{audit.dag_id});
+    p.field(std::string_view{audit.run_id});
+    p.field(std::string_view{audit.task_id});
+    p.field_json(audit.extra.empty() ? "{}" : audit.extra);
+    p.end_record();
+}
+
 // The numbers of a turn follow each other; core gives them.
 std::int64_t check_seqs(const std::vector<Transition>& log) {
     if (log.empty()) return 0;
@@ -143,7 +157,8 @@ std::int64_t last_new_run(const Turn& turn) {
 
 constexpr Query turn_types_sql{"turn_types", R"(
     select 'turn_task'::regtype::oid::int8, 'turn_log'::regtype::oid::int8,
-        'turn_run'::regtype::oid::int8, 'turn_key'::regtype::oid::int8)"};
+        'turn_run'::regtype::oid::int8, 'turn_key'::regtype::oid::int8,
+        'turn_audit'::regtype::oid::int8)"};
 
 TurnTypes read_turn_types(Connection& connection) {
     const Result row = connection.run(turn_types_sql);
@@ -151,7 +166,8 @@ TurnTypes read_turn_types(Connection& connection) {
         static_cast<Oid>(row.int8(0, 0)),
         static_cast<Oid>(row.int8(0, 1)),
         static_cast<Oid>(row.int8(0, 2)),
-        static_cast<Oid>(row.int8(0, 3))
+        static_cast<Oid>(row.int8(0, 3)),
+        static_cast<Oid>(row.int8(0, 4))
     };
 }
 
@@ -174,6 +190,7 @@ void write_turn(const Turn& turn, const TurnFrame& frame, Params& params) {
     write_array(params, types.task, turn.tasks, existing, write_task);
     write_array(params, types.log, turn.transitions, all, write_transition);
     write_array(params, types.key, turn.xcoms_cleared, all, write_key);
+    write_array(params, types.audit, turn.audits, all, write_audit);
 
     const std::string extra = extra_rows(turn, frame.tell);
     if (extra.empty()) {

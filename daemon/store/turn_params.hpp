@@ -1,4 +1,4 @@
-// turn_params.hpp — a Turn as the parameters of commit_turn (migrations/0003_commit.sql).
+// turn_params.hpp — a Turn as the parameters of commit_turn (migrations/0022_cheaper_commits.sql).
 // Included by .cpp files of this folder only.
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace sluice::store {
 
-inline constexpr int commit_turn_parameters = 13;
+inline constexpr int commit_turn_parameters = 14;
 
 /// The database's numbers of the record types that commit_turn takes.
 struct TurnTypes {
@@ -19,6 +19,7 @@ struct TurnTypes {
     Oid log{};
     Oid run{};
     Oid key{};
+    Oid audit{};
 };
 TurnTypes read_turn_types(Connection& connection);
 

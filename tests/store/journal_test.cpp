@@ -208,6 +208,48 @@ TEST_CASE("a role that may not leave triggers out writes with them", "[journal]"
     CHECK_THROWS_WITH(journal.commit(bad), Catch::Contains("illegal transition"));
 }
 
+TEST_CASE("runs behind the border of open runs are found by a load", "[journal]") {
+    const std::string url = fresh_database();
+    const auto open_keys = [](PgJournal& journal) {
+        std::vector<std::int64_t> keys;
+        for (const DagRun& run : journal.load().open_runs) keys.push_back(run.key.value);
+        return keys;
+    };
+    PgJournal journal{{url, "test", ""}};
+    Writer writer{journal.load()};
+    Turn turn = writer.turn(1);
+    const RunKey ended = writer.begin_run(turn, "shop", "ended");
+    const RunKey open = writer.begin_run(turn, "shop", "open");
+    journal.commit(turn);
+    Turn end = writer.turn(2);
+    writer.change_run(end, ended, "shop", RunState::running, RunState::success).run_id = "ended";
+    journal.commit(end);
+
+    constexpr Query raise{
+        "raise", "select raise_open_from(epoch, 1), run_key from lease, open_from"
+    };
+    constexpr Query border{"border", "select run_key from open_from"};
+    Connection admin{url, "test"};
+    admin.run(raise);
+    REQUIRE(admin.run(border).int8(0, 0) == open.value + 1);
+    CHECK(open_keys(journal) == std::vector{open.value});
+
+    Writer next{journal.load()};
+    Turn again = next.turn(3);
+    next.change_run(again, ended, "shop", RunState::success, RunState::queued).run_id = "ended";
+    next.change_run(again, open, "shop", RunState::running, RunState::failed).run_id = "open";
+    const RunKey fresh = next.begin_run(again, "shop", "fresh");
+    journal.commit(again);
+    CHECK(open_keys(journal) == std::vector{ended.value, fresh.value});
+
+    // Raised once more: the one that is open is kept, the one that ended is let go.
+    admin.run(raise);
+    CHECK(open_keys(journal) == std::vector{ended.value, fresh.value});
+    constexpr Query kept{"kept", "select count(*) from older_open_run"};
+    CHECK(admin.run(kept).int8(0, 0) == 2);
+    CHECK_THROWS_WITH(admin.script("select raise_open_from(0, 1)"), Catch::Contains("is over"));
+}
+
 TEST_CASE("commit_turn names what it refuses", "[journal]") {
     PgJournal journal{{fresh_database(), "test", ""}};
     Writer writer{journal.load()};
