@@ -232,6 +232,7 @@ Reply trigger(Services& services, const Request& request, const Caller& caller) 
     event.dag_id = dag_id;
     if (!event.run_id) {
         // Airflow's name of a run that was given none.
+        event.run_id_made = !event.run_after;
         if (!event.run_after) event.run_after = unique_now(services.clock);
         event.run_id = "manual__" + format_offset(*event.run_after);
     }

@@ -42,6 +42,8 @@ struct TriggerRun {
     Actor actor;
     std::string dag_id;
     std::optional<std::string> run_id;
+    bool run_id_made{false
+    };  // from an instant that nobody else has: no need to ask whether it is taken
     std::optional<Instant> logical_date;
     std::optional<Interval> data_interval;  // none: inferred from the schedule
     std::optional<Instant> run_after;

@@ -10,11 +10,18 @@
 
 namespace sluice::runtime {
 
-std::set<store::Journal::RunName> Runtime::Impl::names_taken(const std::vector<Pending>& pending) {
+// Names that were made here are asked about only once a commit was refused (another daemon's clock,
+// or a user who gave such a name): the question is a round trip before the turn.
+std::set<store::Journal::RunName> Runtime::Impl::names_taken(
+    const std::vector<Pending>& pending, bool made_ones_too
+) {
     std::vector<store::Journal::RunName> asked;
-    for (const auto& item : pending)
-        if (const auto* trigger = std::get_if<core::TriggerRun>(&item.event))
-            if (trigger->run_id) asked.emplace_back(trigger->dag_id, *trigger->run_id);
+    for (const auto& item : pending) {
+        const auto* trigger = std::get_if<core::TriggerRun>(&item.event);
+        if (trigger == nullptr || !trigger->run_id) continue;
+        if (made_ones_too || !trigger->run_id_made)
+            asked.emplace_back(trigger->dag_id, *trigger->run_id);
+    }
     if (asked.empty()) return {};
     return journal_.taken(asked);
 }

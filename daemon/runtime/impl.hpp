@@ -149,7 +149,9 @@ private:
     /// What core cannot know of runs that have ended, read in the loop before the step.
     /// `names` are the run ids that the events of the turn ask for and that are taken.
     void add_facts(core::Event& event, const std::set<store::Journal::RunName>& names);
-    std::set<store::Journal::RunName> names_taken(const std::vector<Pending>& pending);
+    std::set<store::Journal::RunName> names_taken(
+        const std::vector<Pending>& pending, bool made_ones_too
+    );
     void add_stored(RunKey run, std::optional<StoredRun>& stored);
     void add_latest(core::ClearTasks& clear);
     DagPtr latest_for(const DagRun& run, bool keep);

@@ -143,6 +143,22 @@ TEST_CASE("a second run with the same run_id is a conflict and changes nothing",
     REQUIRE(again.error == ErrorCode::conflict);
 }
 
+TEST_CASE("a made-up run_id that is taken all the same is a conflict too", "[runtime]") {
+    World world;
+    world.runtime.define(chain(1), {});
+    const auto feed = world.runtime.feed().subscribe();
+    world.trigger("r1");
+    REQUIRE(world.wait(feed, "r1") == RunState::success);
+    const auto made = [&](const std::string& run_id) {
+        return world.runtime.call(
+            core::TriggerRun{.dag_id = "chain", .run_id = run_id, .run_id_made = true}
+        );
+    };
+    CHECK(made("r1").error == ErrorCode::conflict);
+    REQUIRE_FALSE(made("r2").error.has_value());
+    CHECK(world.wait(feed, "r2") == RunState::success);
+}
+
 TEST_CASE("an unknown DAG is answered, not thrown", "[runtime]") {
     World world;
     REQUIRE(world.trigger("r1").error == ErrorCode::not_found);

@@ -69,7 +69,7 @@ void Runtime::Impl::step_all(std::vector<Pending>& pending, Instant at, Turn& tu
     // A Tick changes only what no event of the turn has changed: it is never put off.
     const auto ticked = scheduler_->step(core::Tick{}, at, turn);
     SLUICE_CHECK(ticked == core::Taken::yes);
-    const auto names = names_taken(pending);
+    const auto names = names_taken(pending, false);
     std::vector<Pending> taken;
     for (auto& item : pending) {
         add_facts(item.event, names);
@@ -102,7 +102,7 @@ bool Runtime::Impl::try_alone(std::vector<Pending>& single, std::string& why) {
     Turn turn;
     turn.now = now();
     try {
-        add_facts(single.front().event, names_taken(single));
+        add_facts(single.front().event, names_taken(single, true));
         if (scheduler_->step(single.front().event, turn.now, turn) == core::Taken::next_turn) {
             later_.push_back(std::move(single.front()));
             single.clear();
