@@ -1,9 +1,9 @@
 // offer.cpp — sends one request again and again over keep-alive connections and measures the
 // answers, on one thread. Reads a bearer token and the body from standard input, prints JSON.
-// Usage: offer HOST PORT TARGET CONNECTIONS SECONDS RATE
+// Usage: offer HOST PORT TARGET CONNECTIONS SECONDS RATE BURST
 // With RATE 0 a connection sends as soon as it has its answer. Otherwise RATE requests a second are
-// due at fixed times, and an answer's time counts from when its request was due: a server that
-// falls behind cannot hide it.
+// due at fixed times, BURST of them at once, and an answer's time counts from when its request was
+// due: a server that falls behind cannot hide it.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -35,7 +35,8 @@ struct Load {
     net::ip::tcp::endpoint where;
     Steady::time_point begin;
     Steady::time_point end;
-    Steady::duration interval{};  // between two requests of all connections; 0 = none
+    Steady::duration interval{};  // between two bursts of all connections; 0 = none
+    std::int64_t burst{1};
     std::int64_t due{0};          // requests whose time has been given out
     std::vector<double> milliseconds;
     std::int64_t sent{0};
@@ -60,7 +61,7 @@ public:
             if (from_ < load_.end) send();
             return;
         }
-        from_ = load_.begin + load_.interval * load_.due++;
+        from_ = load_.begin + load_.interval * (load_.due++ / load_.burst);
         if (from_ >= load_.end) return;
         if (from_ <= Steady::now()) return send();
         timer_.expires_at(from_);
@@ -137,7 +138,8 @@ void offer(char** argv) {
     const auto length = [](double s) {
         return std::chrono::duration_cast<Steady::duration>(std::chrono::duration<double>(s));
     };
-    if (rate > 0) load.interval = length(1 / rate);
+    load.burst = std::max(1, std::atoi(argv[7]));
+    if (rate > 0) load.interval = length(static_cast<double>(load.burst) / rate);
 
     net::io_context io{1};
     std::vector<std::shared_ptr<Client>> clients;
@@ -170,8 +172,8 @@ void offer(char** argv) {
 
 int main(int argc, char** argv) {
     try {
-        if (argc != 7)
-            throw std::runtime_error("usage: offer HOST PORT TARGET CONNECTIONS SECONDS RATE");
+        if (argc != 8)
+            throw std::runtime_error("usage: offer HOST PORT TARGET CONNECTIONS SECONDS RATE BURST");
         offer(argv);
         return 0;
     } catch (const std::exception& error) {

@@ -12,11 +12,11 @@ from harness import BUILD, ROOT, Daemon, Limit, chain as line, dag, empty, perce
 # ---- REST
 
 
-def offer(daemon, dag_id, connections, seconds, rate=0):
+def offer(daemon, dag_id, connections, seconds, rate=0, burst=1):
     """Triggers runs over keep-alive connections; a rate of 0 = each as soon as its last is answered."""
     host, port = daemon.url.removeprefix("http://").split(":")
     out = subprocess.run([BUILD / "bench/offer", host, port, f"/api/v2/dags/{dag_id}/dagRuns", str(connections),
-                          str(seconds), str(rate)], input=daemon.token + '\n{"logical_date": null, "conf": {"n": 7}}\n',
+                          str(seconds), str(rate), str(burst)], input=daemon.token + '\n{"logical_date": null, "conf": {"n": 7}}\n',
                          capture_output=True, text=True, check=True).stdout
     answer = json.loads(out)
     if answer["failed"]:
@@ -31,11 +31,11 @@ select count(*), count(*) filter (where state = 2), extract(epoch from max(end_d
     percentile_disc(0.5) within group (order by ms), percentile_disc(0.99) within group (order by ms) from r"""
 
 
-def offered(daemon, seconds, rate):
+def offered(daemon, seconds, rate, burst=1):
     """One load, and what became of its runs."""
     after = int(daemon.psql("select coalesce(max(run_key), 0) from dag_run"))
     cpu, begin = daemon.cpu_seconds(whole=True), time.monotonic()
-    answer = offer(daemon, "bench_rest", 32, seconds, rate)
+    answer = offer(daemon, "bench_rest", 32, seconds, rate, burst)
     cores = (daemon.cpu_seconds(whole=True) - cpu) / (time.monotonic() - begin)
     while int(daemon.psql(f"select count(*) from dag_run where run_key > {after} and state < 2")):
         time.sleep(0.05)
@@ -48,7 +48,7 @@ def offered(daemon, seconds, rate):
 
 
 def rest():
-    """Two-task runs by REST with authentication and validation: 32 connections; then 1,000 a second offered."""
+    """Two-task runs by REST with authentication and validation: 32 connections; then 1,000 a second, in bursts and evenly."""
     one = dag("bench_rest", line(2), max_active_runs=10_000, max_active_tasks_per_run=64,
               params={"n": {"type": "integer", "minimum": 1, "maximum": 100, "default": 1}})
     with Daemon([one]) as daemon:
@@ -56,12 +56,17 @@ def rest():
         offered(daemon, 1, 0)
         full = [offered(daemon, 4, 0) for _ in range(3)]
         full = sorted(full, key=lambda f: f["finished_per_second"])[1]
-        calm = [offered(daemon, 4, 1_000) for _ in range(3)]
-        calm = sorted(calm, key=lambda f: f["answer_p99_ms"])[1]
-        figures = {**full, **{f"{key}_at_1000": value for key, value in calm.items()}}
+        figures = full
+        # In bursts of one request a connection, as durable-loop.md measured it, and one by one, where nearly every
+        # run has its commits for itself.
+        for name, burst in (("at_1000", 32), ("at_1000_evenly", 1)):
+            calm = [offered(daemon, 4, 1_000, burst) for _ in range(3)]
+            calm = sorted(calm, key=lambda f: f["answer_p99_ms"])[1]
+            figures |= {f"{key}_{name}": value for key, value in calm.items()}
         return save("rest", "B5", figures, [
             Limit("finished_per_second", 5_000, 12_000, over=True), Limit("answer_p99_ms", 10), Limit("run_p99_ms", 10),
-            Limit("answer_p99_ms_at_1000", 8), Limit("cores_at_1000", 0.4)], daemon)
+            Limit("answer_p99_ms_at_1000", 8), Limit("cores_at_1000", 0.4),
+            Limit("answer_p99_ms_at_1000_evenly", 8)], daemon)
 
 
 # ---- ballast
