@@ -37,7 +37,7 @@ struct Load {
     Steady::time_point end;
     Steady::duration interval{};  // between two bursts of all connections; 0 = none
     std::int64_t burst{1};
-    std::int64_t due{0};          // requests whose time has been given out
+    std::int64_t due{0};  // requests whose time has been given out
     std::vector<double> milliseconds;
     std::int64_t sent{0};
     std::int64_t failed{0};
@@ -173,7 +173,8 @@ void offer(char** argv) {
 int main(int argc, char** argv) {
     try {
         if (argc != 8)
-            throw std::runtime_error("usage: offer HOST PORT TARGET CONNECTIONS SECONDS RATE BURST");
+            throw std::runtime_error("usage: offer HOST PORT TARGET CONNECTIONS SECONDS RATE BURST"
+            );
         offer(argv);
         return 0;
     } catch (const std::exception& error) {
