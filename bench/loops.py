@@ -19,7 +19,7 @@ select commit_turn_p0(1, '10 s', now(), :seq, 1, 0, null, null,
     array[row(0, 1, :task, -1, 3, 1, 0, 1, 1, 0, now(), now(), now(), null, null, 0, '', '')::turn_task],
     array[row(3, 1, :task - 1, -1, 4, 1, 0, 1, 1, 0, now(), now(), now(), now(), null, 0, '', '')::turn_task],
     array[row(:seq - 1, 1, now(), :task - 1, -1, -1, 1, 3, 4, 'result', '')::turn_log,
-          row(:seq, 1, now(), :task, -1, -1, 1, 0, 3, 'dispatch', '')::turn_log], null, null, null);
+          row(:seq, 1, now(), :task, -1, -1, 1, 0, 3, 'dispatch', '')::turn_log], null, null, null, null);
 """
 # The journal's session.
 SESSION = "-c plan_cache_mode=force_generic_plan -c session_replication_role=replica"

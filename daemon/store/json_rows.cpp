@@ -106,29 +106,6 @@ void write_backfills(const Turn& turn, Writer& w) {
     w.end_rows();
 }
 
-void write_dags(const std::vector<DagState>& dags, Writer& w) {
-    w.begin_rows("dags");
-    for (const DagState& dag : dags) {
-        w.begin_object();
-        w.field("dag_id", dag.dag_id);
-        w.field("current_version", dag.current.value);
-        w.field("is_paused", dag.is_paused);
-        w.field("is_stale", dag.is_stale);
-        if (dag.last_automated) {
-            w.field("last_automated_start", dag.last_automated->start);
-            w.field("last_automated_end", dag.last_automated->end);
-        }
-        w.field("next_run_after", dag.next_run_after);
-        if (dag.next_interval) {
-            w.field("next_interval_start", dag.next_interval->start);
-            w.field("next_interval_end", dag.next_interval->end);
-        }
-        w.field("next_logical_date", dag.next_logical_date);
-        w.end_object();
-    }
-    w.end_rows();
-}
-
 void write_pools(const Turn& turn, Writer& w) {
     w.begin_rows("pools");
     for (const Pool& pool : turn.pools) {
@@ -233,9 +210,9 @@ std::string extra_rows(const Turn& turn, bool tell) {
         !turn.runs_deleted.empty() || !turn.checkpoints_dropped.empty() ||
         !turn.callbacks.empty() ||
         !(turn.outputs.empty() && turn.backfills.empty() && turn.backfill_dates.empty() &&
-          turn.dags.empty() && turn.pools.empty() && turn.pools_removed.empty() &&
-          turn.waits.empty() && !has_past(turn) && !has_assets(turn) && !has_mapped(turn) &&
-          !has_deadlines(turn) && turn.slices_kept.empty());
+          turn.pools.empty() && turn.pools_removed.empty() && turn.waits.empty() &&
+          !has_past(turn) && !has_assets(turn) && !has_mapped(turn) && !has_deadlines(turn) &&
+          turn.slices_kept.empty());
     if (!rare && turn.attempts.empty() && turn.xcoms.empty() && turn.rendered.empty()) return {};
 
     Writer w;
@@ -246,7 +223,6 @@ std::string extra_rows(const Turn& turn, bool tell) {
         w.begin_object("rare");
         write_outputs(turn.outputs, w);
         write_backfills(turn, w);
-        write_dags(turn.dags, w);
         write_pools(turn, w);
         if (has_past(turn)) write_past(turn, w);
         write_clearings(turn.clearings, w);

@@ -150,6 +150,10 @@ void Params::field_int(std::int32_t value) {
     integer(oid::int4, 4);
     element_int(value);
 }
+void Params::field(bool value) {
+    integer(oid::boolean, 4);
+    element(value);
+}
 void Params::field_small(std::int16_t value) {
     integer(oid::int2, 4);
     element_small(value);

@@ -58,6 +58,7 @@ public:
     void begin_record(int columns);
     void end_record();
     void field(std::int64_t value);
+    void field(bool value);
     void field_int(std::int32_t value);
     void field_small(std::int16_t value);
     void field(const std::optional<Instant>& value);

@@ -16,7 +16,7 @@ public:
         std::int64_t lo{};
         std::int64_t hi{};
         std::string function;  // "commit_turn_p7"
-        std::string call;      // "select commit_turn_p7($1, ..., $14)"
+        std::string call;      // "select commit_turn_p7($1, ..., $15)"
     };
 
     RunPartitions();

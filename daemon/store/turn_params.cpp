@@ -119,6 +119,27 @@ void write_audit(Params& p, const AuditEntry& audit) {
     p.end_record();
 }
 
+void write_dag(Params& p, const DagState& dag) {
+    const auto start = [](const std::optional<Interval>& interval) {
+        return interval ? std::optional{interval->start} : std::nullopt;
+    };
+    const auto end = [](const std::optional<Interval>& interval) {
+        return interval ? std::optional{interval->end} : std::nullopt;
+    };
+    p.begin_record(10);
+    p.field(std::string_view{dag.dag_id});
+    p.field(dag.current.value);
+    p.field(dag.is_paused);
+    p.field(dag.is_stale);
+    p.field(start(dag.last_automated));
+    p.field(end(dag.last_automated));
+    p.field(dag.next_run_after);
+    p.field(start(dag.next_interval));
+    p.field(end(dag.next_interval));
+    p.field(dag.next_logical_date);
+    p.end_record();
+}
+
 // The numbers of a turn follow each other; core gives them.
 std::int64_t check_seqs(const std::vector<Transition>& log) {
     if (log.empty()) return 0;
@@ -158,7 +179,7 @@ std::int64_t last_new_run(const Turn& turn) {
 constexpr Query turn_types_sql{"turn_types", R"(
     select 'turn_task'::regtype::oid::int8, 'turn_log'::regtype::oid::int8,
         'turn_run'::regtype::oid::int8, 'turn_key'::regtype::oid::int8,
-        'turn_audit'::regtype::oid::int8)"};
+        'turn_audit'::regtype::oid::int8, 'turn_dag'::regtype::oid::int8)"};
 
 TurnTypes read_turn_types(Connection& connection) {
     const Result row = connection.run(turn_types_sql);
@@ -167,7 +188,8 @@ TurnTypes read_turn_types(Connection& connection) {
         static_cast<Oid>(row.int8(0, 1)),
         static_cast<Oid>(row.int8(0, 2)),
         static_cast<Oid>(row.int8(0, 3)),
-        static_cast<Oid>(row.int8(0, 4))
+        static_cast<Oid>(row.int8(0, 4)),
+        static_cast<Oid>(row.int8(0, 5))
     };
 }
 
@@ -191,6 +213,7 @@ void write_turn(const Turn& turn, const TurnFrame& frame, Params& params) {
     write_array(params, types.log, turn.transitions, all, write_transition);
     write_array(params, types.key, turn.xcoms_cleared, all, write_key);
     write_array(params, types.audit, turn.audits, all, write_audit);
+    write_array(params, types.dag, turn.dags, all, write_dag);
 
     const std::string extra = extra_rows(turn, frame.tell);
     if (extra.empty()) {

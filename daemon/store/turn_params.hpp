@@ -11,7 +11,7 @@
 
 namespace sluice::store {
 
-inline constexpr int commit_turn_parameters = 14;
+inline constexpr int commit_turn_parameters = 15;
 
 /// The database's numbers of the record types that commit_turn takes.
 struct TurnTypes {
@@ -20,6 +20,7 @@ struct TurnTypes {
     Oid run{};
     Oid key{};
     Oid audit{};
+    Oid dag{};
 };
 TurnTypes read_turn_types(Connection& connection);
 
