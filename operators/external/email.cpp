@@ -7,11 +7,18 @@
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
-#include "operators/external/curl.hpp"
+#include "operators/connect/curl.hpp"
 #include "operators/external/external.hpp"
 #include "task/operator.hpp"
 
 namespace sluice::ops {
+
+using connect::Easy;
+using connect::List;
+using connect::MultiDelete;
+using connect::new_easy;
+using connect::start_curl;
+
 namespace {
 
 using Json = nlohmann::json;

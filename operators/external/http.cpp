@@ -9,7 +9,6 @@
 #include "base/limits.hpp"
 #include "operators/external/external.hpp"
 #include "operators/external/http_auth.hpp"
-#include "operators/external/http_client.hpp"
 #include "operators/external/json_path.hpp"
 #include "operators/external/look.hpp"
 #include "task/job.hpp"

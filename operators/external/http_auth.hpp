@@ -12,9 +12,18 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "operators/external/http_client.hpp"
+#include "operators/connect/http_client.hpp"
 
 namespace sluice::ops {
+
+// The client is that of all who speak HTTP.
+using connect::encode_query;
+using connect::HttpAnswer;
+using connect::HttpClient;
+using connect::HttpFailure;
+using connect::HttpReply;
+using connect::HttpRequest;
+using connect::retry_after;
 
 /// The address of an endpoint on the connection's server, as Airflow reads an http connection:
 /// `schema` is the protocol, or the host is a whole address.

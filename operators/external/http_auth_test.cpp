@@ -8,12 +8,13 @@
 #include <openssl/hmac.h>
 
 #include "base/hash.hpp"
-#include "operators/external/loopback.hpp"
+#include "operators/connect/loopback.hpp"
 #include "operators/external/url.hpp"
 #include "task/fake_context.hpp"
 
 using namespace sluice;
 using namespace sluice::ops;
+using connect::Loopback;
 using Json = nlohmann::json;
 
 namespace {

@@ -5,13 +5,13 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
-#include "operators/external/loopback.hpp"
+#include "operators/connect/loopback.hpp"
 #include "operators/extract/extract.hpp"
 #include "operators/lake/slice.hpp"
 #include "task/fake_context.hpp"
 
 using namespace sluice;
-using ops::Loopback;
+using connect::Loopback;
 using Json = nlohmann::json;
 using Catch::Contains;
 

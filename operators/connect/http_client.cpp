@@ -1,16 +1,17 @@
-#include "operators/external/http_client.hpp"
+#include "operators/connect/http_client.hpp"
 
 #include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <chrono>
 #include <ctime>
+#include <exception>
 #include <memory>
 
 #include "base/error.hpp"
-#include "operators/external/curl.hpp"
+#include "operators/connect/curl.hpp"
 
-namespace sluice::ops {
+namespace sluice::connect {
 namespace {
 
 using Multi = std::shared_ptr<CURLM>;
@@ -18,13 +19,27 @@ using Multi = std::shared_ptr<CURLM>;
 /// A reply as it comes.
 struct Coming {
     HttpReply reply;
-    std::size_t limit;
+    const HttpRequest& request;
+    CURL* easy{nullptr};
+    bool whole_head{false};
+    std::exception_ptr refused{};  // by `into`
 };
 
 std::size_t take_body(char* data, std::size_t size, std::size_t count, void* to) {
-    auto& [reply, limit] = *static_cast<Coming*>(to);
+    auto& coming = *static_cast<Coming*>(to);
+    HttpReply& reply = coming.reply;
     const std::size_t bytes = size * count;
-    if (reply.body.size() + bytes > limit) return 0;  // curl: write error
+    if (coming.request.into) {
+        curl_easy_getinfo(coming.easy, CURLINFO_RESPONSE_CODE, &reply.status);
+        if (reply.status / 100 == 2) try {
+                coming.request.into(reply, {data, bytes});
+                return bytes;
+            } catch (...) {
+                coming.refused = std::current_exception();
+                return 0;
+            }
+    }
+    if (reply.body.size() + bytes > coming.request.reply_bytes) return 0;  // curl: write error
     reply.body.append(data, bytes);
     return bytes;
 }
@@ -32,6 +47,7 @@ std::size_t take_body(char* data, std::size_t size, std::size_t count, void* to)
 std::size_t take_header(char* data, std::size_t size, std::size_t count, void* to) {
     auto& reply = static_cast<Coming*>(to)->reply;
     const std::string_view line(data, size * count);
+    static_cast<Coming*>(to)->whole_head = line == "\r\n" || line == "\n";
     // A redirect or "100 Continue" begins anew.
     if (line.starts_with("HTTP/")) reply.headers.clear();
     const auto colon = line.find(':');
@@ -69,10 +85,9 @@ Easy make_easy(const HttpRequest& request, const List& headers, Coming& coming, 
     set(easy, CURLOPT_ERRORBUFFER, message);
     set(easy, CURLOPT_USERAGENT, "sluice");
     set(easy, CURLOPT_ACCEPT_ENCODING, "");
-    set(easy, CURLOPT_CONNECTTIMEOUT, 10L);
-    // Five minutes without a byte: the server is gone.
+    set(easy, CURLOPT_CONNECTTIMEOUT, request.connect_seconds);
     set(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    set(easy, CURLOPT_LOW_SPEED_TIME, 300L);
+    set(easy, CURLOPT_LOW_SPEED_TIME, request.stall_seconds);
     set(easy, CURLOPT_HTTPHEADER, headers.get());
     set(easy, CURLOPT_WRITEFUNCTION, &take_body);
     set(easy, CURLOPT_WRITEDATA, &coming);
@@ -131,10 +146,11 @@ HttpClient::~HttpClient() = default;
 
 HttpAnswer HttpClient::send(const HttpRequest& request) {
     auto& [ctx, multi] = *state_;
-    Coming coming{{}, request.reply_bytes};
+    Coming coming{{}, request};
     char message[CURL_ERROR_SIZE] = "";
     const List headers = header_list(request);
     const Easy easy = make_easy(request, headers, coming, message);
+    coming.easy = easy.get();
     curl_multi_add_handle(multi.get(), easy.get());
     int running = 1;
     while (running != 0 && !ctx.cancelled()) {
@@ -147,6 +163,7 @@ HttpAnswer HttpClient::send(const HttpRequest& request) {
         if (done->msg == CURLMSG_DONE) code = done->data.result;
     curl_multi_remove_handle(multi.get(), easy.get());
     if (ctx.cancelled()) return {std::nullopt, {ErrorClass::permanent, "cancelled"}};
+    if (coming.refused) std::rethrow_exception(coming.refused);
     if (code != CURLE_OK) {
         std::string why = *message != '\0' ? message : curl_easy_strerror(code);
         if (code == CURLE_WRITE_ERROR)
@@ -157,6 +174,9 @@ HttpAnswer HttpClient::send(const HttpRequest& request) {
         if (plain) return {std::nullopt, {ErrorClass::permanent, "the server does not speak TLS"}};
         return {std::nullopt, {class_of(code), why}};
     }
+    // curl takes a server that goes away in between for one that has no more to say.
+    if (!coming.whole_head)
+        return {std::nullopt, {ErrorClass::transient, "the reply broke off in its headers"}};
     curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &coming.reply.status);
     return {std::move(coming.reply), {}};
 }
@@ -214,4 +234,4 @@ std::string encode_query(const std::vector<std::pair<std::string, std::string>>&
     return out;
 }
 
-}  // namespace sluice::ops
+}  // namespace sluice::connect

@@ -1,5 +1,4 @@
-// curl.hpp — libcurl's handles as owners; for the operators of this folder. Errors are
-// Error(internal).
+// curl.hpp — libcurl's handles as owners; for .cpp files only. Errors are Error(internal).
 #pragma once
 
 #include <memory>
@@ -11,7 +10,7 @@
 
 #include "base/error.hpp"
 
-namespace sluice::ops {
+namespace sluice::connect {
 
 struct EasyDelete {
     void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
@@ -50,4 +49,4 @@ inline void append(List& list, const std::string& line) {
     list.reset(longer);
 }
 
-}  // namespace sluice::ops
+}  // namespace sluice::connect

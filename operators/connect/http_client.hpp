@@ -3,17 +3,21 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "model/run.hpp"
 #include "task/context.hpp"
 
-namespace sluice::ops {
+namespace sluice::connect {
+
+struct HttpReply;
 
 struct HttpRequest {
     std::string method{"GET"};
@@ -26,6 +30,11 @@ struct HttpRequest {
     std::string sigv4{};   // "aws:amz:<region>:<service>": signed with login and password
     bool redirects{true};  // of GET and HEAD are followed
     std::size_t reply_bytes{std::size_t{8} << 20};  // a longer reply is an error
+    /// Gets the body of a reply with status 2xx, piece by piece, of any length; `head` has status
+    /// and headers. What it throws ends the request and comes out of send().
+    std::function<void(const HttpReply& head, std::string_view bytes)> into{};
+    long connect_seconds{10};
+    long stall_seconds{300};  // so long without a byte: the server is gone
 };
 
 struct HttpReply {
@@ -72,4 +81,4 @@ std::optional<Duration> retry_after(const HttpReply& reply);
 /// Percent-encoded `name=value&...`.
 std::string encode_query(const std::vector<std::pair<std::string, std::string>>& parameters);
 
-}  // namespace sluice::ops
+}  // namespace sluice::connect

@@ -18,7 +18,7 @@
 #include "base/error.hpp"
 #include "task/process.hpp"
 
-namespace sluice::ops {
+namespace sluice::connect {
 
 class Loopback {
 public:
@@ -107,4 +107,4 @@ private:
     std::thread thread_;
 };
 
-}  // namespace sluice::ops
+}  // namespace sluice::connect
