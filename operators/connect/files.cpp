@@ -34,8 +34,6 @@ fs::path folder_of(const task::Connection& connection) {
     throw Error(ErrorCode::invalid, "connection \"" + connection.id + "\" names no path");
 }
 
-namespace {
-
 void check_inside(const std::string& pattern) {
     const fs::path path(pattern);
     const bool climbs =
@@ -47,6 +45,8 @@ void check_inside(const std::string& pattern) {
         );
     }
 }
+
+namespace {
 
 bool has_wildcard(const std::string& text) {
     return text.find_first_of("*?[") != std::string::npos;

@@ -19,6 +19,9 @@ namespace sluice::connect {
 /// The folder of an `fs` connection (`extra.path`, else its schema). Throws Error(invalid).
 std::filesystem::path folder_of(const task::Connection& connection);
 
+/// Throws Error(invalid) for a pattern that leaves the connection's root ("..", absolute).
+void check_inside(const std::string& pattern);
+
 /// Files under `root` that fit the pattern: `*` and `?` within a name, `**` over folders. Sorted.
 /// A pattern that leaves the root ("..", absolute) throws Error(invalid).
 std::vector<std::filesystem::path> find_files(

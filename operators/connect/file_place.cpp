@@ -1,0 +1,64 @@
+#include "operators/connect/file_place.hpp"
+
+#include "operators/connect/aws_settings.hpp"
+#include "operators/connect/files.hpp"
+#include "operators/connect/s3_cache.hpp"
+
+namespace sluice::connect {
+
+namespace fs = std::filesystem;
+
+struct FilePlace::Bucket {
+    Bucket(task::TaskContext& context, const task::Connection& connection)
+        : s3(context, connection), cache(context, s3, "source-" + connection.id) {}
+    S3 s3;
+    S3Cache cache;
+};
+
+FilePlace::FilePlace(task::TaskContext& context, const task::Connection& connection) {
+    if (is_object_store(connection)) {
+        bucket_ = std::make_unique<Bucket>(context, connection);
+        root_ = bucket_->cache.folder();
+    } else {
+        root_ = folder_of(connection);
+    }
+}
+
+FilePlace::~FilePlace() = default;
+
+std::vector<PlacedFile> FilePlace::find(const std::string& pattern) {
+    std::vector<PlacedFile> found;
+    if (bucket_) {
+        for (const S3Object& object : find_objects(bucket_->s3, pattern))
+            found.push_back(
+                {object.key,
+                 root_ / object.key,
+                 object.bytes,
+                 to_micros(object.changed_at),
+                 object.changed_at}
+            );
+        return found;
+    }
+    for (const fs::path& path : find_files(root_, pattern)) {
+        PlacedFile file{.name = path.lexically_relative(root_).string(), .path = path};
+        std::error_code gone;
+        file.bytes = static_cast<std::int64_t>(fs::file_size(path, gone));
+        const auto written = gone ? fs::file_time_type() : fs::last_write_time(path, gone);
+        if (gone) file.bytes = -1;
+        file.written = written.time_since_epoch().count();
+        file.changed_at =
+            std::chrono::time_point_cast<Duration>(std::chrono::file_clock::to_sys(written));
+        found.push_back(std::move(file));
+    }
+    return found;
+}
+
+void FilePlace::fetch(const PlacedFile& file) {
+    if (bucket_) bucket_->cache.fetch(file.name);
+}
+
+const fs::path& FilePlace::root() const { return root_; }
+
+std::string FilePlace::told() const { return bucket_ ? bucket_->s3.address("") : root_.string(); }
+
+}  // namespace sluice::connect

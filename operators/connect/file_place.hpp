@@ -1,0 +1,47 @@
+// file_place.hpp — where source files lie: the folder of an `fs` connection, or the bucket of an
+// `s3` one. Objects are downloaded before they are read.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/instant.hpp"
+#include "task/context.hpp"
+
+namespace sluice::connect {
+
+struct PlacedFile {
+    std::string name;            // relative to the place
+    std::filesystem::path path;  // where it is to be read, once it is fetched
+    std::int64_t bytes{};        // -1: it has just gone
+    std::int64_t written{};      // another number after each change
+    Instant changed_at;
+};
+
+class FilePlace {
+public:
+    /// Throws Error(invalid) for a connection that is neither.
+    FilePlace(task::TaskContext& context, const task::Connection& connection);
+    ~FilePlace();
+    FilePlace(const FilePlace&) = delete;
+    FilePlace& operator=(const FilePlace&) = delete;
+
+    /// Those that fit the pattern (find_files() has its rules), in order.
+    std::vector<PlacedFile> find(const std::string& pattern);
+    /// Afterwards it can be read at its path.
+    void fetch(const PlacedFile& file);
+    /// What all paths begin with.
+    [[nodiscard]] const std::filesystem::path& root() const;
+    /// "/srv/landing", "s3://bucket/prefix/": for messages.
+    [[nodiscard]] std::string told() const;
+
+private:
+    struct Bucket;
+    std::filesystem::path root_;
+    std::unique_ptr<Bucket> bucket_;
+};
+
+}  // namespace sluice::connect
