@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "operators/connect/file_digest.hpp"
+#include "operators/connect/file_place.hpp"
 #include "operators/connect/files.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
@@ -21,9 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using engine::quote;
 
-struct File {
-    fs::path path;
-    std::string name;  // relative to the connection's folder
+struct File : connect::PlacedFile {
     connect::Compression compression;
 };
 
@@ -52,20 +52,19 @@ std::string format_of(const nlohmann::json& from, const File& file) {
     );
 }
 
-std::vector<File> find(task::TaskContext& context, const nlohmann::json& from) {
-    const std::string conn_id = from.at("conn_id").get<std::string>();
-    const fs::path root = connect::folder_of(context.connection(conn_id));
+std::vector<File> find(connect::FilePlace& place, const nlohmann::json& from) {
     const std::string pattern = from.at("path").get<std::string>();
     std::vector<File> files;
-    for (const fs::path& path : connect::find_files(root, pattern)) {
-        files.push_back({path, path.lexically_relative(root).string(), compression_of(from, path)});
+    for (connect::PlacedFile& file : place.find(pattern)) {
+        const connect::Compression compression = compression_of(from, file.path);
+        files.push_back({std::move(file), compression});
     }
     if (files.empty() && from.value("on_missing", "fail") == "fail") {
         // It may come later: a retry is worth something.
         throw engine::Failure(
             ErrorClass::transient,
-            "the source file \"" + pattern + "\" is missing in connection \"" + conn_id + "\" (" +
-                root.string() + ")"
+            "the source file \"" + pattern + "\" is missing in connection \"" +
+                from.at("conn_id").get<std::string>() + "\" (" + place.told() + ")"
         );
     }
     return files;
@@ -284,13 +283,20 @@ Extracted load_parquet(
 Extracted from_files(
     task::TaskContext& context, engine::Database& database, const Request& request
 ) {
-    std::vector<File> files = find(context, request.from);
+    connect::FilePlace place(
+        context, context.connection(request.from.at("conn_id").get<std::string>())
+    );
+    std::vector<File> files = find(place, request.from);
     Extracted extracted;
     nlohmann::json files_read = nlohmann::json::object();
     if (request.known_files) {
         const std::size_t all = files.size();
         std::erase_if(files, [&](const File& file) {
-            return is_known(*request.known_files, file.path, file.name, files_read);
+            const auto sha256 = [&] {
+                place.fetch(file);
+                return connect::sha256_of_file(file.path);
+            };
+            return is_known(*request.known_files, file, sha256, files_read);
         });
         context.info(
             std::to_string(all - files.size()) + " of " + std::to_string(all) +
@@ -298,6 +304,7 @@ Extracted from_files(
         );
     }
     if (files.empty()) return extracted;
+    for (const File& file : files) place.fetch(file);
     const std::string format = format_of(request.from, files.front());
     const bool text = format != "parquet";
     if (text) database.execute(rejects_table);
@@ -309,9 +316,7 @@ Extracted from_files(
         }
         extracted = loader.finish();
     } else if (format == "parquet") {
-        const fs::path root =
-            connect::folder_of(context.connection(request.from.at("conn_id").get<std::string>()));
-        extracted = load_parquet(database, root, files);
+        extracted = load_parquet(database, place.root(), files);
     } else {
         std::vector<JsonInput> inputs;
         for (const File& file : files) inputs.push_back({file.name, reader_of(file)});
@@ -336,7 +341,7 @@ Extracted from_files(
 DataSource file_source() {
     return {
         .name = "files",
-        .conn_types = {"fs"},
+        .conn_types = {"fs", "s3", "aws"},
         .reads = {"path"},
         .keys =
             {"format",

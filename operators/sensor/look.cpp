@@ -2,21 +2,19 @@
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 
 #include <fmt/format.h>
 
 #include "base/check.hpp"
 #include "base/error.hpp"
 #include "model/zone.hpp"
-#include "operators/connect/files.hpp"
+#include "operators/connect/file_place.hpp"
 #include "operators/external/look.hpp"
 
 namespace sluice::ops {
 namespace {
 
 using Json = nlohmann::json;
-namespace fs = std::filesystem;
 
 /// "07:30", "07:30:15": since midnight.
 std::optional<std::chrono::seconds> time_of_day(std::string_view text) {
@@ -53,11 +51,6 @@ bool counts_as_true(const Json& value) {
     return !(text.empty() || text == "0" || text == "false" || text == "f" || text == "no");
 }
 
-Instant changed_at(const fs::path& path) {
-    const auto time = std::chrono::file_clock::to_sys(fs::last_write_time(path));
-    return std::chrono::time_point_cast<Duration>(time);
-}
-
 }  // namespace
 
 std::optional<Instant> target_of(const std::string& time, const task::TaskInfo& info, Instant now) {
@@ -87,20 +80,17 @@ Sight look_at_time(task::TaskContext& ctx, const std::string& time, Instant now)
 }
 
 Sight look_at_file(task::TaskContext& ctx, const Json& file, Instant now) {
-    const auto root = connect::folder_of(ctx.connection(file.at("conn_id")));
+    connect::FilePlace place(ctx, ctx.connection(file.at("conn_id")));
     const std::string pattern = file.at("path");
     const auto least = file.value("min_bytes", std::int64_t{1});
     const auto stable = parse_duration(file.value("stable_for", "0s")).value_or(Duration{});
-    const auto paths = connect::find_files(root, pattern);
-    if (paths.empty()) return Sight::not_yet("there is no file \"" + pattern + '"');
+    const auto files = place.find(pattern);
+    if (files.empty()) return Sight::not_yet("there is no file \"" + pattern + '"');
     Json found = Json::array();
-    for (const auto& path : paths) {
-        const std::string name = path.lexically_relative(root).string();
-        std::error_code gone;
-        const auto size = static_cast<std::int64_t>(fs::file_size(path, gone));
-        if (gone) return Sight::not_yet(name + " has just gone");
+    for (const auto& [name, path, size, written, since] : files) {
+        if (size < 0) return Sight::not_yet(name + " has just gone");
         if (size < least) return Sight::not_yet(fmt::format("{} has {} bytes", name, size));
-        if (const auto since = changed_at(path); now - since < stable) {
+        if (now - since < stable) {
             auto sight = Sight::not_yet(name + " changed at " + format_z(since));
             sight.until = since + stable;
             return sight;
