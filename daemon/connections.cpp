@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/json_text.hpp"
+#include "object_store.hpp"
 #include "shop_api.hpp"
 
 extern char** environ;
@@ -183,10 +184,11 @@ std::optional<task::Connection> environment_connection(const std::string& conn_i
 }
 
 std::optional<task::Connection> Connections::find(const std::string& conn_id) const {
-    if (auto known = environment_connection(conn_id)) return known;
+    if (auto known = environment_connection(conn_id))
+        return with_environment(*std::move(known), home_);
     const auto stored = admin_.connection(conn_id);
     if (!stored) return std::nullopt;
-    return from_store(*stored);
+    return with_environment(from_store(*stored), home_);
 }
 
 std::vector<std::string> Connections::ids() const {

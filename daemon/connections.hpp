@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "store/admin.hpp"
@@ -15,7 +16,9 @@ namespace sluice {
 
 class Connections {
 public:
-    explicit Connections(store::Admin& admin) : admin_(admin) {}
+    /// `home` is where tasks may keep what belongs to a connection; "" = nowhere.
+    explicit Connections(store::Admin& admin, std::filesystem::path home = {})
+        : admin_(admin), home_(std::move(home)) {}
 
     [[nodiscard]] std::optional<task::Connection> find(const std::string& conn_id) const;
     /// Ids known to the store or the environment.
@@ -23,6 +26,7 @@ public:
 
 private:
     store::Admin& admin_;
+    std::filesystem::path home_;
 };
 
 /// Reads Airflow's two forms: a URI ("postgres://user:pw@host:5432/db?sslmode=require") or a JSON

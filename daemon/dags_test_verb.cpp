@@ -28,6 +28,7 @@
 #include "home.hpp"
 #include "model/params.hpp"
 #include "model/timetable.hpp"
+#include "object_store.hpp"
 #include "operators/operators.hpp"
 #include "runtime/runtime.hpp"
 #include "store/checkpoints.hpp"
@@ -121,7 +122,9 @@ public:
                 .extra = nlohmann::json{{"path", lake_.string()}}.dump(),
             };
         if (known_) return known_->find(conn_id);
-        return environment_connection(conn_id);
+        auto found = environment_connection(conn_id);
+        if (found) found = with_environment(*std::move(found), {});
+        return found;
     }
 
     /// A variable of the home; none without its daemon.

@@ -108,7 +108,7 @@ public:
           lake_(pool_),
           checkpoints_(pool_),
           outbox_(pool_),
-          connections_(admin_),
+          connections_(admin_, config_.home),
           journal_(journal_settings()),
           follower_(journal_settings()),
           executor_(

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "base/hash.hpp"
-#include "operators/connect/files.hpp"
 #include "operators/engine/failure.hpp"
+#include "operators/lake/storage.hpp"
 
 namespace sluice::extract {
 
@@ -40,7 +40,7 @@ std::string folder_name(const task::TaskInfo& info) {
 Spool::Spool(task::TaskContext& context, std::string key)
     : context_(context),
       key_(std::move(key)),
-      root_(connect::folder_of(context.connection(context.lake_connection())) / "_spool"),
+      root_(lake::local_home(context) / "_spool"),
       folder_(root_ / folder_name(context.info())),
       file_(folder_ / (context.info().attempt_id + ".jsonl")) {
     fs::create_directories(folder_);

@@ -20,7 +20,8 @@ public:
     static constexpr std::chrono::hours oldest{6};
 
     /// `key` says what is read; what another key left is not taken over. The file lies in the
-    /// lake's folder `_spool`, where raw data may lie, and is this attempt's alone.
+    /// lake's folder `_spool` (lake::local_home), where raw data may lie, and is this attempt's
+    /// alone.
     Spool(task::TaskContext& context, std::string key);
     /// Removes this attempt's file if nothing can go on from it.
     ~Spool();

@@ -1,15 +1,15 @@
 #include "operators/lake/actions.hpp"
 
 #include <algorithm>
+#include <map>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 
 #include "operators/engine/database.hpp"
 #include "operators/engine/failure.hpp"
-#include "operators/engine/sql.hpp"
 #include "operators/lake/deletion.hpp"
 #include "operators/lake/generation_file.hpp"
-#include "operators/lake/places.hpp"
 #include "operators/lake/rewrite.hpp"
 
 namespace sluice::lake {
@@ -42,15 +42,14 @@ std::int64_t remove_unknown(
     const std::vector<Generation>& generations,
     Duration grace
 ) {
-    const std::filesystem::path root = root_of(task.context);
     std::set<std::string> known;
     for (const Generation& one : generations) known.insert(one.folder);
-    const auto folders = unknown_folders(root, dataset, known, task.lake.now - grace);
+    const auto folders = task.storage.unknown_folders(dataset, known, task.lake.now - grace);
     for (const std::string& folder : folders) {
         task.context.info(
             (task.dry_run ? "would remove " : "removed ") + folder + ": the ledger does not know it"
         );
-        if (!task.dry_run) remove_folder(root, folder);
+        if (!task.dry_run) task.storage.remove_folder(folder);
     }
     return static_cast<std::int64_t>(folders.size());
 }
@@ -113,7 +112,9 @@ json compact(const Task& task) {
             files += static_cast<std::int64_t>(one.files.size());
             const std::string text = told(one) + ", " + std::to_string(one.files.size()) + " files";
             task.context.info((task.dry_run ? "would compact " : "compacts ") + text);
-            if (!task.dry_run) rewrite(task.context, *database, one, "", "");
+            if (task.dry_run) continue;
+            const OpenFiles opened(task.storage, one.files);
+            rewrite(task.context, task.storage, *database, one, opened.relation(), "", "");
         }
     }
     return {{"slices_compacted", slices}, {"files_before", files}};
@@ -123,18 +124,22 @@ namespace {
 
 /// What is wrong with a live slice; "" = nothing.
 std::string fault_of(const Task& task, engine::Database& database, const Generation& one) {
-    const std::filesystem::path root = root_of(task.context);
-    std::int64_t bytes = 0;
-    for (const std::string& file : one.files) {
-        std::error_code error;
-        const auto size = std::filesystem::file_size(root / file, error);
-        if (error) return file + ": " + error.message();
-        bytes += static_cast<std::int64_t>(size);
-    }
-    if (bytes != one.bytes)
-        return std::to_string(bytes) + " bytes, the ledger has " + std::to_string(one.bytes);
+    std::optional<OpenFiles> opened;
     try {
-        const std::string relation = relation_of(task.context, one);
+        std::int64_t bytes = 0;
+        for (const std::string& file : one.files) bytes += task.storage.bytes(file);
+        if (bytes != one.bytes)
+            return std::to_string(bytes) + " bytes, the ledger has " + std::to_string(one.bytes);
+        opened.emplace(task.storage, one.files);
+    } catch (const engine::Failure& failure) {
+        // A store that cannot be asked now says nothing about the slice.
+        const ErrorClass kind = failure.error_class();
+        if (kind == ErrorClass::permanent || kind == ErrorClass::data_quality)
+            return failure.what();
+        throw;
+    }
+    try {
+        const std::string relation = opened->relation();
         const Content content = content_of(database, relation);
         if (content.rows != one.rows)
             return std::to_string(content.rows) + " rows, the ledger has " +
@@ -170,9 +175,8 @@ json verify(const Task& task) {
             faults.push_back(told(one) + ": " + fault);
             task.context.log(task::Level::error, faults.back());
         }
-        const auto root = root_of(task.context);
         for (const std::string& folder :
-             unknown_folders(root, task.datasets[i], known, task.lake.now)) {
+             task.storage.unknown_folders(task.datasets[i], known, task.lake.now)) {
             ++unknown;
             task.context.warn(folder + ": the ledger does not know it; `retain` removes it");
         }
@@ -233,35 +237,6 @@ json roll_back(const Task& task, std::int64_t generation) {
         }
     }
     return {{"slices_rolled_back", slices}};
-}
-
-json lifecycle(const Task& task, const Retention& retention) {
-    json rules = json::array();
-    for (const auto& [tier, keep] : retention.keep) {
-        if (!keep) continue;
-        // The ledger decides first; the store's rule removes what the ledger cannot reach any more.
-        const auto days = std::chrono::ceil<std::chrono::days>(*keep + retention.grace).count() + 1;
-        rules.push_back(
-            {{"ID", "sluice-" + tier},
-             {"Status", "Enabled"},
-             {"Filter", {{"Prefix", tier + '/'}}},
-             {"Expiration", {{"Days", days}}},
-             {"AbortIncompleteMultipartUpload", {{"DaysAfterInitiation", 7}}}}
-        );
-    }
-    if (!retention.holds.empty())
-        task.context.warn(
-            "there are holds: a store's rule knows none of them, so none is published for their "
-            "tiers"
-        );
-    std::erase_if(rules.get_ref<json::array_t&>(), [&](const json& rule) {
-        const std::string prefix = rule.at("Filter").at("Prefix");
-        return std::ranges::any_of(task.lake.datasets, [&](const std::string& dataset) {
-            return dataset.starts_with(prefix.substr(0, prefix.size() - 1) + '.') &&
-                   matches(dataset, retention.holds);
-        });
-    });
-    return {{"Rules", std::move(rules)}};
 }
 
 }  // namespace sluice::lake

@@ -2,12 +2,14 @@
 // touch and return counts for the task's XCom.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
 #include "operators/lake/retention.hpp"
+#include "operators/lake/storage.hpp"
 #include "task/context.hpp"
 
 namespace sluice::lake {
@@ -15,6 +17,7 @@ namespace sluice::lake {
 /// What an action works on.
 struct Task {
     task::TaskContext& context;
+    Storage& storage;
     Lake lake;
     std::vector<std::string> datasets;  // those of the lake that were chosen, in order
     bool dry_run{false};
@@ -34,7 +37,12 @@ nlohmann::json roll_back(const Task& task, std::int64_t generation);
 /// Rows in which every column of `subject` has one of its values go from every slice, and every
 /// generation that had them is deleted at once. Data sets on hold are refused, Failure(permanent).
 nlohmann::json erase(const Task& task, const nlohmann::json& subject);
-/// The lifecycle rules (AWS PutBucketLifecycleConfiguration) that agree with the retention.
-nlohmann::json lifecycle(const Task& task, const Retention& retention);
+/// The lifecycle rules (AWS PutBucketLifecycleConfiguration) that agree with the retention; with
+/// `put` they are the bucket's from now on, beside those of others.
+nlohmann::json lifecycle(const Task& task, const Retention& retention, bool put);
+/// A bucket's configuration with these rules in place of those with the ids `own`.
+std::string merged_lifecycle(
+    const std::string& xml, const nlohmann::json& rules, const std::set<std::string>& own
+);
 
 }  // namespace sluice::lake

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "operators/lake/places.hpp"
+#include "base/fault.hpp"
 
 namespace sluice::lake {
 namespace {
@@ -17,7 +17,7 @@ std::vector<Generation> delete_some(const Task& task, std::vector<Deletion> dele
     });
     const std::vector<Deletion> unmarked(deletions.begin(), marked.begin());
     const auto done = ledger.remove(unmarked);
-    const std::filesystem::path root = root_of(task.context);
+    fault_point("lake_before_removal");
     std::vector<Generation> removed;
     for (std::size_t i = 0; i < deletions.size(); ++i) {
         const Generation& one = deletions[i].generation;
@@ -25,10 +25,11 @@ std::vector<Generation> delete_some(const Task& task, std::vector<Deletion> dele
             task.context.info(told(one) + " changed meanwhile: it stays");
             continue;
         }
-        remove_folder(root, one.folder);
+        task.storage.remove_folder(one.folder);
         task.context.info(told(one) + " deleted: " + deletions[i].reason);
         removed.push_back(one);
     }
+    fault_point("lake_after_removal");
     ledger.files_removed(removed);
     return removed;
 }

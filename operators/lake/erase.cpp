@@ -55,7 +55,8 @@ void erase_slice(
         // A crash left its files behind: whom they tell of, nobody looks.
         if (one.state == "deleted") old.push_back({one, "its files were left"});
         if (one.state != "committed" && one.state != "superseded") continue;
-        const std::string relation = relation_of(task.context, one);
+        const OpenFiles opened(task.storage, one.files);
+        const std::string relation = opened.relation();
         const std::string match = match_of(subject, database.describe("select * from " + relation));
         if (match.empty()) continue;
         counts.looked = true;
@@ -74,7 +75,15 @@ void erase_slice(
         counts.rows += rows;
         counts.slices += 1;
         if (task.dry_run) continue;
-        rewrite(task.context, database, one, "(" + match + ") is not true", "erased");
+        rewrite(
+            task.context,
+            task.storage,
+            database,
+            one,
+            relation,
+            "(" + match + ") is not true",
+            "erased"
+        );
         old.push_back({one, "erased"});
         old.back().generation.state = "deleted";
     }

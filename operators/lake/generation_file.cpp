@@ -1,27 +1,17 @@
 #include "operators/lake/generation_file.hpp"
 
+#include <filesystem>
 #include <utility>
 
-#include <fcntl.h>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 #include "operators/engine/sql.hpp"
 
 namespace sluice::lake {
 
-namespace fs = std::filesystem;
-
 namespace {
 
 constexpr const char* name = "part-0.parquet";
-
-void sync_path(const fs::path& path) {
-    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) return;
-    ::fsync(descriptor);
-    ::close(descriptor);
-}
 
 }  // namespace
 
@@ -43,29 +33,26 @@ Content content_of(engine::Database& database, const std::string& relation) {
     };
 }
 
-GenerationFile::GenerationFile(const fs::path& root, std::string folder)
-    : folder_(std::move(folder)), path_(root / folder_) {
-    fs::create_directories(path_);
-}
+GenerationFile::GenerationFile(Storage& storage, std::string folder)
+    : storage_(storage), folder_(std::move(folder)) {}
 
 GenerationFile::~GenerationFile() {
-    std::error_code ignored;
-    if (!kept_) fs::remove_all(path_, ignored);
+    if (!kept_) storage_.drop(folder_);
 }
 
 Written GenerationFile::write(engine::Database& database, const std::string& query) {
-    const fs::path file = path_ / name;
+    const std::filesystem::path file = storage_.begin(folder_) / name;
     const std::string path = engine::literal(file.string());
     database.execute("copy (" + query + ") to " + path + " (format parquet, compression zstd)");
-    sync_path(file);
-    sync_path(path_);
     Content content = content_of(database, "read_parquet(" + path + ")");
-    return {
+    Written written{
         .rows = content.rows,
-        .bytes = static_cast<std::int64_t>(fs::file_size(file)),
+        .bytes = static_cast<std::int64_t>(std::filesystem::file_size(file)),
         .files = 1,
         .content_hash = std::move(content.hash),
     };
+    storage_.finish(folder_, {name});
+    return written;
 }
 
 std::string GenerationFile::listed(const Written& written) const {

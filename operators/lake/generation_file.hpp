@@ -1,11 +1,11 @@
 // generation_file.hpp — the Parquet file of a new generation.
 #pragma once
 
-#include <filesystem>
 #include <string>
 
 #include "operators/engine/database.hpp"
 #include "operators/lake/slice.hpp"
+#include "operators/lake/storage.hpp"
 
 namespace sluice::lake {
 
@@ -19,13 +19,12 @@ Content content_of(engine::Database& database, const std::string& relation);
 /// A file in a folder that is made for it and gone again unless it is kept.
 class GenerationFile {
 public:
-    /// `folder` is relative to the lake's root.
-    GenerationFile(const std::filesystem::path& root, std::string folder);
+    GenerationFile(Storage& storage, std::string folder);
     GenerationFile(const GenerationFile&) = delete;
     GenerationFile& operator=(const GenerationFile&) = delete;
     ~GenerationFile();
 
-    /// Writes the query's rows (Parquet, zstd) and waits until they are on the disk. The query has
+    /// Writes the query's rows (Parquet, zstd) and waits until they are safe. The query has
     /// `_sluice_row_hash`.
     Written write(engine::Database& database, const std::string& query);
     /// The ledger's `files`: a JSON array of {path, rows, bytes}.
@@ -33,8 +32,8 @@ public:
     void keep() { kept_ = true; }
 
 private:
+    Storage& storage_;
     std::string folder_;
-    std::filesystem::path path_;
     bool kept_{false};
 };
 

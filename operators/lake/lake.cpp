@@ -29,6 +29,7 @@ constexpr const char* schema = R"json({
     "hold": {"oneOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string", "minLength": 1}}], "default": [], "description": "retain, erase: names or globs of which nothing is deleted, besides the legal holds (sluice lake holds)."},
     "subject": {"type": "object", "minProperties": 1, "properties": {}, "additionalProperties": {"type": ["string", "number", "boolean", "array"], "items": {"type": ["string", "number", "boolean"]}}, "description": "erase: {column: value or values}; rows that have them all are erased from data sets with these columns."},
     "generation": {"type": "integer", "default": -1, "description": "rollback: the generation that becomes live again; negative: so many back."},
+    "put": {"type": "boolean", "default": false, "description": "publish_lifecycle: make them the rules of the lake's bucket too; rules of others stay."},
     "dry_run": {"type": "boolean", "default": false, "description": "Say what would be done, do nothing."}
   },
   "additionalProperties": false
@@ -116,8 +117,10 @@ Outcome run_lake(task::TaskContext& context, const json& params) {
     lake::Lake lake = lake::Ledger(context).lake();
     lake::Retention retention = retention_of(params);
     for (const lake::Hold& hold : lake.holds) retention.holds.push_back(hold.dataset);
+    const auto storage = lake::open_storage(context);
     lake::Task task{
         .context = context,
+        .storage = *storage,
         .lake = lake,
         .datasets = chosen(context, lake, params),
         .dry_run = params.value("dry_run", false),
@@ -137,7 +140,8 @@ Outcome run_lake(task::TaskContext& context, const json& params) {
                 );
         summary = lake::erase(task, params.at("subject"));
     }
-    if (action == "publish_lifecycle") summary = lake::lifecycle(task, retention);
+    if (action == "publish_lifecycle")
+        summary = lake::lifecycle(task, retention, params.value("put", false));
     if (task.dry_run) summary["dry_run"] = true;
     context.info(summary.dump());
     context.xcom("return_value", summary);

@@ -4,32 +4,23 @@
 
 #include "base/hash.hpp"
 #include "operators/engine/failure.hpp"
-#include "operators/engine/sql.hpp"
 #include "operators/lake/generation_file.hpp"
-#include "operators/lake/places.hpp"
 
 namespace sluice::lake {
 
-std::string relation_of(const task::TaskContext& context, const Generation& generation) {
-    const std::filesystem::path root = root_of(context);
-    std::vector<std::string> files;
-    for (const std::string& file : generation.files) files.push_back((root / file).string());
-    return "read_parquet(" + engine::literal_list(files) +
-           ", union_by_name = true, hive_partitioning = false)";
-}
-
 std::int64_t rewrite(
     task::TaskContext& context,
+    Storage& storage,
     engine::Database& database,
     const Generation& from,
+    const std::string& relation,
     const std::string& keep,
     const std::string& delete_reason
 ) {
     const task::OutputClaim claim =
         context.claim_output(from.dataset, from.partition, from.slice, from.number + 1);
-    GenerationFile file(root_of(context), claim.folder);
-    const std::string query =
-        "select * from " + relation_of(context, from) + (keep.empty() ? "" : " where " + keep);
+    GenerationFile file(storage, claim.folder);
+    const std::string query = "select * from " + relation + (keep.empty() ? "" : " where " + keep);
     const Written written = file.write(database, query);
     OutputCommit output;
     output.dataset = from.dataset;

@@ -1,7 +1,6 @@
 #include "operators/lake/slice.hpp"
 
 #include <algorithm>
-#include <filesystem>
 
 #include <nlohmann/json.hpp>
 
@@ -10,11 +9,10 @@
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
 #include "operators/lake/generation_file.hpp"
-#include "operators/lake/places.hpp"
+#include "operators/lake/storage.hpp"
 
 namespace sluice::lake {
 
-namespace fs = std::filesystem;
 using engine::ColumnInfo;
 using engine::quote;
 
@@ -69,15 +67,14 @@ std::string empty_relation(const task::TaskContext& context, const std::string& 
 Source read(task::TaskContext& context, engine::Database& database, const task::InputQuery& query) {
     Source source;
     source.slices = context.inputs(query);
-    const fs::path root = root_of(context);
     std::vector<std::string> files;
     for (const task::InputSlice& slice : source.slices) {
         source.rows += slice.rows;
-        for (const std::string& file : slice.files) files.push_back((root / file).string());
+        files.insert(files.end(), slice.files.begin(), slice.files.end());
     }
+    // They stay open until the attempt ends: nobody knows when the relation is read.
     source.relation = files.empty() ? empty_relation(context, query.dataset)
-                                    : "read_parquet(" + engine::literal_list(files) +
-                                          ", union_by_name = true, hive_partitioning = false)";
+                                    : parquet_relation(open_storage(context)->open(files));
     source.columns = database.describe("select * from " + source.relation);
     return source;
 }
@@ -161,7 +158,8 @@ Written write(task::TaskContext& context, engine::Database& database, const Writ
     if (engine::user_columns(given).empty()) {
         engine::bad_schema(request.dataset + " would have no columns");
     }
-    GenerationFile file(root_of(context), claim.folder);
+    const auto storage = open_storage(context);
+    GenerationFile file(*storage, claim.folder);
     const Written written = file.write(database, provenance_query(context.info(), request, given));
     fault_point("lake_after_write");
 

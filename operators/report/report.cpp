@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <map>
 
 #include <fmt/format.h>
@@ -14,11 +13,11 @@
 #include "operators/binding/check_inputs.hpp"
 #include "operators/binding/physical.hpp"
 #include "operators/binding/run_inputs.hpp"
-#include "operators/connect/files.hpp"
 #include "operators/connect/postgres.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
 #include "operators/expression/expression.hpp"
+#include "operators/lake/storage.hpp"
 #include "operators/lake/summary.hpp"
 #include "operators/policy/policy.hpp"
 #include "operators/report/table.hpp"
@@ -244,23 +243,13 @@ private:
 
 /// The folder of the report, under the lake's root. Throws Error(invalid) for a path that leaves
 /// it.
-fs::path folder_of(const task::TaskContext& context, const std::string& to) {
+std::string folder_of(const std::string& to) {
     const fs::path relative = fs::path(to).lexically_normal();
     if (relative.is_absolute() || to.empty() || *relative.begin() == "..")
         throw Error(ErrorCode::invalid, "\"" + to + "\" is no folder under the lake's root");
-    return connect::folder_of(context.connection(context.lake_connection())) / relative;
-}
-
-/// Old or new, never half: the file is written beside its place and moved there.
-void write_file(const fs::path& file, const std::string& bytes, lake::Summary& summary) {
-    const fs::path part = file.string() + ".part";
-    std::ofstream out(part, std::ios::binary | std::ios::trunc);
-    out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    out.close();
-    if (!out) throw Error(ErrorCode::unavailable, "cannot write " + part.string());
-    fs::rename(part, file);
-    ++summary.files;
-    summary.bytes += static_cast<std::int64_t>(bytes.size());
+    std::string folder = relative.string();
+    if (!folder.ends_with('/')) folder += '/';
+    return folder;
 }
 
 std::vector<std::string> formats_of(const json& params) {
@@ -287,14 +276,19 @@ Outcome run_report(task::TaskContext& context, const json& params) {
     }
     const std::string to =
         params.value("to", "reports/" + context.info().dag_id + "/" + context.info().run_id);
-    const fs::path folder = folder_of(context, to);
-    fs::create_directories(folder);
+    const std::string folder = folder_of(to);
+    const auto storage = lake::open_storage(context);
+    const auto put = [&](const std::string& name, const std::string& bytes) {
+        storage->put(folder + name, bytes);
+        ++summary.files;
+        summary.bytes += static_cast<std::int64_t>(bytes.size());
+    };
     for (const std::string& format : formats_of(params)) {
-        if (format == "html") write_file(folder / "report.html", report::html(page), summary);
-        if (format == "json") write_file(folder / "report.json", report::json(page), summary);
+        if (format == "html") put("report.html", report::html(page));
+        if (format == "json") put("report.json", report::json(page));
         if (format == "csv")
             for (const report::Table& table : page.tables)
-                write_file(folder / (table.id + ".csv"), report::csv(table), summary);
+                put(table.id + ".csv", report::csv(table));
     }
     context.info("written to " + to);
     context.xcom("report", {{"folder", to}, {"formats", formats_of(params)}});
