@@ -206,7 +206,8 @@ void S3::list(const std::string& prefix, const std::function<void(const S3Object
         S3Call call{.query = {{"list-type", "2"}, {"prefix", state_->full(prefix)}}};
         if (!token.empty()) call.query.emplace_back("continuation-token", token);
         const HttpReply reply = state_->calls.send(std::move(call));
-        for (const std::string_view item : xml_elements(reply.body, "Contents")) {
+        const auto listed = parse_xml(reply.body, state_->named(prefix));
+        for (const auto& item : xml_elements(listed, "Contents")) {
             const auto changed = parse_time(xml_text(item, "LastModified"));
             each(
                 {.key = xml_text(item, "Key").substr(state_->settings.prefix.size()),
@@ -215,8 +216,8 @@ void S3::list(const std::string& prefix, const std::function<void(const S3Object
                  .etag = xml_text(item, "ETag")}
             );
         }
-        token = xml_text(reply.body, "IsTruncated") == "true"
-                    ? xml_text(reply.body, "NextContinuationToken")
+        token = xml_text(listed, "IsTruncated") == "true"
+                    ? xml_text(listed, "NextContinuationToken")
                     : "";
     } while (!token.empty());
 }

@@ -141,7 +141,8 @@ void S3::State::end_upload(const std::string& key, const std::string& upload) {
 
 void S3::State::end_uploads(const std::string& key) {
     const HttpReply reply = calls.send({.query = {{"uploads", ""}, {"prefix", full(key)}}});
-    for (const std::string_view upload : xml_elements(reply.body, "Upload"))
+    const auto listed = parse_xml(reply.body, named(key));
+    for (const auto& upload : xml_elements(listed, "Upload"))
         if (xml_text(upload, "Key") == full(key)) end_upload(key, xml_text(upload, "UploadId"));
 }
 

@@ -226,7 +226,8 @@ private:
         }
         const auto upload = uploads_.find(*find(asked, "uploadId"));
         if (upload == uploads_.end()) return error(404, "NoSuchUpload");
-        for (const auto part : xml_elements(asked.body, "Part")) {
+        const auto parts = parse_xml(asked.body, "the client");
+        for (const auto& part : xml_elements(parts, "Part")) {
             const std::string& bytes =
                 upload->second.parts.at(std::stoi(xml_text(part, "PartNumber")));
             if (xml_text(part, "ETag") != '"' + sha256_hex(bytes) + '"')

@@ -47,9 +47,11 @@ std::string merged_lifecycle(
     const std::string& xml, const json& rules, const std::set<std::string>& own
 ) {
     std::string all;
-    for (const std::string_view rule : connect::xml_elements(xml, "Rule"))
-        if (!own.contains(connect::xml_text(rule, "ID")))
-            all += "<Rule>" + std::string(rule) + "</Rule>";
+    if (!xml.empty()) {
+        const auto there = connect::parse_xml(xml, "the bucket's lifecycle");
+        for (const auto& rule : connect::xml_elements(there, "Rule"))
+            if (!own.contains(connect::xml_text(rule, "ID"))) all += connect::xml_source(rule);
+    }
     for (const json& rule : rules) all += rule_xml(rule);
     if (all.empty()) return all;
     return "<LifecycleConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">" + all +
