@@ -243,6 +243,8 @@ void S3::put_lifecycle(const std::string& xml) {
     state_->calls.send(std::move(call));
 }
 
+void S3::try_once() { state_->calls.try_once(); }
+
 std::string S3::address(const std::string& key) const {
     return state_->calls.address(state_->full(key));
 }

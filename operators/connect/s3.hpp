@@ -60,6 +60,9 @@ public:
     std::string lifecycle();
     void put_lifecycle(const std::string& xml);  // "" = none
 
+    /// From now on nothing is tried a second time: for what is only tidied up.
+    void try_once();
+
     /// "s3://bucket/prefix/key".
     [[nodiscard]] std::string address(const std::string& key) const;
     /// "" or "a/b/": what all keys begin with in the bucket.

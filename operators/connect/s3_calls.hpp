@@ -35,6 +35,7 @@ public:
     /// A reply with status 2xx, or 404 if that is asked for.
     HttpReply send(S3Call call);
 
+    void try_once() { settings_.retries = 0; }
     [[nodiscard]] const S3Settings& settings() const { return settings_; }
     [[nodiscard]] std::string address(const std::string& full_key) const;
     [[nodiscard]] bool cancelled() const { return context_.cancelled(); }

@@ -51,6 +51,7 @@ void S3Storage::drop(const std::string& folder) noexcept {
     fs::remove_all(cache_.folder() / folder, ignored);
     // `retain` does it too: the ledger says that this attempt did not commit.
     if (context_.cancelled()) return;
+    s3_.try_once();
     try {
         s3_.list(folder + '/', [&](const connect::S3Object& object) { s3_.remove(object.key); });
     } catch (const std::exception& error) {

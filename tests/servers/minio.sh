@@ -31,7 +31,7 @@ install() {
     go=$(find_go)
     mkdir -p "$(dirname "$program")"
     folder=$(mktemp -d "$cache/minio-build.XXXXXX")
-    trap 'rm -rf "$folder"' EXIT
+    trap "rm -rf '$folder'" EXIT
     echo "building MinIO, once: 4 to 5 minutes on two cores" >&2
     GOTOOLCHAIN=local GOBIN=$folder CGO_ENABLED=0 nice -n 10 "$go" install -ldflags='-s -w' "github.com/minio/minio@$version" >&2
     mv "$folder/minio" "$program"
