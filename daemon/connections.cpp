@@ -32,6 +32,7 @@ std::string upper(std::string text) {
 
 std::string canonical_type(const std::string& scheme) {
     if (scheme == "postgresql") return "postgres";
+    if (scheme == "mariadb") return "mysql";
     if (scheme == "file") return "fs";
     return scheme;
 }

@@ -1,7 +1,10 @@
 #include "test_schemas.hpp"
 
 #include <libpq-fe.h>
+#include <nlohmann/json.hpp>
 #include <unistd.h>
+
+#include "operators/connect/tls.hpp"
 
 namespace sluice {
 namespace {
@@ -48,6 +51,17 @@ int sweep(PGconn* connection) {
     return count;
 }
 
+/// As the operators connect.
+std::map<std::string, std::string> tls_options(const task::Connection& where) {
+    std::map<std::string, std::string> options;
+    const auto extra = nlohmann::json::parse(where.extra, nullptr, false);
+    for (const char* key : {"sslmode", "sslrootcert", "sslcert", "sslkey"})
+        if (extra.is_object() && extra.contains(key) && extra[key].is_string())
+            options[key] = extra[key].get<std::string>();
+    connect::verify_by_default(options);
+    return options;
+}
+
 }  // namespace
 
 void TestSchemas::Close::operator()(pg_conn* connection) const { PQfinish(connection); }
@@ -58,20 +72,22 @@ void TestSchemas::take(const task::Connection& where, const std::string& schema)
     if (where.type != "postgres") return;
     auto& [connection, schemas] = places_[where.id];
     if (!connection) {
-        const auto port = std::to_string(where.port == 0 ? 5432 : where.port);
-        const char* const keys[] = {
-            "host", "port", "user", "password", "dbname", "application_name", nullptr
-        };
-        const char* const values[] = {
-            where.host.c_str(),
-            port.c_str(),
-            where.login.c_str(),
-            where.password.reveal().c_str(),
-            where.schema.c_str(),
-            "sluice dags test",
-            nullptr,
-        };
-        connection.reset(PQconnectdbParams(keys, values, 0));
+        auto options = tls_options(where);
+        options["host"] = where.host;
+        options["port"] = std::to_string(where.port == 0 ? 5432 : where.port);
+        options["user"] = where.login;
+        options["password"] = where.password.reveal();
+        options["dbname"] = where.schema;
+        options["application_name"] = "sluice dags test";
+        std::vector<const char*> keys;
+        std::vector<const char*> values;
+        for (const auto& [key, value] : options) {
+            keys.push_back(key.c_str());
+            values.push_back(value.c_str());
+        }
+        keys.push_back(nullptr);
+        values.push_back(nullptr);
+        connection.reset(PQconnectdbParams(keys.data(), values.data(), 0));
         if (PQstatus(connection.get()) != CONNECTION_OK) return connection.reset();
         sluice::sweep(connection.get());
     }

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json_text.hpp"
+#include "operators/connect/tls.hpp"
 #include "operators/engine/failure.hpp"
 #include "task/context.hpp"
 
@@ -39,6 +40,18 @@ ErrorClass class_of_state(std::string_view state) {
     if (begins(state, "22") || begins(state, "23")) return ErrorClass::data_quality;
     if (begins(state, "42") || begins(state, "3F")) return ErrorClass::schema;
     return ErrorClass::permanent;
+}
+
+/// libpq gives no SQLSTATE for a connection that was refused.
+ErrorClass class_of_refusal(const std::string& message) {
+    const auto says = [&](std::string_view text) {
+        return message.find(text) != std::string::npos;
+    };
+    if (is_tls_refusal(message)) return ErrorClass::auth;
+    if (says("authentication") || says("password") || says("pg_hba.conf") || says("role \""))
+        return ErrorClass::auth;
+    if (says("database \"") && says("does not exist")) return ErrorClass::permanent;
+    return ErrorClass::transient;
 }
 
 std::string trimmed(const char* text) {
@@ -82,6 +95,23 @@ constexpr const char* passed_options[] = {
     "options"
 };
 
+/// What stands in the connection goes before what its URL has, if the database is one.
+void verify_tls(std::map<std::string, std::string>& options) {
+    std::map<std::string, std::string> tls;
+    const auto found = options.find("dbname");
+    const std::string url = found == options.end() ? "" : found->second;
+    if (url.find('=') != std::string::npos || url.find("://") != std::string::npos) {
+        PQconninfoOption* parsed = PQconninfoParse(url.c_str(), nullptr);
+        for (const PQconninfoOption* one = parsed; one != nullptr && one->keyword != nullptr; ++one)
+            if (one->val != nullptr && begins(one->keyword, "ssl")) tls[one->keyword] = one->val;
+        PQconninfoFree(parsed);
+    }
+    for (const auto& [key, value] : options)
+        if (begins(key, "ssl")) tls[key] = value;
+    verify_by_default(tls);
+    options.insert(tls.begin(), tls.end());
+}
+
 std::map<std::string, std::string> options_of(
     const task::Connection& connection, const std::string& application_name
 ) {
@@ -97,6 +127,7 @@ std::map<std::string, std::string> options_of(
     if (!connection.login.empty()) options["user"] = connection.login;
     if (!connection.password.empty()) options["password"] = connection.password.reveal();
     if (!connection.schema.empty()) options["dbname"] = connection.schema;
+    verify_tls(options);
     options["application_name"] = application_name.substr(0, 63);
     options["client_encoding"] = "UTF8";
     options.try_emplace("connect_timeout", "10");
@@ -146,12 +177,10 @@ Postgres::Postgres(const task::Connection& connection, const std::string& applic
     state_->connection = connect(connection, application_name);
     if (PQstatus(state_->connection) != CONNECTION_OK) {
         const std::string message = trimmed(PQerrorMessage(state_->connection));
-        const bool refused = message.find("authentication") != std::string::npos ||
-                             message.find("password") != std::string::npos ||
-                             message.find("role \"") != std::string::npos;
         throw Failure(
-            refused ? ErrorClass::auth : ErrorClass::transient,
-            "connection \"" + connection.id + "\": " + message
+            class_of_refusal(message),
+            "connection \"" + connection.id + "\": " + message +
+                (is_tls_refusal(message) ? tls_hint : "")
         );
     }
     {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <utility>
 
 #include "base/check.hpp"
@@ -141,31 +142,69 @@ private:
 
 }  // namespace
 
-struct Database::State {
-    const Library& lib{library()};
-    duckdb_database database{nullptr};
-    duckdb_connection connection{nullptr};
-    std::atomic<bool> cancelled{false};
+namespace {
 
-    ~State() {
-        if (connection != nullptr) lib.duckdb_disconnect(&connection);
-        if (database != nullptr) lib.duckdb_close(&database);
-    }
-
-    void open(const DatabaseOptions& options) {
-        duckdb_config config = config_of(lib, options);
+/// A database in memory and its connections; it goes with the last of them.
+class Instance {
+public:
+    explicit Instance(const DatabaseOptions& options) {
+        duckdb_config config = config_of(lib_, options);
         char* message = nullptr;
-        const duckdb_state opened = lib.duckdb_open_ext(nullptr, &database, config, &message);
-        lib.duckdb_destroy_config(&config);
+        const duckdb_state opened = lib_.duckdb_open_ext(nullptr, &database_, config, &message);
+        lib_.duckdb_destroy_config(&config);
         if (opened != DuckDBSuccess) {
             const std::string text = message != nullptr ? message : "unknown";
-            lib.duckdb_free(message);
+            lib_.duckdb_free(message);
             throw Error(ErrorCode::internal, "DuckDB does not open: " + text);
         }
-        if (lib.duckdb_connect(database, &connection) != DuckDBSuccess) {
+    }
+    Instance(const Instance&) = delete;
+    Instance& operator=(const Instance&) = delete;
+    ~Instance() { lib_.duckdb_close(&database_); }
+
+    duckdb_connection connect() {
+        duckdb_connection connection = nullptr;
+        if (lib_.duckdb_connect(database_, &connection) != DuckDBSuccess) {
             throw Error(ErrorCode::internal, "DuckDB gives no connection");
         }
+        const std::lock_guard lock(mutex_);
+        connections_.push_back(connection);
+        return connection;
     }
+    void disconnect(duckdb_connection connection) {
+        {
+            const std::lock_guard lock(mutex_);
+            std::erase(connections_, connection);
+        }
+        lib_.duckdb_disconnect(&connection);
+    }
+    void cancel() {
+        cancelled_.store(true);
+        const std::lock_guard lock(mutex_);
+        for (duckdb_connection connection : connections_) lib_.duckdb_interrupt(connection);
+    }
+    [[nodiscard]] bool cancelled() const { return cancelled_.load(); }
+
+private:
+    const Library& lib_{library()};
+    duckdb_database database_{nullptr};
+    std::atomic<bool> cancelled_{false};
+    std::mutex mutex_;  // guards connections_
+    std::vector<duckdb_connection> connections_;
+};
+
+}  // namespace
+
+struct Database::State {
+    const Library& lib{library()};
+    std::shared_ptr<Instance> instance;
+    duckdb_connection connection;
+
+    explicit State(std::shared_ptr<Instance> of)
+        : instance(std::move(of)), connection(instance->connect()) {}
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+    ~State() { instance->disconnect(connection); }
 
     Result run(const Prepared& prepared) {
         check_cancelled();
@@ -193,12 +232,12 @@ struct Database::State {
     }
 
     void check_cancelled() const {
-        if (cancelled.load()) throw Failure(ErrorClass::transient, "cancelled");
+        if (instance->cancelled()) throw Failure(ErrorClass::transient, "cancelled");
     }
 };
 
-Database::Database(const DatabaseOptions& options) : state_(std::make_shared<State>()) {
-    state_->open(options);
+Database::Database(const DatabaseOptions& options)
+    : state_(std::make_shared<State>(std::make_shared<Instance>(options))) {
     execute("set timezone = " + literal(options.timezone));
     execute(
         "set enable_progress_bar = true; set enable_progress_bar_print = false; "
@@ -206,7 +245,16 @@ Database::Database(const DatabaseOptions& options) : state_(std::make_shared<Sta
     );
 }
 
+Database::Database(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
 Database::~Database() = default;
+
+std::unique_ptr<Database> Database::beside() {
+    // Not make_unique: the constructor is private.
+    auto other = std::unique_ptr<Database>(new Database(std::make_shared<State>(state_->instance)));
+    other->execute("set timezone = " + literal(text("select current_setting('timezone')")));
+    return other;
+}
 
 std::int64_t Database::execute(const std::string& sql, const std::vector<Value>& parameters) {
     Statements statements(state_->lib, state_->connection, sql);
@@ -281,6 +329,10 @@ Appender Database::append(const std::string& table) {
     return make_appender(state_->lib, state_->connection, table);
 }
 
+RowAppender Database::append_rows(const std::string& table) {
+    return make_row_appender(state_->lib, state_->connection, table);
+}
+
 void Database::add_function(const ScalarFunction& function) {
     register_function(state_->lib, state_->connection, function);
 }
@@ -303,11 +355,8 @@ std::unique_ptr<Database> open_database(task::TaskContext& context) {
     options.timezone = context.info().timezone;
     auto database = std::make_unique<Database>(options);
     // Weak: the callback may come when the task is over and the database closed.
-    context.on_cancel([weak = std::weak_ptr<Database::State>(database->state_)] {
-        if (const auto state = weak.lock()) {
-            state->cancelled.store(true);
-            state->lib.duckdb_interrupt(state->connection);
-        }
+    context.on_cancel([weak = std::weak_ptr<Instance>(database->state_->instance)] {
+        if (const auto instance = weak.lock()) instance->cancel();
     });
     return database;
 }

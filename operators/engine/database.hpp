@@ -1,6 +1,7 @@
 // database.hpp — DuckDB behind one header. The library is opened (dlopen) when the first Database
-// is, never linked: only worker processes pay for it. One Database = one in-memory instance with
-// one connection. Not thread-safe, except interrupt() and progress(). Errors are Failure.
+// is, never linked: only worker processes pay for it. One Database = one connection to an in-memory
+// instance of its own, or of another Database. Not thread-safe, except interrupt() and progress().
+// Errors are Failure.
 #pragma once
 
 #include <cstdint>
@@ -51,6 +52,36 @@ public:
     void text(std::string_view value);  // into VARCHAR columns
     void integer(std::int64_t value);   // into BIGINT columns
     void null();
+    void end_row();
+    /// Must be called; throws what went wrong. The destructor only frees.
+    void close();
+
+private:
+    std::unique_ptr<State> state_;
+};
+
+struct IntervalValue;
+
+/// Rows into a table of any columns (lists of plain types included). Cells are given column by
+/// column with the call that fits the column's kind; a row ends with end_row().
+class RowAppender {
+public:
+    struct State;
+    explicit RowAppender(std::unique_ptr<State> state);
+    RowAppender(RowAppender&&) noexcept;
+    ~RowAppender();
+    void null();
+    void boolean(bool value);
+    void integer(std::int64_t value);    // integers, date, time, timestamp, timestamptz
+    void huge(Int128 value);             // decimal (unscaled), unsigned integers of 64 bits
+    void real(double value);             // real and double
+    void text(std::string_view value);   // text and json; must be UTF-8
+    void bytes(std::string_view value);  // blob
+    void interval(const IntervalValue& value);
+    void uuid(std::string_view value);  // 16 bytes, most significant first
+    /// The next `size` cells are elements of a list; end_list() follows.
+    void begin_list(std::size_t size);
+    void end_list();
     void end_row();
     /// Must be called; throws what went wrong. The destructor only frees.
     void close();
@@ -113,6 +144,10 @@ public:
     void stream(const std::string& query, const std::function<void(const Chunk&)>& each);
     /// `table` has VARCHAR and BIGINT columns only.
     Appender append(const std::string& table);
+    RowAppender append_rows(const std::string& table);
+    /// Another connection to the same instance, for another thread. A cancel of the attempt
+    /// interrupts all.
+    std::unique_ptr<Database> beside();
     void add_function(const ScalarFunction& function);
 
     /// Ends the running statement with an error, from any thread; the connection stays usable.
@@ -124,6 +159,7 @@ public:
 
 private:
     friend std::unique_ptr<Database> open_database(task::TaskContext& context);
+    explicit Database(std::shared_ptr<State> state);
     std::shared_ptr<State> state_;
 };
 

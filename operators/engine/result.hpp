@@ -42,6 +42,9 @@ ColumnType column_type(const Library& lib, duckdb_logical_type type);
 std::string type_text(const ColumnType& type);
 
 Appender make_appender(const Library& lib, duckdb_connection connection, const std::string& table);
+RowAppender make_row_appender(
+    const Library& lib, duckdb_connection connection, const std::string& table
+);
 void register_function(
     const Library& lib, duckdb_connection connection, const ScalarFunction& function
 );

@@ -91,6 +91,12 @@ std::size_t skip_quoted(const std::string& sql, std::size_t at) {
 }  // namespace
 
 std::string with_literals(const nlohmann::json& rendered) {
+    return with_literals(rendered, literal_of);
+}
+
+std::string with_literals(
+    const nlohmann::json& rendered, const std::function<std::string(const nlohmann::json&)>& write
+) {
     if (rendered.is_string()) return rendered.get<std::string>();
     const std::string sql = rendered.at("text").get<std::string>();
     const nlohmann::json& values = rendered.at("values");
@@ -114,7 +120,7 @@ std::string with_literals(const nlohmann::json& rendered) {
         if (number == 0 || number > values.size()) {
             throw Error(ErrorCode::invalid, "the SQL has no value for $" + std::to_string(number));
         }
-        out += "(" + literal_of(values.at(number - 1)) + ")";
+        out += "(" + write(values.at(number - 1)) + ")";
         at = digits;
     }
     return out;

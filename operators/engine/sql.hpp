@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,6 +28,10 @@ std::string literal_list(const std::vector<std::string>& texts);
 /// A rendered `x-template: sql` value ({text, values}, or a plain string) with its values written
 /// as literals in place of $1, $2, ...: for statements that take no parameters.
 std::string with_literals(const nlohmann::json& sql);
+/// The same, each value as `literal_of` writes it; parentheses are put around it.
+std::string with_literals(
+    const nlohmann::json& sql, const std::function<std::string(const nlohmann::json&)>& literal_of
+);
 /// "sales.dim_date" with each part quoted.
 std::string quoted_name(std::string_view dotted);
 

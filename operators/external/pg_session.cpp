@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "operators/connect/tls.hpp"
 #include "task/job.hpp"
 #include "task/process.hpp"
 
@@ -49,8 +50,8 @@ ErrorClass class_of_refusal(const std::string& message) {
     const auto says = [&](std::string_view text) {
         return message.find(text) != std::string::npos;
     };
-    if (says("authentication") || says("pg_hba.conf") || says("password") ||
-        (says("role \"") && says("does not exist")))
+    if (connect::is_tls_refusal(message) || says("authentication") || says("pg_hba.conf") ||
+        says("password") || (says("role \"") && says("does not exist")))
         return ErrorClass::auth;
     if (says("database \"") && says("does not exist")) return ErrorClass::permanent;
     return ErrorClass::transient;
@@ -74,6 +75,7 @@ std::map<std::string, std::string> options_of(
     put("user", connection.login);
     put("password", connection.password.reveal());
     put("dbname", connection.schema);
+    connect::verify_by_default(options);
     options["application_name"] = ("sluice:" + info.dag_id + '.' + info.task_id).substr(0, 63);
     options["client_encoding"] = "UTF8";
     return options;
@@ -186,7 +188,9 @@ private:
         if (PQstatus(connection_.get()) == CONNECTION_OK) return;
         const std::string message = trimmed(PQerrorMessage(connection_.get()));
         throw SqlFailure(
-            class_of_refusal(message), "connection \"" + connection.id + "\": " + message
+            class_of_refusal(message),
+            "connection \"" + connection.id + "\": " + message +
+                (connect::is_tls_refusal(message) ? connect::tls_hint : "")
         );
     }
 

@@ -29,7 +29,16 @@ const char* const schema = R"json({
         "query_file": {"type": "string", "x-file": true, "description": "Table: a file with the SELECT."},
         "columns": {"type": ["string", "array"], "items": {"type": "string"}, "description": "Table: only these columns."},
         "where": {"type": ["string", "array", "object"], "items": {"type": "string"}, "x-template": "sql", "description": "Table: a condition."},
-        "chunk": {"type": "object", "description": "Table: read in ranges of a column."},
+        "chunk": {
+          "type": "object",
+          "description": "Table: read in ranges of a column, several at once; a retry reads those that are missing.",
+          "additionalProperties": false,
+          "properties": {
+            "column": {"type": "string", "minLength": 1, "description": "What orders the ranges; default: the data set's key."},
+            "rows": {"type": "integer", "minimum": 1, "description": "Rows a range (default 500000)."},
+            "parallel": {"type": "integer", "minimum": 1, "maximum": 16, "description": "Ranges at once (default 2)."}
+          }
+        },
         "path": {"type": "string", "description": "Files: path or glob (*, ?, **) under the connection's folder."},
         "format": {"enum": ["csv", "json", "jsonl", "parquet"], "description": "Files: by the name if absent."},
         "compression": {"enum": ["gzip", "zstd", "zip", "none"], "description": "Files: by the name if absent."},
@@ -40,7 +49,7 @@ const char* const schema = R"json({
         "skip": {"type": "integer", "minimum": 0, "description": "CSV: lines before the header."},
         "null_tokens": {"type": "array", "items": {"type": "string"}, "description": "CSV: unquoted fields that become NULL; default: the empty field, NULL, null, N/A, NA, -, \\N."},
         "records": {"type": "string", "description": "JSON, HTTP: JSONPath of the records; default are the elements of the array ($[*])."},
-        "nested": {"enum": ["keep", "flatten", "json"], "description": "JSON, HTTP: nested values are kept as JSON text."},
+        "nested": {"enum": ["keep", "flatten", "json"], "description": "JSON, HTTP: nested values are JSON text (keep, the default, and json), or the members of objects are columns a_b (flatten; arrays stay JSON text)."},
         "on_missing": {"enum": ["fail", "empty"], "description": "Files: what a missing file is."},
         "endpoint": {"type": "string", "description": "HTTP: path on the connection's server."},
         "method": {"enum": ["GET", "POST"], "description": "HTTP: default GET."},
@@ -95,15 +104,6 @@ std::string rejects_name(const Json& params) {
 
 namespace {
 
-void not_yet(task::CheckResult& result, const std::string& pointer) {
-    task::problem(
-        result,
-        "E-NOT-YET",
-        pointer,
-        "\"" + pointer.substr(pointer.rfind('/') + 1) + "\" is not supported yet"
-    );
-}
-
 /// The sources that `from` may be meant for: its connection's type is not known before the run.
 std::vector<const DataSource*> candidates(const Json& from) {
     std::vector<const DataSource*> out;
@@ -129,8 +129,6 @@ void check_from(task::CheckResult& result, const Json& from) {
         );
         return;
     }
-    if (from.contains("chunk")) not_yet(result, "/from/chunk");
-    if (from.value("nested", "keep") == "flatten") not_yet(result, "/from/nested");
     const auto meant = candidates(from);
     for (const auto& member : from.items()) {
         const std::string& key = member.key();
@@ -139,10 +137,12 @@ void check_from(task::CheckResult& result, const Json& from) {
             return std::ranges::find(source->keys, key) != source->keys.end();
         });
         if (taken) continue;
-        std::string whose;
+        std::set<std::string> readers;
         for (const DataSource& source : sources())
             if (std::ranges::find(source.keys, key) != source.keys.end())
-                whose += (whose.empty() ? "" : " or ") + source.reads.front();
+                readers.insert(source.reads.front());
+        std::string whose;
+        for (const std::string& way : readers) whose += (whose.empty() ? "" : " or ") + way;
         task::problem(
             result,
             "E-EXTRACT-FROM",

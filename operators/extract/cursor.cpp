@@ -24,8 +24,7 @@ std::string key_text(const Cursor& cursor) {
 bool is_time(const std::string& type) { return type.starts_with("TIMESTAMP") || type == "DATE"; }
 
 std::string back_of(const Cursor& cursor) {
-    if (!cursor.back) return "";
-    return " - interval '" + std::to_string(cursor.back->count()) + " microseconds'";
+    return cursor.back ? minus_interval(*cursor.back) : "";
 }
 
 std::string in_keys(const CursorBound& bound) {
@@ -104,16 +103,22 @@ CursorRange range_read(engine::Database& database, const Cursor& cursor, const s
     return range;
 }
 
+std::string minus_interval(Duration back) {
+    return " - interval '" + std::to_string(back.count()) + " microseconds'";
+}
+
 std::string cursor_condition(
     const Cursor& cursor,
     const std::string& value,
-    const std::function<std::string(const std::string&)>& literal_of
+    const std::function<std::string(const std::string&)>& literal_of,
+    const std::function<std::string(Duration)>& minus
 ) {
     const auto& [range, bounded, none] = cursor.window;
     if (none) return "false";
     std::string where = value + " is not null";
     if (range.from) {
-        where += " and " + value + " >= " + literal_of(range.from->value) + back_of(cursor);
+        where += " and " + value + " >= " + literal_of(range.from->value) +
+                 (cursor.back ? minus(*cursor.back) : "");
     } else if (!cursor.initial.empty()) {
         where += " and " + value + " >= " + literal_of(cursor.initial);
     }

@@ -34,11 +34,14 @@ inline constexpr const char* no_cursor_rows =
 CursorRange range_read(engine::Database& database, const Cursor& cursor, const std::string& rows);
 
 /// A condition for a database's own SQL that leaves out most of what is not wanted, never what is:
-/// values are written by `literal_of`.
+/// values are written by `literal_of`, and " - interval ..." by `minus`.
 std::string cursor_condition(
     const Cursor& cursor,
     const std::string& value,
-    const std::function<std::string(const std::string&)>& literal_of
+    const std::function<std::string(const std::string&)>& literal_of,
+    const std::function<std::string(Duration)>& minus
 );
+/// " - interval '5 microseconds'", as PostgreSQL and the engine have it.
+std::string minus_interval(Duration back);
 
 }  // namespace sluice::extract

@@ -96,8 +96,8 @@ TEST_CASE("every source has its own types of connections, and says what it reads
     task::Connection connection{.id = "c", .type = "kafka"};
     CHECK_THROWS_WITH(
         source_of(connection, {{"endpoint", "/x"}}),
-        "connection \"c\" is of type \"kafka\", extract reads from postgres, fs, s3, aws, http, "
-        "https"
+        "connection \"c\" is of type \"kafka\", extract reads from postgres, mysql, fs, s3, aws, "
+        "http, https"
     );
 }
 

@@ -214,6 +214,50 @@ TEST_CASE("JSON lines keep text and nested values, bad lines are rejected", "[ex
     );
 }
 
+TEST_CASE("nested objects become columns when flattened", "[extract][json]") {
+    const Home home;
+    home.put(
+        "x.jsonl",
+        "{\"a\": 1, \"b\": {\"c\": 1.25, \"d\": {\"e f\": \"x\"}, \"list\": [{\"y\": 1}]}}\n"
+        "{\"a\": 2, \"b\": null, \"b_c\": \"own\", \"none\": null, \"open\": {}}\n"
+        "{\"a\": 3, \"b\": \"text\", \"q\\\"\\\\\": {\"z\": true}}\n"
+    );
+    Extract extract(home);
+    Json params = from("x.jsonl");
+    params["from"]["nested"] = "flatten";
+    const Outcome outcome = extract.run(params, "{}");
+    CHECK(outcome.message.empty());
+    CHECK(
+        extract.text("select string_agg(column_name, ',' order by column_name) from (describe x) "
+                     "where column_name not like '$_sluice%' escape '$'"
+        ) == R"(a,b,b_c,b_c_2,b_d_e f,b_list,none,open,q"\_z)"
+    );
+    CHECK(
+        extract.text(
+            "select concat_ws('|', b is null, b_c, b_c_2, \"b_d_e f\", b_list) from x where "
+            "a = '1'"
+        ) == R"(true|1.25|x|[{"y":1}])"
+    );
+    CHECK(
+        extract.text("select concat_ws('|', b, b_c, b_c_2, open, none) from x where a = '2'") ==
+        "own|{}"
+    );
+    CHECK(extract.text(R"(select b || "q""\_z" from x where a = '3')") == "texttrue");
+    // Kept, they are text.
+    params["from"]["nested"] = "json";
+    REQUIRE(extract.run(params, "{}").message.empty());
+    CHECK(extract.text("select b->>'$.d.\"e f\"' from x where a = '1'") == "x");
+
+    std::string wide = "{";
+    for (int i = 0; i < 5001; ++i) wide += (i > 0 ? ",\"" : "\"") + std::to_string(i) + "\":1";
+    home.put("wide.jsonl", "{\"w\": " + wide + "}}");
+    params["from"]["path"] = "wide.jsonl";
+    params["from"]["nested"] = "flatten";
+    const Outcome keys = extract.run(params, "{}");
+    CHECK(keys.error_class == ErrorClass::data_quality);
+    CHECK_THAT(keys.message, Catch::Contains("their keys are data"));
+}
+
 TEST_CASE("a JSON document gives its records", "[extract][json]") {
     const Home home;
     home.put("x.json", R"({"data": [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]})");
@@ -278,7 +322,7 @@ TEST_CASE("several files are united by column names", "[extract]") {
 TEST_CASE("Parquet keeps its types", "[extract]") {
     const Home home;
     {
-        engine::Database db({});
+        engine::Database db{engine::DatabaseOptions{}};
         db.execute(
             "copy (select 1::bigint a, 'x' b union all select 2, 'y') to '" + home.path +
             "/in/x.parquet' (format parquet)"

@@ -326,7 +326,8 @@ Extracted from_files(
             database,
             inputs,
             format == "json" ? JsonText::document : JsonText::lines,
-            records
+            records,
+            nested_of(request.from.value("nested", "keep"))
         );
     }
     extracted.files = static_cast<std::int64_t>(files.size());

@@ -226,7 +226,14 @@ Extracted from_http(
             return static_cast<std::size_t>(in.gcount());
         }
     };
-    Extracted extracted = load_json(context, database, {input}, JsonText::lines, "");
+    Extracted extracted = load_json(
+        context,
+        database,
+        {input},
+        JsonText::lines,
+        "",
+        nested_of(request.from.value("nested", "keep"))
+    );
     extracted.files = reading->pages();
     extracted.text = true;
     extracted.has_rejects = true;

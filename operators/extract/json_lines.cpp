@@ -8,8 +8,6 @@
 
 namespace sluice::extract {
 
-using engine::quote;
-
 namespace {
 
 /// The whole of a file, or its lines, into sluice_lines(line_no, line, _sluice_source).
@@ -44,28 +42,6 @@ void load_lines(
     if (!text.empty()) emit(text);
 }
 
-/// Columns out of the JSON objects of the table sluice_objects(object, _sluice_source).
-std::string object_columns(engine::Database& database) {
-    const auto keys = database.query(
-        "select key, min(place) as place from (select unnest(json_keys(object)) as key, "
-        "generate_subscripts(json_keys(object), 1) as place from sluice_objects) "
-        "group by key order by place, key"
-    );
-    std::string select;
-    for (const auto& row : keys.rows) {
-        const std::string key = engine::to_text(row.at(0));
-        std::string path = "$.\"";
-        for (const char c : key) {
-            if (c == '"' || c == '\\') path += '\\';
-            path += c;
-        }
-        path += '"';
-        select +=
-            "json_extract_string(object, " + engine::literal(path) + ") as " + quote(key) + ", ";
-    }
-    return select;
-}
-
 }  // namespace
 
 Extracted load_json(
@@ -73,7 +49,8 @@ Extracted load_json(
     engine::Database& database,
     const std::vector<JsonInput>& inputs,
     JsonText text,
-    const std::string& records
+    const std::string& records,
+    Nested nested
 ) {
     const bool whole = text == JsonText::document;
     database.execute(
@@ -113,7 +90,8 @@ Extracted load_json(
     );
     Extracted extracted;
     extracted.rows_in = database.integer("select count(*) from sluice_objects");
-    extracted.query = "select " + object_columns(database) + "_sluice_source from sluice_objects";
+    extracted.query =
+        "select " + json_columns(database, nested) + "_sluice_source from sluice_objects";
     return extracted;
 }
 

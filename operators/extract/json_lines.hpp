@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "operators/extract/json_columns.hpp"
 #include "operators/extract/source.hpp"
 
 namespace sluice::extract {
@@ -26,7 +27,8 @@ Extracted load_json(
     engine::Database& database,
     const std::vector<JsonInput>& inputs,
     JsonText text,
-    const std::string& records
+    const std::string& records,
+    Nested nested
 );
 
 }  // namespace sluice::extract

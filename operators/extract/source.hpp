@@ -65,6 +65,7 @@ struct DataSource {
 };
 
 DataSource table_source();
+DataSource mysql_source();
 DataSource file_source();
 DataSource http_source();
 

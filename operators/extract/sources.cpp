@@ -8,7 +8,9 @@
 namespace sluice::extract {
 
 const std::vector<DataSource>& sources() {
-    static const std::vector<DataSource> table{table_source(), file_source(), http_source()};
+    static const std::vector<DataSource> table{
+        table_source(), mysql_source(), file_source(), http_source()
+    };
     return table;
 }
 

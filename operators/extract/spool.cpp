@@ -2,51 +2,30 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <ctime>
 
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "base/hash.hpp"
-#include "operators/engine/failure.hpp"
-#include "operators/lake/storage.hpp"
-
 namespace sluice::extract {
 
 namespace fs = std::filesystem;
-using engine::Failure;
 using Json = nlohmann::json;
 
 namespace {
 
 constexpr std::size_t buffer_bytes = std::size_t{1} << 20;
 constexpr std::chrono::seconds save_every{1};
-constexpr std::chrono::hours forgotten_after{48};
-
-[[noreturn]] void fail(const fs::path& path) {
-    const ErrorClass kind =
-        errno == ENOSPC || errno == EDQUOT ? ErrorClass::resource : ErrorClass::transient;
-    throw Failure(kind, "cannot write " + path.string() + ": " + std::strerror(errno));
-}
-
-std::string folder_name(const task::TaskInfo& info) {
-    const Json parts{info.dag_id, info.run_id, info.task_id, info.map_index};
-    return sha256_hex(parts.dump()).substr(0, 32);
-}
 
 }  // namespace
 
 Spool::Spool(task::TaskContext& context, std::string key)
     : context_(context),
       key_(std::move(key)),
-      root_(lake::local_home(context) / "_spool"),
-      folder_(root_ / folder_name(context.info())),
-      file_(folder_ / (context.info().attempt_id + ".jsonl")) {
-    fs::create_directories(folder_);
-    sweep();
+      place_(open_spool_folder(context)),
+      file_(place_.folder / (context.info().attempt_id + ".jsonl")) {
     fd_ = ::open(file_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd_ < 0) fail(file_);
+    if (fd_ < 0) fail_to_write(file_);
     take_over(context.previous_checkpoint());
 }
 
@@ -56,28 +35,16 @@ Spool::~Spool() {
     if (saved_ == 0) fs::remove(file_, ignored);
 }
 
-/// What tasks left that never ran to their end.
-void Spool::sweep() const {
-    std::error_code ignored;
-    const auto limit = fs::file_time_type::clock::now() - forgotten_after;
-    for (const auto& entry : fs::directory_iterator(root_, ignored)) {
-        if (entry.path() == folder_) continue;
-        auto newest = entry.last_write_time(ignored);
-        for (const auto& file : fs::directory_iterator(entry.path(), ignored))
-            newest = std::max(newest, file.last_write_time(ignored));
-        if (newest < limit) fs::remove_all(entry.path(), ignored);
-    }
-}
-
 void Spool::take_over(const Json& checkpoint) {
     if (!checkpoint.is_object() || checkpoint.value("spool", "") == "" ||
         checkpoint.value("key", "") != key_)
         return;
     const std::time_t oldest_time =
-        std::time(nullptr) - std::chrono::duration_cast<std::chrono::seconds>(oldest).count();
+        std::time(nullptr) - std::chrono::duration_cast<std::chrono::seconds>(oldest_spool).count();
     if (checkpoint.value("at", std::int64_t{0}) < oldest_time) return;
     // Never the other attempt's own file: should that one still run, it may write on.
-    const fs::path other = folder_ / fs::path(checkpoint["spool"].get<std::string>()).filename();
+    const fs::path other =
+        place_.folder / fs::path(checkpoint["spool"].get<std::string>()).filename();
     const auto bytes = checkpoint.at("bytes").get<std::int64_t>();
     const int from = ::open(other.c_str(), O_RDONLY | O_CLOEXEC);
     if (from < 0) return;
@@ -89,7 +56,7 @@ void Spool::take_over(const Json& checkpoint) {
         if (got <= 0) break;
         if (::write(fd_, buffer.data(), static_cast<std::size_t>(got)) != got) {
             ::close(from);
-            fail(file_);
+            fail_to_write(file_);
         }
         copied += got;
     }
@@ -103,7 +70,7 @@ void Spool::take_over(const Json& checkpoint) {
 }
 
 void Spool::begin_anew() {
-    if (::ftruncate(fd_, 0) != 0 || ::lseek(fd_, 0, SEEK_SET) != 0) fail(file_);
+    if (::ftruncate(fd_, 0) != 0 || ::lseek(fd_, 0, SEEK_SET) != 0) fail_to_write(file_);
     bytes_ = whole_ = saved_ = 0;
     waiting_.clear();
     found_ = last_ = nullptr;
@@ -125,7 +92,7 @@ void Spool::flush() {
     while (!rest.empty()) {
         const ssize_t put = ::write(fd_, rest.data(), rest.size());
         if (put < 0 && errno == EINTR) continue;
-        if (put <= 0) fail(file_);
+        if (put <= 0) fail_to_write(file_);
         rest.remove_prefix(static_cast<std::size_t>(put));
     }
     waiting_.clear();
@@ -142,7 +109,7 @@ void Spool::save() noexcept {
         if (last_.is_null()) return;
         saved_at_ = std::chrono::steady_clock::now();
         flush();
-        if (::fdatasync(fd_) != 0) fail(file_);
+        if (::fdatasync(fd_) != 0) fail_to_write(file_);
         context_.checkpoint(
             {{"spool", file_.filename().string()},
              {"key", key_},
@@ -161,10 +128,6 @@ const fs::path& Spool::finish() {
     return file_;
 }
 
-void Spool::remove() noexcept {
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
-    fs::remove(root_, ignored);  // if it is empty
-}
+void Spool::remove() noexcept { remove_spool_folder(place_); }
 
 }  // namespace sluice::extract

@@ -10,18 +10,15 @@
 
 #include <nlohmann/json.hpp>
 
+#include "operators/extract/spool_folder.hpp"
 #include "task/context.hpp"
 
 namespace sluice::extract {
 
 class Spool {
 public:
-    /// A checkpoint that is older than this is not gone on with: the source may be another.
-    static constexpr std::chrono::hours oldest{6};
-
-    /// `key` says what is read; what another key left is not taken over. The file lies in the
-    /// lake's folder `_spool` (lake::local_home), where raw data may lie, and is this attempt's
-    /// alone.
+    /// `key` says what is read; what another key left is not taken over. The file is this
+    /// attempt's alone.
     Spool(task::TaskContext& context, std::string key);
     /// Removes this attempt's file if nothing can go on from it.
     ~Spool();
@@ -49,12 +46,10 @@ public:
 private:
     void flush();
     void take_over(const nlohmann::json& checkpoint);
-    void sweep() const;
 
     task::TaskContext& context_;
     std::string key_;
-    std::filesystem::path root_;    // of all spools
-    std::filesystem::path folder_;  // of this task instance
+    SpoolFolder place_;
     std::filesystem::path file_;
     nlohmann::json found_;
     nlohmann::json last_;    // state behind the last whole page

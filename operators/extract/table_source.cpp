@@ -1,23 +1,32 @@
-// table_source.cpp — from PostgreSQL: COPY out into a scratch file, read by the engine with the
-// server's types.
-#include <filesystem>
-#include <fstream>
+// table_source.cpp — from PostgreSQL: binary COPY in one snapshot, at once or in ranges of a
+// column over several connections.
+#include <algorithm>
+#include <mutex>
 
 #include <nlohmann/json.hpp>
 
+#include "base/hash.hpp"
 #include "base/json_text.hpp"
 #include "operators/connect/postgres.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
+#include "operators/extract/chunks.hpp"
+#include "operators/extract/pg_copy.hpp"
 #include "operators/extract/source.hpp"
 
 namespace sluice::extract {
 
 namespace {
 
+using connect::Postgres;
 using engine::quote;
 
 using Columns = std::vector<std::pair<std::string, std::string>>;
+
+/// The first connection may have to wait long for the others.
+constexpr const char* one_snapshot =
+    "begin isolation level repeatable read read only; "
+    "set local idle_in_transaction_session_timeout = 0";
 
 std::string source_query(const task::TaskContext& context, const nlohmann::json& from) {
     if (from.contains("query")) return "(" + engine::with_literals(from["query"]) + "\n) as q";
@@ -46,102 +55,256 @@ std::string bounds(const Increment& increment, const std::string& type, const st
            bound(increment.interval.end);
 }
 
-std::string csv_reader(const std::string& file, const Columns& columns) {
-    std::string types;
-    for (const auto& [name, type] : columns) {
-        if (!types.empty()) types += ", ";
-        const std::string mapped = engine::duckdb_type_of_postgres(type);
-        const bool text = mapped == "BLOB" || mapped == "JSON";
-        types += engine::literal(name) + ": " + engine::literal(text ? "VARCHAR" : mapped);
+std::string condition_of(const Request& request, const Columns& all) {
+    std::string where;
+    const auto also = [&](const std::string& condition) {
+        where += (where.empty() ? "" : " and ") + condition;
+    };
+    if (request.from.contains("where"))
+        also("(" + engine::with_literals(request.from["where"]) + ")");
+    if (request.increment)
+        also(bounds(*request.increment, type_of(all, request.increment->column), request.timezone));
+    if (request.cursor) {
+        const std::string type = type_of(all, request.cursor->column);
+        also(cursor_condition(
+            *request.cursor,
+            quote(request.cursor->column),
+            [&](const std::string& value) { return engine::literal(value) + "::" + type; },
+            minus_interval
+        ));
     }
-    return "read_csv(" + engine::literal(file) +
-           ", header = false, auto_detect = false, columns = {" + types +
-           "}, delim = ',', quote = '\"', escape = '\"', nullstr = '\\N', "
-           "allow_quoted_nulls = false, max_line_size = 268435456, buffer_size = 536870912)";
+    return where;
 }
 
-std::string read_back(const Columns& columns) {
-    std::string select;
-    for (const auto& [name, type] : columns) {
-        const std::string mapped = engine::duckdb_type_of_postgres(type);
-        if (!select.empty()) select += ", ";
-        if (mapped == "BLOB") {
-            select += "unhex(" + quote(name) + ") as " + quote(name);
-        } else if (mapped == "JSON") {
-            select += quote(name) + "::JSON as " + quote(name);
+/// What is read, without how.
+struct PgSelect {
+    std::string source;  // stands after FROM
+    std::string where;   // "" = all
+    std::vector<PgColumn> columns;
+
+    [[nodiscard]] std::string copy(const std::string& more) const {
+        std::string list;
+        for (const PgColumn& column : columns) list += (list.empty() ? "" : ", ") + column.selected;
+        std::string condition = where;
+        if (!more.empty()) condition += (condition.empty() ? "" : " and ") + more;
+        return "copy (select " + list + " from " + source +
+               (condition.empty() ? "" : " where " + condition) + ") to stdout (format binary)";
+    }
+};
+
+std::vector<engine::ColumnInfo> engine_columns(const PgSelect& select) {
+    std::vector<engine::ColumnInfo> columns;
+    for (const PgColumn& column : select.columns)
+        columns.push_back({column.name, column.engine_type});
+    return columns;
+}
+
+std::int64_t copy_rows(
+    Postgres& postgres,
+    const PgSelect& select,
+    const std::string& condition,
+    engine::RowAppender& into
+) {
+    PgCopyReader reader(select.columns, into);
+    bool ours = false;
+    try {
+        postgres.copy_out(select.copy(condition), [&](std::string_view bytes) {
+            ours = true;
+            reader.take(bytes);
+            ours = false;
+        });
+        reader.finish();
+    } catch (const engine::Failure& failure) {
+        if (ours) throw;
+        throw engine::Failure(
+            failure.error_class(),
+            "after row " + std::to_string(reader.rows()) + ": " + failure.what()
+        );
+    }
+    return reader.rows();
+}
+
+class PgRangeReader final : public RangeReader {
+public:
+    /// The connection's transaction has the snapshot.
+    PgRangeReader(std::shared_ptr<Postgres> postgres, const PgSelect& select, const PgColumn& by)
+        : postgres_(std::move(postgres)), select_(select), by_(by) {}
+
+    std::int64_t read(const ChunkRange& range, engine::RowAppender& into) override {
+        const std::string column = quote(by_.name);
+        const auto value = [&](const std::string& text) {
+            return engine::literal(text) + "::" + by_.type;
+        };
+        std::string condition;
+        if (range.from) condition = column + " >= " + value(*range.from);
+        if (range.to)
+            condition += (condition.empty() ? "" : " and ") + column + " < " + value(*range.to);
+        if (!range.from && range.to) condition = "(" + condition + " or " + column + " is null)";
+        return copy_rows(*postgres_, select_, condition, into);
+    }
+    void stop() noexcept override { postgres_->cancel(); }
+
+private:
+    std::shared_ptr<Postgres> postgres_;
+    const PgSelect& select_;
+    const PgColumn& by_;
+};
+
+class PgTable {
+public:
+    PgTable(task::TaskContext& context, engine::Database& database, const Request& request)
+        : context_(context),
+          database_(database),
+          request_(request),
+          conn_id_(request.from.at("conn_id").get<std::string>()),
+          first_(open()) {
+        first_->execute(one_snapshot);
+        select_.source = source_query(context, request.from);
+        all_ = first_->describe("select * from " + select_.source);
+        Columns chosen = all_;
+        if (request.from.contains("columns")) {
+            const std::string list = engine::quoted_list(texts_of(request.from["columns"]));
+            chosen = first_->describe("select " + list + " from " + select_.source);
+        }
+        for (const auto& [name, type] : chosen) select_.columns.push_back(pg_column(name, type));
+        select_.where = condition_of(request, all_);
+    }
+
+    Extracted read() {
+        Extracted extracted;
+        if (const auto options = chunk_options(request_)) {
+            extracted = in_chunks(*options);
         } else {
-            select += quote(name);
+            database_.execute(
+                "create table sluice_rows (" + column_definitions(engine_columns(select_)) + ")"
+            );
+            engine::RowAppender rows = database_.append_rows("sluice_rows");
+            extracted.rows_in = copy_rows(*first_, select_, "", rows);
+            rows.close();
+            extracted.query = "select * from sluice_rows";
+        }
+        first_->execute("commit");
+        const std::string name = request_.from.contains("table")
+                                     ? request_.from["table"].get<std::string>()
+                                     : std::string("query");
+        extracted.query = "select *, " + engine::literal(conn_id_ + ":" + name) +
+                          " as _sluice_source from (" + extracted.query + ")";
+        extracted.increment_done = true;
+        return extracted;
+    }
+
+private:
+    std::shared_ptr<Postgres> open() {
+        return connect::open_postgres(
+            context_, conn_id_, "sluice:" + context_.info().dag_id + "." + context_.info().task_id
+        );
+    }
+
+    Extracted in_chunks(const ChunkOptions& options) {
+        const PgColumn by = chunk_column(options);
+        ChunkedRead read;
+        read.columns = engine_columns(select_);
+        read.parallel = options.parallel;
+        const task::Connection connection = context_.connection(conn_id_);
+        std::string types;
+        for (const PgColumn& column : select_.columns) types += column.type + ",";
+        const nlohmann::json key{
+            connection.host,
+            connection.port,
+            connection.login,
+            connection.schema,
+            select_.copy(""),
+            types,
+            by.name,
+            options.rows
+        };
+        read.key = sha256_hex(key.dump());
+        read.bounds = [&] { return begins(by, options.rows); };
+        if (read.parallel > 1) share_snapshot(read);
+        read.open = [&]() -> std::unique_ptr<RangeReader> {
+            return std::make_unique<PgRangeReader>(next_connection(), select_, by);
+        };
+        return read_chunks(context_, database_, read);
+    }
+
+    PgColumn chunk_column(const ChunkOptions& options) {
+        std::string name = options.column;
+        if (name.empty() && request_.from.contains("table")) {
+            name = first_
+                       ->value(
+                           "select a.attname from pg_index i join pg_attribute a on a.attrelid = "
+                           "i.indrelid and a.attnum = i.indkey[0] where i.indisprimary and "
+                           "i.indrelid = to_regclass($1)",
+                           {select_.source}
+                       )
+                       .value_or("");
+        }
+        if (name.empty())
+            engine::bad_schema(
+                "\"chunk\" needs a column: the data set has no key and the source no primary key"
+            );
+        PgColumn by = pg_column(name, type_of(all_, name));
+        if (!by.ordered)
+            engine::bad_schema(
+                "\"chunk\" cannot cut by \"" + name + "\", which is of type " + by.type
+            );
+        return by;
+    }
+
+    std::vector<std::string> begins(const PgColumn& by, std::int64_t rows) {
+        const std::string column = quote(by.name);
+        const auto found = first_->query(
+            "select distinct b, b::text as written from (select " + column +
+            " as b, row_number() over (order by " + column + ") as n from " + select_.source +
+            " where " + (select_.where.empty() ? "" : select_.where + " and ") + column +
+            " is not null) as o where n > 1 and n % " + std::to_string(rows) + " = " +
+            std::to_string(rows == 1 ? 0 : 1) + " order by b"
+        );
+        std::vector<std::string> values;
+        for (const auto& row : found.rows) values.push_back(row.at(1).value_or(""));
+        return values;
+    }
+
+    /// So that all connections see the same rows. Where the server has no such thing (a standby, a
+    /// proxy) one connection reads all ranges.
+    void share_snapshot(ChunkedRead& read) {
+        try {
+            snapshot_ = first_->value("select pg_export_snapshot()").value_or("");
+        } catch (const engine::Failure& failure) {
+            if (context_.cancelled()) throw;
+            context_.warn(
+                std::string("the server shares no snapshot, so one connection reads all chunks: ") +
+                failure.what()
+            );
+            first_->execute("rollback");
+            first_->execute(one_snapshot);
+            read.parallel = 1;
         }
     }
-    return select;
-}
 
-std::string copied_columns(const Columns& columns) {
-    std::string select;
-    for (const auto& [name, type] : columns) {
-        if (!select.empty()) select += ", ";
-        select += type == "bytea" ? "encode(" + quote(name) + ", 'hex')" : quote(name);
+    /// Called by each thread once.
+    std::shared_ptr<Postgres> next_connection() {
+        if (snapshot_.empty()) return first_;
+        auto postgres = open();
+        postgres->execute(one_snapshot);
+        postgres->execute("set transaction snapshot " + engine::literal(snapshot_));
+        return postgres;
     }
-    return select;
-}
+
+    task::TaskContext& context_;
+    engine::Database& database_;
+    const Request& request_;
+    const std::string conn_id_;
+    std::shared_ptr<Postgres> first_;  // its transaction holds the snapshot and the table's lock
+    std::string snapshot_;
+    PgSelect select_;
+    Columns all_;
+};
 
 Extracted from_table(
     task::TaskContext& context, engine::Database& database, const Request& request
 ) {
-    const nlohmann::json& from = request.from;
-    const auto postgres = connect::open_postgres(
-        context,
-        from.at("conn_id").get<std::string>(),
-        "sluice:" + context.info().dag_id + "." + context.info().task_id
-    );
-    const std::string source = source_query(context, from);
-    std::string list = "*";
-    if (from.contains("columns")) list = engine::quoted_list(texts_of(from["columns"]));
-    const Columns columns = postgres->describe("select " + list + " from " + source);
-    std::string where;
-    if (from.contains("where")) where = "(" + engine::with_literals(from["where"]) + ")";
-    if (request.increment) {
-        const Columns all = postgres->describe("select * from " + source);
-        const std::string type = type_of(all, request.increment->column);
-        where +=
-            (where.empty() ? "" : " and ") + bounds(*request.increment, type, request.timezone);
-    }
-    if (request.cursor) {
-        const Columns all = postgres->describe("select * from " + source);
-        const std::string type = type_of(all, request.cursor->column);
-        where += (where.empty() ? "" : " and ") +
-                 cursor_condition(
-                     *request.cursor,
-                     quote(request.cursor->column),
-                     [&](const std::string& value) { return engine::literal(value) + "::" + type; }
-                 );
-    }
-    const std::string select = "select " + copied_columns(columns) + " from " + source +
-                               (where.empty() ? "" : " where " + where);
-    const std::string file = context.scratch() + "/table.csv";
-    std::ofstream out(file, std::ios::binary);
-    postgres->copy_out(
-        "copy (" + select + ") to stdout (format csv, null '\\N')",
-        [&](std::string_view bytes) {
-            out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-        }
-    );
-    out.close();
-    if (!out) throw engine::Failure(ErrorClass::resource, "the scratch folder is full");
-
-    Extracted extracted;
-    const std::string name =
-        from.contains("table") ? from["table"].get<std::string>() : std::string("query");
-    database.execute(
-        "create table sluice_rows as select " + read_back(columns) + ", " +
-        engine::literal(from.at("conn_id").get<std::string>() + ":" + name) +
-        " as _sluice_source from " + csv_reader(file, columns)
-    );
-    std::filesystem::remove(file);
-    extracted.rows_in = database.integer("select count(*) from sluice_rows");
-    extracted.query = "select * from sluice_rows";
-    extracted.increment_done = true;
-    return extracted;
+    return PgTable(context, database, request).read();
 }
 
 }  // namespace

@@ -1,85 +1,11 @@
-#include <cstdlib>
-#include <filesystem>
-#include <memory>
-
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
-#include "operators/connect/postgres.hpp"
-#include "operators/extract/extract.hpp"
-#include "operators/lake/slice.hpp"
-#include "store/cluster.hpp"
-#include "task/fake_context.hpp"
+#include "operators/extract/table_fixture.hpp"
 
 using namespace sluice;
+using namespace sluice::extract;
 using Json = nlohmann::json;
-
-namespace {
-
-std::string temporary_folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "table-XXXXXX").string();
-    return mkdtemp(pattern.data());
-}
-
-class Shop {
-public:
-    Shop() : home_(temporary_folder()), cluster_(home_) {
-        cluster_.start();
-        shop.id = "shop";
-        shop.type = "postgres";
-        shop.schema = cluster_.url("shop");
-        sql = std::make_unique<connect::Postgres>(shop, "test");
-    }
-    ~Shop() {
-        sql.reset();
-        cluster_.stop();
-        std::filesystem::remove_all(home_);
-    }
-
-    Outcome run(const Json& params, int day = 5) { return run(params, day, ledger); }
-    Outcome run(const Json& params, int day, task::FakeLedger& in) {
-        task::FakeContext fake(in);
-        prepare(fake, day);
-        const Outcome outcome = fake.run(ops::extract_operator(), params);
-        xcom = fake.xcom();
-        return outcome;
-    }
-    std::string text(const std::string& query, int day = 5) {
-        task::FakeContext fake(ledger);
-        prepare(fake, day);
-        const auto db = engine::open_database(fake.context());
-        const auto source = lake::read(fake.context(), *db, lake::query_of("raw.x"));
-        db->execute("create view x as select * from " + source.relation);
-        return db->text(query);
-    }
-
-    task::Connection shop;
-    std::unique_ptr<connect::Postgres> sql;
-    task::FakeLedger ledger;
-    Json xcom;
-    std::string timezone{"UTC"};
-
-private:
-    void prepare(task::FakeContext& fake, int day) {
-        fake.folder("lake", home_ + "/lake");
-        fake.connect(shop);
-        const Instant start = parse_time("2026-01-01")->at + std::chrono::hours{24 * (day - 1)};
-        fake.interval(start, start + std::chrono::hours{24});
-        fake.job.info.timezone = timezone;
-        DatasetSpec spec;
-        spec.name = "raw.x";
-        fake.datasets({spec});
-    }
-    std::string home_;
-    store::Cluster cluster_;
-};
-
-Json from(Json source) {
-    source["conn_id"] = "shop";
-    return {{"from", std::move(source)}, {"to", "raw.x"}};
-}
-
-}  // namespace
 
 TEST_CASE("tables of PostgreSQL are extracted with their types", "[extract][postgres]") {
     Shop shop;
@@ -92,7 +18,11 @@ TEST_CASE("tables of PostgreSQL are extracted with their types", "[extract][post
             "'{\"a\": [1]}'::jsonb j, '\\xAB00'::bytea bt, "
             "'00112233-4455-6677-8899-aabbccddeeff'::uuid u, interval '1 month 2 days 03:04:05' "
             "iv, "
-            "array[1,2] arr"
+            "array[1,2,null] arr, array['a\"b', '{']::varchar(9)[] texts, '{}'::date[] none, "
+            "array[1.5]::numeric(3,1)[] decimals, timestamp(3) '2026-01-05 07:00:00.123' ts3, "
+            "'abc'::char(5) padded, '10.0.0.1'::inet ip, "
+            "99999999999999999999999999999999999.999::numeric(38,3) big, -0.05::numeric(4,2) low, "
+            "120000::numeric(10,0) round"
         );
         const Outcome outcome = shop.run(from({{"table", "t"}}));
         INFO(outcome.message);
@@ -100,17 +30,25 @@ TEST_CASE("tables of PostgreSQL are extracted with their types", "[extract][post
         CHECK(
             shop.text("select concat_ws(',', typeof(s), typeof(i), typeof(b), typeof(n), "
                       "typeof(nn), typeof(d), typeof(da), typeof(tz), typeof(ts), typeof(bo), "
-                      "typeof(j), typeof(bt), typeof(u)) from x") ==
+                      "typeof(j), typeof(bt), typeof(u), typeof(iv), typeof(arr), typeof(texts), "
+                      "typeof(none), typeof(decimals), typeof(ts3), typeof(ip)) from x") ==
             "SMALLINT,INTEGER,BIGINT,DECIMAL(10,2),VARCHAR,DOUBLE,DATE,TIMESTAMP WITH TIME ZONE,"
-            "TIMESTAMP,BOOLEAN,JSON,BLOB,UUID"
+            "TIMESTAMP,BOOLEAN,JSON,BLOB,UUID,INTERVAL,INTEGER[],VARCHAR[],DATE[],DECIMAL(3,1)[],"
+            "TIMESTAMP,VARCHAR"
         );
         CHECK(shop.text("select v = 'a,\"b\"' || chr(10) || '\\N' from x") == "true");
         CHECK(
             shop.text("select empty = '' and backslash = '\\N' and nul is null from x") == "true"
         );
         CHECK(
-            shop.text("select hex(bt) || n || d || (j->>'$.a[0]') || arr from x") ==
-            "AB001.500.11{1,2}"
+            shop.text("select hex(bt) || n || d || (j->>'$.a[0]') || u || iv from x") ==
+            "AB001.500.1100112233-4455-6677-8899-aabbccddeeff1 month 2 days 03:04:05"
+        );
+        CHECK(
+            shop.text("select concat_ws('|', arr::varchar, texts::varchar, none::varchar, "
+                      "decimals::varchar, ts3, padded, ip, big, low, round) from x") ==
+            "[1, 2, NULL]|['a\"b', '{']|[]|[1.5]|2026-01-05 07:00:00.123|abc  |10.0.0.1|"
+            "99999999999999999999999999999999999.999|-0.05|120000"
         );
         CHECK(shop.text("select tz from x") == "2026-01-05T06:00:00.000000Z");
     }
@@ -158,6 +96,62 @@ TEST_CASE("tables of PostgreSQL are extracted with their types", "[extract][post
         Json table = from({{"table", "public.t"}, {"columns", {"v"}}, {"where", "n = 3"}});
         REQUIRE(shop.run(table).kind == OutcomeKind::success);
         CHECK(shop.text("select v from x") == "x3");
+    }
+    SECTION("infinite and far times are kept") {
+        shop.sql->execute(
+            "create table t as select date 'infinity' a, date '-infinity' b, timestamptz "
+            "'infinity' c, timestamp '-infinity' d, date '4713-01-01 BC' e, timestamp "
+            "'9999-12-31 23:59:59.999999' f, null::timestamptz g"
+        );
+        const Outcome outcome = shop.run(from({{"table", "t"}}));
+        INFO(outcome.message);
+        REQUIRE(outcome.kind == OutcomeKind::success);
+        CHECK(
+            shop.text("select concat_ws(' ', a, b, c, d, e, f) from x") ==
+            "infinity -infinity infinity -infinity 4713-01-01 (BC) 9999-12-31 23:59:59.999999"
+        );
+    }
+    SECTION("what the engine has no value for fails with row and column, never with the value") {
+        const auto refused = [&](const std::string& type, const std::string& value) {
+            shop.sql->execute(
+                "drop table if exists t; create table t (n int, v " + type + "); insert into t " +
+                "values (1, null), (2, '" + value + "')"
+            );
+            const Outcome outcome = shop.run(from({{"table", "t"}}));
+            CHECK(outcome.error_class == ErrorClass::data_quality);
+            const std::string begin = "connection \"shop\", t: row 2, column \"v\" (";
+            return outcome.message.starts_with(begin) ? outcome.message.substr(begin.size())
+                                                      : "?" + outcome.message;
+        };
+        CHECK_THAT(refused("numeric(5,1)", "NaN"), Catch::StartsWith("numeric(5,1)): NaN"));
+        CHECK_THAT(refused("int[]", "{{1,2},{3,4}}"), Catch::Contains("an array of 2 dimensions"));
+        CHECK_THAT(refused("interval", "-1 day"), Catch::Contains("an interval below zero"));
+        CHECK_THAT(
+            refused("timestamp", "294270-01-01"), Catch::Contains("beyond what TIMESTAMP holds")
+        );
+    }
+    SECTION("bytes that are not UTF-8") {
+        shop.sql->execute(
+            "create database bytes encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C' template "
+            "template0"
+        );
+        const std::string url = shop.shop.schema;
+        shop.shop.schema = shop.url("bytes");
+        connect::Postgres(shop.shop, "test").execute("create table t as select 1 n, E'caf\\351' v");
+        const Outcome outcome = shop.run(from({{"table", "t"}}));
+        CHECK(outcome.error_class == ErrorClass::data_quality);
+        CHECK_THAT(outcome.message, Catch::Contains("t: after row 0: invalid byte sequence"));
+        shop.shop.schema = url;
+    }
+    SECTION("a server that fails on its way says after which row") {
+        shop.sql->execute("create table t as select g as n from generate_series(1, 9) g");
+        const Outcome outcome = shop.run(from({{"query", "select 1 / (n - 5) as one from t"}}));
+        CHECK(outcome.error_class == ErrorClass::data_quality);
+        CHECK_THAT(
+            outcome.message,
+            Catch::Contains("connection \"shop\"") &&
+                Catch::Contains("after row 4: division by zero")
+        );
     }
     SECTION("a table or server that is not there") {
         const Outcome vanished = shop.run(from({{"table", "nothing"}}));
