@@ -16,6 +16,7 @@ void add_worker(CLI::App& app);
 void add_check(CLI::App& app);
 /// dags test; after add_dags
 void add_dags_test(CLI::App& app);
+void add_dags_plan(CLI::App& app);
 /// sample
 void add_sample(CLI::App& app);
 
