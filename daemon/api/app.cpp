@@ -99,7 +99,9 @@ public:
               runtime, queries, admin, auth_, versions_, live_, clock, instance_, this_node()
           },
           pages_(instance_.web_dir),
-          router_(routes()) {}
+          router_(routes()) {
+        live_.tell_progress(instance_.progress);
+    }
 
     Reply handle(Request request) {
         try {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -25,6 +26,7 @@ using Steady = std::chrono::steady_clock;
 
 constexpr auto frame = 16ms;      // at most one frame a browser in this time
 constexpr auto log_pace = 100ms;  // how often a log that is watched is looked at
+constexpr auto progress_pace = 500ms;
 constexpr auto ping_pace = 15s;
 constexpr std::size_t log_lines = 2'000;  // a log event
 constexpr std::size_t past_items = 100'000;
@@ -50,6 +52,12 @@ struct Watcher {
     std::string user;
     std::string session;
 };
+
+bool watches_run(const std::shared_ptr<Watcher>& watcher) {
+    return std::ranges::any_of(watcher->topics, [](const Topic& topic) {
+        return topic.kind == Topic::Kind::run;
+    });
+}
 
 struct Wait {
     RunKey run;
@@ -77,6 +85,10 @@ public:
     }
 
     http::Reply open(Services& services, const http::Request& request, const Caller& caller);
+    void tell_progress(std::function<std::vector<TaskProgress>()> progress) {
+        const std::lock_guard lock(mutex_);
+        progress_ = std::move(progress);
+    }
     void end_session(const std::string& session);
     void watch_run(Wait wait);
     std::size_t streams() {
@@ -100,6 +112,7 @@ private:
     void flush(const Batch& batch);
     void poll_logs(const Batch& batch);
     void poll_log(Watcher& watcher, Tail& tail);
+    void poll_progress(Steady::time_point now);
     void serve_waits(const Batch& batch, Steady::time_point now);
     void ping();
     void forget_gone();
@@ -123,7 +136,10 @@ private:
     std::size_t past_size_{0};
     Seq floor_;  // everything after it is in past_
     LiveFrames frames_;
+    std::function<std::vector<TaskProgress>()> progress_;
+    std::map<TaskKey, Instant> progress_told_;  // when what was told last was said
 
+    Steady::time_point next_progress_{};
     Steady::time_point next_ping_{Steady::now() + ping_pace};
     Steady::time_point last_frame_{};
     std::thread thread_;
@@ -136,6 +152,8 @@ Steady::time_point Live::Impl::next_due(Steady::time_point now) {
     for (const auto& watcher : watchers_)
         for (const Tail& tail : watcher->tails)
             if (!tail.done) due = std::min(due, now + log_pace);
+    if (progress_ && std::ranges::any_of(watchers_, watches_run))
+        due = std::min(due, std::max(now, next_progress_));
     for (const auto& wait : waits_) due = std::min(due, wait->next);
     return due;
 }
@@ -162,6 +180,7 @@ void Live::Impl::run() {
                 last_frame_ = Steady::now();
             }
             poll_logs(batch);
+            if (now >= next_progress_) poll_progress(now);
             serve_waits(batch, now);
             if (now >= next_ping_) ping();
             forget_gone();
@@ -255,6 +274,26 @@ void Live::Impl::poll_logs(const Batch& batch) {
                 tail.complete = true;
             poll_log(*watcher, tail);
         }
+    }
+}
+
+void Live::Impl::poll_progress(Steady::time_point now) {
+    next_progress_ = now + progress_pace;
+    const std::lock_guard lock(mutex_);
+    if (!progress_ || std::ranges::none_of(watchers_, watches_run)) return;
+    std::vector<TaskProgress> news;
+    std::map<TaskKey, Instant> told;
+    for (TaskProgress& one : progress_()) {
+        const auto before = progress_told_.find(one.task);
+        const bool fresh = before == progress_told_.end() || before->second < one.at;
+        told[one.task] = one.at;
+        if (fresh) news.push_back(std::move(one));
+    }
+    progress_told_ = std::move(told);
+    if (news.empty()) return;
+    for (const auto& watcher : watchers_) {
+        const std::string text = frames_.progress_for(watcher->topics, news);
+        if (!text.empty()) watcher->stream->push(text);
     }
 }
 
@@ -424,6 +463,9 @@ Live::Live(
 Live::~Live() { impl_->stop(); }
 http::Reply Live::open(Services& services, const http::Request& request, const Caller& caller) {
     return impl_->open(services, request, caller);
+}
+void Live::tell_progress(std::function<std::vector<TaskProgress>()> progress) {
+    impl_->tell_progress(std::move(progress));
 }
 void Live::end_session(const std::string& session) { impl_->end_session(session); }
 void Live::watch_run(

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "api/auth.hpp"
 #include "base/clock.hpp"
@@ -20,6 +21,7 @@ namespace sluice::api {
 
 class Versions;
 struct Services;
+struct TaskProgress;
 
 class Live {
 public:
@@ -32,6 +34,9 @@ public:
 
     /// GET /ui/v1/stream. Throws Failure: 422 for topics that cannot be read, 429 over the limits.
     http::Reply open(Services& services, const http::Request& request, const Caller& caller);
+    /// Streams that watch a run are told how far its tasks are, event `progress`. Before the first
+    /// stream.
+    void tell_progress(std::function<std::vector<TaskProgress>()> progress);
     /// Says goodbye to the streams of a session that was closed.
     void end_session(const std::string& session);
 

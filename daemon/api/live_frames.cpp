@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/services.hpp"
+#include "api/ui.hpp"
 #include "http/stream.hpp"
 
 namespace sluice::api {
@@ -139,6 +140,27 @@ std::string LiveFrames::frame_for(const std::vector<Topic>& topics, const Batch&
     if (batch.import_errors) json["err"] = runtime_.registry().import_errors().size();
     if (json.size() == 1) return {};
     return http::sse_event(std::to_string(batch.seq.value), "b", dump(json));
+}
+
+std::string LiveFrames::progress_for(
+    const std::vector<Topic>& topics, const std::vector<TaskProgress>& progress
+) {
+    Json list = Json::array();
+    for (const TaskProgress& one : progress) {
+        const RunName* run = name_of(one.task.run);
+        const auto no = static_cast<std::size_t>(one.task.task);
+        if (run == nullptr || !run->dag || no >= run->dag->tasks.size()) continue;
+        const bool mine = std::ranges::any_of(topics, [&](const Topic& topic) {
+            return topic.kind == Topic::Kind::run && topic.dag_id == run->dag_id &&
+                   topic.run_id == run->run_id;
+        });
+        if (!mine) continue;
+        Json item = progress_json(one, run->dag->tasks[no].id);
+        item["dag"] = run->dag_id;
+        item["run"] = run->run_id;
+        list.push_back(std::move(item));
+    }
+    return list.empty() ? std::string() : http::sse_event("", "progress", dump(list));
 }
 
 }  // namespace sluice::api

@@ -16,6 +16,7 @@
 namespace sluice::api {
 
 class Versions;
+struct TaskProgress;
 
 class LiveFrames {
 public:
@@ -23,6 +24,11 @@ public:
 
     /// One server-sent event, "" if nothing of the batch belongs to the topics.
     std::string frame_for(const std::vector<Topic>& topics, const Batch& batch);
+
+    /// How far tasks of the runs are that the topics name; "" if none is.
+    std::string progress_for(
+        const std::vector<Topic>& topics, const std::vector<TaskProgress>& progress
+    );
 
 private:
     /// What the ids of a run stand for.

@@ -19,6 +19,7 @@
 #include "store/lake_store.hpp"
 #include "store/outbox.hpp"
 #include "store/queries.hpp"
+#include "store/task_metrics.hpp"
 
 namespace sluice::api {
 
@@ -45,6 +46,17 @@ private:
     std::map<VersionId, store::VersionRow> rows_;
 };
 
+/// How far a running task is.
+struct TaskProgress {
+    TaskKey task;
+    double fraction{0};  // 0 = unknown
+    std::string what;
+    std::int64_t rows{-1};  // -1 = it does not say
+    std::int64_t bytes{-1};
+    double rows_per_second{0};
+    Instant at{};
+};
+
 /// Fixed facts of this daemon.
 struct Instance {
     std::string name{"standalone"};
@@ -63,6 +75,9 @@ struct Instance {
     store::Outbox* outbox{nullptr};
     std::function<void(std::int64_t id)> deliver_again{};
     store::LakeStore* lake{nullptr};
+    store::TaskMetrics* metrics{nullptr};
+    /// Of the tasks that run on this node and have said how far they are; empty = nobody knows.
+    std::function<std::vector<TaskProgress>()> progress{};
     /// Asks the token vault, JSON to JSON; empty = there is none (tests).
     std::function<std::string(const std::string& question)> vault{};
 };

@@ -12,14 +12,16 @@ Rows ui_log_endpoints();     // logs
 Rows ui_home_endpoints();    // home, import errors, stream
 Rows ui_outbox_endpoints();  // callbacks on their way
 Rows ui_deadline_endpoints();
-Rows ui_vault_endpoints();  // the token vault, users
-Rows ui_lake_endpoints();   // legal holds
+Rows ui_vault_endpoints();   // the token vault, users
+Rows ui_lake_endpoints();    // legal holds
+Rows ui_metric_endpoints();  // what data tasks measured, progress, row flow
 Rows status_endpoints();
 
 // Shared by them.
 Json millis_or_null(const std::optional<Instant>& at);
 /// {"seq", "server_ms"}: `seq` is taken before any row is read.
 Json head(Services& services);
+Json progress_json(const TaskProgress& progress, const std::string& task_id);
 Json ui_run(Services& services, const store::RunRow& row);
 /// Median duration in milliseconds of the successful ones; null if there is none.
 Json median_duration(const std::vector<store::RunRow>& runs);

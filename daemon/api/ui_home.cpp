@@ -362,7 +362,8 @@ Rows ui_endpoints() {
           ui_outbox_endpoints(),
           ui_deadline_endpoints(),
           ui_vault_endpoints(),
-          ui_lake_endpoints()})
+          ui_lake_endpoints(),
+          ui_metric_endpoints()})
         rows.insert(rows.end(), part.begin(), part.end());
     return rows;
 }

@@ -6,9 +6,11 @@
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "base/error.hpp"
 #include "base/instant.hpp"
+#include "cli/flow.hpp"
 #include "cli/table.hpp"
 #include "cli/verbs.hpp"
 
@@ -25,6 +27,7 @@ struct Options {
     std::string run_id;
     std::string state;
     int limit{25};
+    bool progress{false};
 };
 
 std::string path_of(const Options& options) {
@@ -115,6 +118,11 @@ void show(const Options& options) {
     show_deadlines(client, options);
 }
 
+void flow(const Options& options) {
+    Client client(options.target);
+    show_flow(client, options.dag_id, options.run_id);
+}
+
 void cancel(const Options& options) {
     Client client(options.target);
     const Json run = client.patch(path_of(options), {{"state", "failed"}});
@@ -141,10 +149,44 @@ void remove(const Options& options) {
     std::cout << options.run_id << " is deleted\n";
 }
 
+/// Bars of the tasks that run now, in place of those before.
+class Bars {
+public:
+    Bars(Client& client, const Options& options) : client_(client), options_(options) {}
+    ~Bars() { erase(); }
+    Bars(const Bars&) = delete;
+    Bars& operator=(const Bars&) = delete;
+
+    void draw() {
+        const Json answer = client_.get(
+            "/ui/v1/dags/" + encode(options_.dag_id) + "/runs/" + encode(options_.run_id) +
+            "/progress"
+        );
+        erase();
+        for (const auto& one : answer.at("progress")) {
+            std::cerr << progress_line(one) << '\n';
+            ++drawn_;
+        }
+    }
+
+private:
+    void erase() {
+        for (; drawn_ > 0; --drawn_) std::cerr << "\x1b[1A\x1b[2K";
+        std::cerr << std::flush;
+    }
+
+    Client& client_;
+    const Options& options_;
+    int drawn_{0};
+};
+
 /// Throws Error(internal) when the run fails, so that scripts can rely on the exit code.
 void wait(const Options& options) {
     Client client(options.target);
+    Bars bars(client, options);
+    const bool shown = options.progress || ::isatty(STDERR_FILENO) == 1;
     for (;;) {
+        if (shown) bars.draw();
         const auto state = text_of(client.get(path_of(options)), "state");
         if (state == "success") {
             std::cout << options.run_id << " success\n";
@@ -241,7 +283,11 @@ void add(CLI::App& app) {
         "--only-new", options->only_new, "with the latest version, but only its new tasks run"
     );
     add_one("delete", "delete a run that does not run, with its task instances and logs", remove);
-    add_one("wait", "wait until a run has ended; exit code 0 if it succeeded", wait);
+    add_one("wait", "wait until a run has ended; exit code 0 if it succeeded", wait)
+        ->add_flag(
+            "--progress", options->progress, "show how far its tasks are, also without a terminal"
+        );
+    add_one("flow", "how rows went through a run: what each of its data tasks counted", flow);
 }
 
 }  // namespace sluice::cli::runs

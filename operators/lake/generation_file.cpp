@@ -1,11 +1,13 @@
 #include "operators/lake/generation_file.hpp"
 
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "operators/engine/sql.hpp"
+#include "operators/lake/progress.hpp"
 
 namespace sluice::lake {
 
@@ -40,10 +42,20 @@ GenerationFile::~GenerationFile() {
     if (!kept_) storage_.drop(folder_);
 }
 
-Written GenerationFile::write(engine::Database& database, const std::string& query) {
-    const std::filesystem::path file = storage_.begin(folder_) / name;
+Written GenerationFile::write(
+    engine::Database& database, const std::string& query, const Watched* watched
+) {
+    const std::filesystem::path folder = storage_.begin(folder_);
+    const std::filesystem::path file = folder / name;
     const std::string path = engine::literal(file.string());
-    database.execute("copy (" + query + ") to " + path + " (format parquet, compression zstd)");
+    {
+        std::optional<Watch> watch;
+        if (watched != nullptr)
+            watch.emplace(
+                watched->context, database, watched->what, watched->rows, folder.string()
+            );
+        database.execute("copy (" + query + ") to " + path + " (format parquet, compression zstd)");
+    }
     Content content = content_of(database, "read_parquet(" + path + ")");
     Written written{
         .rows = content.rows,

@@ -1,6 +1,7 @@
 // generation_file.hpp — the Parquet file of a new generation.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "operators/engine/database.hpp"
@@ -24,9 +25,18 @@ public:
     GenerationFile& operator=(const GenerationFile&) = delete;
     ~GenerationFile();
 
+    /// Who is told how far the writing is.
+    struct Watched {
+        task::TaskContext& context;
+        std::string what;
+        std::int64_t rows{-1};  // that will be written; -1 = unknown
+    };
+
     /// Writes the query's rows (Parquet, zstd) and waits until they are safe. The query has
     /// `_sluice_row_hash`.
-    Written write(engine::Database& database, const std::string& query);
+    Written write(
+        engine::Database& database, const std::string& query, const Watched* watched = nullptr
+    );
     /// The ledger's `files`: a JSON array of {path, rows, bytes}.
     [[nodiscard]] std::string listed(const Written& written) const;
     void keep() { kept_ = true; }

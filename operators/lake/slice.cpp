@@ -151,6 +151,16 @@ std::string inputs_json(const WriteRequest& request) {
 
 }  // namespace
 
+namespace {
+
+std::int64_t rows_of(const std::vector<task::InputSlice>& inputs) {
+    std::int64_t rows = 0;
+    for (const task::InputSlice& slice : inputs) rows += slice.rows;
+    return rows;
+}
+
+}  // namespace
+
 Written write(task::TaskContext& context, engine::Database& database, const WriteRequest& request) {
     const auto [partition, slice] = own_slice(context, request.dataset);
     const task::OutputClaim claim = context.claim_output(request.dataset, partition, slice);
@@ -160,7 +170,11 @@ Written write(task::TaskContext& context, engine::Database& database, const Writ
     }
     const auto storage = open_storage(context);
     GenerationFile file(*storage, claim.folder);
-    const Written written = file.write(database, provenance_query(context.info(), request, given));
+    const GenerationFile::Watched watched{
+        context, "writing " + request.dataset, request.inputs.empty() ? -1 : rows_of(request.inputs)
+    };
+    const Written written =
+        file.write(database, provenance_query(context.info(), request, given), &watched);
     fault_point("lake_after_write");
 
     OutputCommit output;

@@ -6,6 +6,7 @@
 #include "operators/engine/chunk.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
+#include "operators/lake/progress.hpp"
 #include "operators/load/copy_encoder.hpp"
 
 namespace sluice::load {
@@ -199,11 +200,14 @@ void copy_rows(
     engine::Database& database,
     Warehouse& warehouse,
     const std::string& query,
+    std::int64_t total,
     std::size_t hash_column,
     Stage& stage
 ) {
     constexpr std::size_t piece_bytes = std::size_t{256} << 10;
     HashSum hash;
+    lake::Progress progress(context, "copying rows", total);
+    std::int64_t sent = 0;
     std::string buffer = copy_header();
     warehouse.sql().copy_begin(std::string("copy ") + stage_table + " from stdin (format binary)");
     try {
@@ -214,10 +218,9 @@ void copy_rows(
             stage.rows += static_cast<std::int64_t>(chunk.rows());
             if (buffer.size() >= piece_bytes) {
                 warehouse.sql().copy_put(buffer);
+                sent += static_cast<std::int64_t>(buffer.size());
                 buffer.clear();
-                context.progress(
-                    database.progress().value_or(0), std::to_string(stage.rows) + " rows"
-                );
+                progress.reach(stage.rows, sent);
             }
         });
         fault_point("load_mid_copy");
@@ -281,6 +284,7 @@ Stage fill_stage(
         database,
         warehouse,
         stage_query(context.info(), warehouse, plan, source, stage.columns),
+        source.rows,
         hash_column,
         stage
     );

@@ -1,7 +1,7 @@
 // dashboard.test.mjs — the dashboard in a real browser against a real daemon.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { api, axe, logIn, openPage, startBrowser, startDaemon, until } from "./harness.mjs";
 
@@ -301,6 +301,33 @@ test("no accessibility rule is broken on the main pages, light and dark", async 
         assert.deepEqual(other.problems, []);
         await other.context().close();
     }
+});
+
+test("the flow of a run shows where its rows went, in a picture and in numbers", async () => {
+    const landing = join(daemon.folder, "home", "sample", "ecommerce", "rows");
+    mkdirSync(landing, { recursive: true });
+    writeFileSync(join(landing, "a.csv"), "id,kind\n" + Array.from({ length: 1000 }, (_, i) => `${i},${i % 10 ? "x" : "bad"}`).join("\n") + "\n");
+    const file = join(daemon.files, "rows.json");
+    writeFileSync(file, JSON.stringify({
+        dag_id: "rows",
+        datasets: { "raw.rows": { columns: { id: "bigint not null", kind: "varchar" }, partition: "none" } },
+        tasks: [
+            { task_id: "extract", operator: "extract", with: { from: { conn_id: "landing", path: "rows/a.csv" }, to: "raw.rows" } },
+            { task_id: "check", operator: "validate", with: { from: "raw.rows", to: "processed.rows", max_bad: "20%", checks: [{ accepted_values: "kind", values: ["x"] }] } },
+        ],
+    }));
+    await until(async () => (await api(daemon, "GET", "/api/v2/dags")).dags.some((dag) => dag.dag_id === "rows"), "the DAG rows");
+    const run = await trigger("rows");
+    await page.goto(`${daemon.url}/dags/rows/runs/${part(run)}/flow`);
+    assert.equal(await ended("rows", run), "success");
+    // No reload: the picture comes when the tasks end.
+    await page.waitForSelector("[data-testid=flow] .flow-lost");
+    const words = await page.locator("[data-testid=flow] .flow-picture text").allTextContents();
+    for (const wanted of ["Raw", "Processed", "1,000 rows", "900 rows", "−100 quarantined"]) assert.ok(words.includes(wanted), `${wanted} in ${words}`);
+    assert.match(await page.textContent("[data-testid=flow] table"), /check.*1,000.*900.*100/);
+    if (process.env.SLUICE_SHOTS) await page.screenshot({ path: join(process.env.SLUICE_SHOTS, "flow.png") });
+    assert.deepEqual(await axe(page), []);
+    rmSync(file);
 });
 
 test("on a phone nothing is wider than the screen", async () => {

@@ -243,6 +243,33 @@ export interface Ti {
     past: Past[];
 }
 
+/** How far a running task is: event `progress` of the stream. */
+export interface Progress {
+    dag: string;
+    run: string;
+    t: string;
+    m: number;
+    what: string;
+    /** 0 = unknown. */
+    fraction: number;
+    rows: number | null;
+    bytes: number | null;
+    rows_per_second: number;
+    at: number;
+}
+
+export interface FlowTask {
+    t: string;
+    op: string;
+    reads: [string, number][];
+    writes: [string, number][];
+    summary: Record<string, number>;
+}
+
+export interface Flow extends Snapshot {
+    tasks: FlowTask[];
+}
+
 export interface TiList extends Snapshot {
     total: number;
     next: string | null;

@@ -101,6 +101,7 @@ export function useStream(topics: string[], handlers: Omit<Watcher, "topics">): 
             topics: key.split(","),
             onBatch: (batch) => latest.current.onBatch?.(batch),
             onLog: (batch) => latest.current.onLog?.(batch),
+            onProgress: (list) => latest.current.onProgress?.(list),
             onResync: () => latest.current.onResync?.(),
         });
     }, [key]);

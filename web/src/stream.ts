@@ -1,6 +1,6 @@
 // stream.ts — one EventSource for the whole page. Views say which topics they watch; the stream
 // is their union, resumes where it stopped, and sleeps while the tab is hidden.
-import type { Batch, LogBatch } from "./api";
+import type { Batch, LogBatch, Progress } from "./api";
 
 export type Status = "connecting" | "live" | "paused" | "offline";
 
@@ -8,6 +8,7 @@ export interface Watcher {
     topics: string[];
     onBatch?(batch: Batch): void;
     onLog?(batch: LogBatch): void;
+    onProgress?(progress: Progress[]): void;
     /** Events were lost: fetch the snapshot again. */
     onResync?(): void;
 }
@@ -177,6 +178,7 @@ export class LiveStream {
             this.deliver((watcher) => watcher.onBatch?.(batch));
         });
         on("log", (batch: LogBatch) => this.deliver((watcher) => watcher.onLog?.(batch)));
+        on("progress", (list: Progress[]) => this.deliver((watcher) => watcher.onProgress?.(list)));
         on("resync", () => this.deliver((watcher) => watcher.onResync?.()));
         on("bye", (data: { why: string; retry_ms?: number }) => {
             if (data.why === "auth") {

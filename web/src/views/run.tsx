@@ -1,7 +1,8 @@
-// run.tsx — one run: header, Gantt (default), tasks, details.
+// run.tsx — one run: header, Gantt (default), row flow, tasks, details.
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { get, paths, type Batch, type RunDetail, type Structure, type Ti, type TiList } from "../api";
+import { get, paths, type Batch, type Progress, type RunDetail, type Structure, type Ti, type TiList } from "../api";
+import { bytes, compact } from "../numbers";
 import { patchRun, patchTi } from "../patch";
 import { navigate } from "../router";
 import { links, type Route } from "../routes";
@@ -12,9 +13,10 @@ import { dateTime, duration, logical, zoneName } from "../time";
 import { isFinished, wordOf } from "../tokens";
 import { Button, Copy, Counts, Empty, Facts, Failure, Lasted, Logical, Panel, pretty, State, Tabs, Time } from "../ui";
 import { ActionHost, openAction } from "./actions";
+import { FlowView } from "./flow";
 import { Gantt } from "./gantt";
 
-const tabNames = ["gantt", "tasks", "details"];
+const tabNames = ["gantt", "flow", "tasks", "details"];
 
 export function RunPage({ route }: { route: Route }) {
     const dag = route.params.dag!;
@@ -23,6 +25,7 @@ export function RunPage({ route }: { route: Route }) {
     const run = useResource<RunDetail>(paths.run(dag, id), `${dag} ${id}`);
     const tis = useResource<TiList>(`${paths.run(dag, id)}/gantt?limit=2000`, `${dag} ${id}`);
     const structure = useSignal<Structure | null>(null);
+    const progress = useSignal<Record<string, Progress>>({});
     const data = run.data.value;
     const ver = data?.ver;
     useEffect(() => {
@@ -65,7 +68,13 @@ export function RunPage({ route }: { route: Route }) {
         run.reload();
         tis.reload();
     };
-    useStream([topics.run(dag, id)], { onBatch, onResync: resync });
+    const onProgress = (list: Progress[]) => {
+        const mine = list.filter((one) => one.dag === dag && one.run === id);
+        if (mine.length) {
+            progress.value = { ...progress.value, ...Object.fromEntries(mine.map((one) => [`${one.t} ${one.m}`, one])) };
+        }
+    };
+    useStream([topics.run(dag, id)], { onBatch, onProgress, onResync: resync });
 
     const goTo = (other: string | null | undefined) =>
         other && navigate(links.run(dag, other, tab === "gantt" ? "" : tab));
@@ -114,12 +123,13 @@ export function RunPage({ route }: { route: Route }) {
                 }))}
             />
             {tab === "details" && data ? <Details run={data} /> : null}
-            {tab !== "details" ? (
+            {tab === "flow" ? <FlowView dag={dag} run={id} /> : null}
+            {tab === "gantt" || tab === "tasks" ? (
                 <Panel of={tis} empty={(list) => (list.tis.length ? null : <Empty title="This DAG has no tasks" />)}>
                     {(list) => (
                         <>
                             {tab === "tasks" ? (
-                                <TaskTable dag={dag} run={id} tis={list.tis} />
+                                <TaskTable dag={dag} run={id} tis={list.tis} progress={progress.value} />
                             ) : data ? (
                                 <Gantt run={data} tis={list.tis} structure={structure.value} query={route.query} />
                             ) : null}
@@ -213,7 +223,28 @@ function Head({ run, goTo }: { run: RunDetail; goTo(id: string | null): void }) 
     );
 }
 
-function TaskTable({ dag, run, tis }: { dag: string; run: string; tis: Ti[] }) {
+/** "copying rows, 250k rows, 90k/s, 31 MB" beside its bar. */
+function Bar({ progress }: { progress: Progress }) {
+    const parts = [
+        progress.what,
+        progress.rows === null ? "" : `${compact(progress.rows)} rows`,
+        progress.rows_per_second > 0 ? `${compact(progress.rows_per_second)}/s` : "",
+        progress.bytes === null ? "" : bytes(progress.bytes),
+    ].filter(Boolean);
+    return (
+        <span class="bar" data-testid="task-progress" title={parts.join(", ")}>
+            <progress max={1} value={progress.fraction || undefined} aria-label={`progress of ${progress.t}`} />
+            <span class="muted num">
+                {progress.fraction ? `${Math.floor(progress.fraction * 100)} %, ` : ""}
+                {parts.join(", ")}
+            </span>
+        </span>
+    );
+}
+
+function TaskTable(props: { dag: string; run: string; tis: Ti[]; progress: Record<string, Progress> }) {
+    const { dag, run, tis } = props;
+    const said = (ti: Ti) => (ti.st === "r" ? props.progress[`${ti.t} ${ti.m}`] : undefined);
     return (
         <div class="scroll-x">
             <table class="list">
@@ -251,7 +282,7 @@ function TaskTable({ dag, run, tis }: { dag: string; run: string; tis: Ti[] }) {
                                 <Lasted s={ti.s} e={ti.e} />
                             </td>
                             <td class="c-err">
-                                <span title={ti.err || ti.note}>{ti.err || ti.note}</span>
+                                {said(ti) ? <Bar progress={said(ti)!} /> : <span title={ti.err || ti.note}>{ti.err || ti.note}</span>}
                             </td>
                         </tr>
                     ))}
