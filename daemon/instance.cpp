@@ -19,6 +19,7 @@
 #include "home.hpp"
 #include "http/server.hpp"
 #include "lake_service.hpp"
+#include "metric_service.hpp"
 #include "operators/operators.hpp"
 #include "owners_work.hpp"
 #include "run_requests.hpp"
@@ -36,6 +37,7 @@
 #include "store/outbox.hpp"
 #include "store/pg_journal.hpp"
 #include "store/queries.hpp"
+#include "store/task_metrics.hpp"
 #include "task_services.hpp"
 #include "test_schemas.hpp"
 
@@ -106,6 +108,7 @@ public:
           map_items_(pool_),
           ledger_(pool_),
           lake_(pool_),
+          metrics_(pool_),
           checkpoints_(pool_),
           outbox_(pool_),
           connections_(admin_, config_.home),
@@ -257,8 +260,28 @@ private:
             .outbox = &outbox_,
             .deliver_again = [this](std::int64_t id) { deliveries_.again(id); },
             .lake = &lake_,
+            .metrics = &metrics_,
+            .progress = [this] { return running_progress(); },
             .vault = [this](const std::string& question) { return ask_vault(question); },
         };
+    }
+
+    [[nodiscard]] std::vector<api::TaskProgress> running_progress() const {
+        std::vector<api::TaskProgress> all;
+        for (auto& [task, said] : executor_.progress()) {
+            const double spent = to_seconds(said.at - said.since);
+            all.push_back(
+                {.task = task,
+                 .fraction = said.fraction,
+                 .what = std::move(said.what),
+                 .rows = said.rows,
+                 .bytes = said.bytes,
+                 .rows_per_second =
+                     said.rows >= 0 && spent > 0 ? static_cast<double>(said.rows) / spent : 0,
+                 .at = said.at}
+            );
+        }
+        return all;
     }
 
     std::string ask_vault(const std::string& question) {
@@ -336,6 +359,7 @@ private:
         made.lake = [this](const AttemptOrder& order, const std::string& question) {
             return answer_lake(lake_, order, question, clock_.now());
         };
+        serve_metrics(made, metrics_);
         made.trigger_run = [this](const AttemptOrder& order, const RunWish& wish) {
             return trigger_run(runtime_, order, wish);
         };
@@ -383,6 +407,7 @@ private:
     store::PgMapItems map_items_;
     store::PgLedger ledger_;
     store::LakeStore lake_;
+    store::TaskMetrics metrics_;
     store::Checkpoints checkpoints_;
     store::Outbox outbox_;
     Connections connections_;

@@ -22,6 +22,7 @@ int main(int argc, char** argv) {
     sluice::add_sample(app);
     sluice::cli::dags::add(app);
     sluice::add_dags_test(app);
+    sluice::add_dags_plan(app);
     sluice::cli::runs::add(app);
     sluice::cli::tasks::add(app);
     sluice::cli::approve::add(app);
@@ -32,6 +33,7 @@ int main(int argc, char** argv) {
     sluice::cli::vault::add(app);
     sluice::cli::users::add(app);
     sluice::cli::assets::add(app);
+    sluice::cli::quarantine::add(app);
     sluice::cli::lake::add(app);
     sluice::cli::wait_ready::add(app);
     sluice::cli::explain::add(app);

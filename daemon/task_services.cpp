@@ -22,7 +22,8 @@ const DatasetSpec* find_dataset(const Dag& dag, const std::string& name) {
 /// How a data set is cut into partitions. Side data sets are cut like the one they stand beside.
 std::string partitioning(const Dag& dag, const std::string& name) {
     if (const auto* known = find_dataset(dag, name)) return known->partition;
-    for (const std::string_view suffix : {"_rejects", "_quarantine"}) {
+    for (const std::string_view suffix :
+         {"_rejects", "_quarantine_released", "_released", "_quarantine"}) {
         if (!name.ends_with(suffix)) continue;
         if (const auto* base = find_dataset(dag, name.substr(0, name.size() - suffix.size())))
             return base->partition;

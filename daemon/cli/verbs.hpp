@@ -42,6 +42,9 @@ void add(CLI::App& app);
 namespace assets {
 void add(CLI::App& app);
 }
+namespace quarantine {
+void add(CLI::App& app);
+}
 namespace lake {
 void add(CLI::App& app);
 }

@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/clock.hpp"
 #include "base/error.hpp"
 #include "base/limits.hpp"
 #include "model/latest.hpp"
@@ -130,6 +131,11 @@ Json AttemptChannel::call(const Json& request) {
         if (!services_.lake) nothing("ledger");
         return Json::parse(services_.lake(order_, request.at("question").dump()));
     }
+    if (type == "metrics") return answer_metrics(request);
+    if (type == "progress") {
+        take_progress(request);
+        return Json::object();
+    }
     if (type == "latest")
         return {{"latest", is_latest_run(*order_.dag, *order_.run, order_.start_date)}};
     if (type == "checkpoint") {
@@ -172,11 +178,43 @@ void AttemptChannel::send(const Json& notice) {
         const std::lock_guard lock(mutex_);
         outputs_.push_back(task::output_of(notice));
     } else if (type == "progress") {
-        const std::lock_guard lock(mutex_);
-        progress_ = {notice.at("fraction"), redactor_.redact(notice.at("what").get<std::string>())};
+        take_progress(notice);
     } else {
         throw Error(ErrorCode::invalid, "a task sent \"" + type + "\", which nobody takes");
     }
+}
+
+Json AttemptChannel::answer_metrics(const Json& request) {
+    if (request.at("what") == "put") {
+        const std::lock_guard lock(mutex_);
+        metrics_[request.at("dataset")] = request.at("values").dump();
+        return Json::object();
+    }
+    if (!services_.metric_history) return {{"points", Json::array()}};
+    return Json::parse(services_.metric_history(order_, request.dump()));
+}
+
+void AttemptChannel::take_progress(const Json& said) {
+    const Instant now = SystemClock().now();
+    const std::lock_guard lock(mutex_);
+    const Instant since = progress_.what.empty() ? now : progress_.since;
+    progress_ = {
+        .fraction = std::clamp(said.at("fraction").get<double>(), 0.0, 1.0),
+        .what = redactor_.redact(said.at("what").get<std::string>()),
+        .rows = said.value("rows", std::int64_t{-1}),
+        .bytes = said.value("bytes", std::int64_t{-1}),
+        .since = said.contains("since_us") ? from_micros(said.at("since_us").get<std::int64_t>())
+                                           : since,
+        .at = now,
+    };
+}
+
+std::string AttemptChannel::metrics() const {
+    const std::lock_guard lock(mutex_);
+    if (metrics_.empty()) return "";
+    Json all = Json::object();
+    for (const auto& [dataset, values] : metrics_) all[dataset] = Json::parse(values);
+    return all.dump();
 }
 
 AttemptChannel::~AttemptChannel() {

@@ -2,6 +2,8 @@
 // The same object serves an inline operator (a direct call) and a worker (frames). Thread-safe.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -16,9 +18,14 @@
 
 namespace sluice::executor {
 
+/// What a running task last said of how far it is.
 struct Progress {
-    double fraction{0};
-    std::string what;
+    double fraction{0};     // of all there is to do; 0 = unknown
+    std::string what;       // "" = it has said nothing yet
+    std::int64_t rows{-1};  // so far; -1 = it does not say
+    std::int64_t bytes{-1};
+    Instant since{};  // it began to count
+    Instant at{};     // it said so
 };
 
 class AttemptChannel final : public task::Channel {
@@ -31,7 +38,8 @@ public:
     /// Lets go of its artefacts: their commit follows soon, or they are garbage.
     ~AttemptChannel() override;
 
-    /// connection, secret, partition, inputs, claim, latest, checkpoint. Throws Error.
+    /// connection, secret, partition, inputs, claim, latest, checkpoint, metrics, progress. Throws
+    /// Error.
     nlohmann::json call(const nlohmann::json& request) override;
     /// log, progress, xcom, output. Throws Error(limit) for a value that is too large.
     void send(const nlohmann::json& notice) override;
@@ -39,6 +47,8 @@ public:
     /// What was pushed, secrets taken out: the last value of each key.
     [[nodiscard]] std::vector<XcomValue> take_xcoms();
     [[nodiscard]] std::vector<OutputCommit> take_outputs();
+    /// JSON {data set or "": {metric: number}}; "" = it measured nothing.
+    [[nodiscard]] std::string metrics() const;
     /// A checkpoint was written.
     [[nodiscard]] bool checkpointed() const;
     [[nodiscard]] Progress progress() const;
@@ -48,6 +58,9 @@ public:
     std::string stored(const std::string& key, std::string value);
 
 private:
+    nlohmann::json answer_metrics(const nlohmann::json& request);
+    void take_progress(const nlohmann::json& said);
+
     const AttemptOrder& order_;
     const Services& services_;
     Redactor& redactor_;
@@ -56,6 +69,7 @@ private:
     std::vector<XcomValue> xcoms_;
     std::vector<OutputCommit> outputs_;
     Progress progress_;
+    std::map<std::string, std::string> metrics_;  // by data set, JSON
     bool checkpointed_{false};
     std::vector<std::string> held_;  // hashes of artefacts
 };

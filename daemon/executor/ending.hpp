@@ -17,6 +17,7 @@ struct Ending {
     std::optional<Outcome> outcome;
     std::vector<XcomValue> xcoms;
     std::vector<OutputCommit> outputs;
+    std::string metrics;  // JSON; "" = it measured nothing
     std::string rendered;
     bool checkpointed{false};
 };

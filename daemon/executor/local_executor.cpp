@@ -131,12 +131,20 @@ void LocalExecutor::Impl::stop() {
     if (timer_.joinable()) timer_.join();
 }
 
-std::optional<Progress> LocalExecutor::Impl::progress(const AttemptKey& key) const {
-    const AttemptPtr attempt = find(key);
-    if (!attempt) return std::nullopt;
-    const std::lock_guard lock(attempt->mutex);
-    if (attempt->channel == nullptr) return std::nullopt;
-    return attempt->channel->progress();
+std::vector<std::pair<TaskKey, Progress>> LocalExecutor::Impl::progress() const {
+    std::vector<AttemptPtr> all;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& [key, attempt] : attempts_) all.push_back(attempt);
+    }
+    std::vector<std::pair<TaskKey, Progress>> said;
+    for (const AttemptPtr& attempt : all) {
+        const std::lock_guard lock(attempt->mutex);
+        if (attempt->channel == nullptr) continue;
+        Progress progress = attempt->channel->progress();
+        if (!progress.what.empty()) said.emplace_back(attempt->order.key.task, std::move(progress));
+    }
+    return said;
 }
 
 LocalExecutor::Load LocalExecutor::Impl::load() const {
@@ -225,8 +233,8 @@ void LocalExecutor::acknowledge(const AttemptKey& key) { impl_->acknowledge(key)
 void LocalExecutor::repost() { impl_->repost(); }
 void LocalExecutor::abandon() { impl_->abandon(); }
 void LocalExecutor::stop() { impl_->stop(); }
-std::optional<Progress> LocalExecutor::progress(const AttemptKey& key) const {
-    return impl_->progress(key);
+std::vector<std::pair<TaskKey, Progress>> LocalExecutor::progress() const {
+    return impl_->progress();
 }
 LocalExecutor::Load LocalExecutor::load() const { return impl_->load(); }
 

@@ -35,8 +35,8 @@ public:
     void abandon() override;
     void stop() override;
 
-    /// What a running attempt last said of its progress.
-    [[nodiscard]] std::optional<Progress> progress(const AttemptKey& key) const;
+    /// Of the attempts that run now: those that have said how far they are.
+    [[nodiscard]] std::vector<std::pair<TaskKey, Progress>> progress() const;
     /// Attempts that are on a thread, and those that wait for one.
     struct Load {
         std::size_t running{0};

@@ -83,7 +83,7 @@ public:
     void repost();
     void abandon();
     void stop();
-    std::optional<Progress> progress(const AttemptKey& key) const;
+    std::vector<std::pair<TaskKey, Progress>> progress() const;
     Load load() const;
 
 private:
@@ -111,6 +111,10 @@ private:
     Outcome run_worker(
         const AttemptPtr& attempt, const task::Job& job, AttemptChannel& channel, TaskLog& log
     );
+    /// What the attempt measured, if it did; before its end is reported.
+    void keep_metrics(
+        const AttemptOrder& order, const Ending& ending, const Outcome& outcome, TaskLog& log
+    ) const;
     /// Settles how it ended, writes that into the log and reports it.
     void finish(const AttemptPtr& attempt, Ending ending, TaskLog* log);
 

@@ -152,6 +152,7 @@ void LocalExecutor::Impl::run_with(const AttemptPtr& attempt, const task::Operat
     if (auto& wait = ending.outcome->wait)
         keep_small(*ending.outcome, redactor.redact(wait->resume));
     ending.outputs = channel.take_outputs();
+    ending.metrics = channel.metrics();
     ending.checkpointed = ending.checkpointed || channel.checkpointed();
     finish(attempt, std::move(ending), &log);
 }
@@ -190,6 +191,7 @@ void LocalExecutor::Impl::finish(const AttemptPtr& attempt, Ending ending, TaskL
     }
     SLUICE_CHECK(ending.outcome.has_value());
     result.outcome = std::move(*ending.outcome);
+    if (log != nullptr) keep_metrics(order, ending, result.outcome, *log);
     if (log != nullptr) note_end(result.outcome, *log);
     if (result.outcome.kind == OutcomeKind::success) {
         result.outputs = std::move(ending.outputs);
@@ -206,6 +208,21 @@ void LocalExecutor::Impl::finish(const AttemptPtr& attempt, Ending ending, TaskL
     fault_point("before_result_posted");
     report_(std::move(result));
     fault_point("after_result_posted");
+}
+
+void LocalExecutor::Impl::keep_metrics(
+    const AttemptOrder& order, const Ending& ending, const Outcome& outcome, TaskLog& log
+) const {
+    if (ending.metrics.empty() || !services_.put_metrics || outcome.kind == OutcomeKind::waiting)
+        return;
+    const bool passed =
+        outcome.kind == OutcomeKind::success || outcome.kind == OutcomeKind::skipped;
+    try {
+        services_.put_metrics(order, ending.metrics, passed);
+    } catch (const std::exception& error) {
+        // The work is done; that its numbers are missing is no reason to do it again.
+        log.append(task::Level::warning, std::string("metrics are not kept: ") + error.what());
+    }
 }
 
 void LocalExecutor::Impl::expand(ExpandOrder order, std::function<void(ExpandAnswer)> done) {

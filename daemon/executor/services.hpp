@@ -54,6 +54,10 @@ struct Services {
     /// What the keeper of the lake asks of the ledger (operators/lake/ledger.hpp): JSON text in and
     /// out.
     std::function<std::string(const AttemptOrder&, const std::string& question)> lake;
+    /// What a task measured, JSON {data set or "": {metric: number}}; `passed` = it succeeded.
+    std::function<void(const AttemptOrder&, const std::string& metrics, bool passed)> put_metrics;
+    /// One metric in the intervals before: JSON text in and out.
+    std::function<std::string(const AttemptOrder&, const std::string& question)> metric_history;
     /// Where values over the inline limit go; null = they are refused.
     Artefacts* artefacts{nullptr};
     /// The events that made the run: JSON object, asset -> list of events.

@@ -76,6 +76,19 @@ std::vector<InputSlice> FakeLedger::live(const std::string& dataset) const {
     return slices;
 }
 
+void FakeLedger::put_metrics(
+    const std::string& dataset, std::int64_t start, const std::string& values
+) {
+    const std::lock_guard lock(mutex_);
+    metrics_[dataset][start] = values;
+}
+
+std::map<std::int64_t, std::string> FakeLedger::metrics(const std::string& dataset) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = metrics_.find(dataset);
+    return found == metrics_.end() ? std::map<std::int64_t, std::string>{} : found->second;
+}
+
 /// The daemon's end of the channel.
 class FakeContext::Recorder final : public Channel {
 public:
@@ -93,6 +106,8 @@ public:
             checkpoint = request.at("state");
             return Json::object();
         }
+        if (type == "metrics") return metrics(request);
+        if (type == "progress") return Json::object();
         if (test_.answers) return test_.answers(request);
         throw Error(ErrorCode::not_found, "the test defines nothing for " + request.dump());
     }
@@ -138,6 +153,25 @@ private:
         for (const auto& slice : slices)
             if (low <= slice.partition && slice.partition <= high) out.push_back(to_json(slice));
         return {{"slices", out}};
+    }
+
+    Json metrics(const Json& request) const {
+        const auto& interval = job_.info.data_interval;
+        if (request.at("what") == "put") {
+            if (interval)
+                ledger_.put_metrics(
+                    request.at("dataset"), to_micros(interval->start), request.at("values").dump()
+                );
+            return Json::object();
+        }
+        Json points = Json::array();
+        for (const auto& [start, values] : ledger_.metrics(request.at("dataset"))) {
+            const Json all = Json::parse(values);
+            const auto found = all.find(request.at("metric").get<std::string>());
+            if (start < request.at("before").get<std::int64_t>() && found != all.end())
+                points.push_back({start, *found});
+        }
+        return {{"points", std::move(points)}};
     }
 
     Json claim(const Json& request) {

@@ -31,11 +31,15 @@ public:
     /// Makes a slice live in place of its older generation. Throws Error(conflict) for a stale one.
     void publish(const OutputCommit& output);
     [[nodiscard]] std::vector<InputSlice> live(const std::string& dataset) const;
+    /// What tasks measured of a data set, JSON by the start of the interval (microseconds).
+    void put_metrics(const std::string& dataset, std::int64_t start, const std::string& values);
+    [[nodiscard]] std::map<std::int64_t, std::string> metrics(const std::string& dataset) const;
 
 private:
     mutable std::mutex mutex_;  // guards all below
     std::map<std::string, std::int64_t> generations_;
     std::map<std::string, Live> live_;  // by data set, partition and slice
+    std::map<std::string, std::map<std::int64_t, std::string>> metrics_;
 };
 
 /// One attempt. Fill `job` (the constructor sets one day's interval, 2026-01-05, and ids), then

@@ -103,6 +103,7 @@ public:
         prepare(fake);
         const Outcome outcome = fake.run(op, params);
         xcom = fake.xcom();
+        found_by_checks = fake.xcom("checks");
         logs = fake.logs();
         return outcome;
     }
@@ -139,17 +140,20 @@ public:
     [[nodiscard]] const std::string& path() const { return path_; }
 
     std::string policy;
-    bool of_the_dag{false};  // runs too know `policy` as their DAG's
+    std::optional<Interval> interval;  // of the runs; none = the day 2026-01-05
+    bool of_the_dag{false};            // runs too know `policy` as their DAG's
     std::map<std::string, std::string> files;
     std::map<std::string, std::string> schemas;
     std::map<std::string, Secret> secrets;
     std::optional<task::Connection> warehouse;  // behind every schema of `schemas`
     nlohmann::json xcom;
+    nlohmann::json found_by_checks;  // what a validate task found
     std::vector<std::pair<task::Level, std::string>> logs;
 
 private:
     void prepare(task::FakeContext& fake) {
         fake.folder("lake", path_);
+        if (interval) fake.interval(interval->start, interval->end);
         std::vector<DatasetSpec> all;
         for (const auto& [name, spec] : datasets_) all.push_back(spec);
         fake.datasets(std::move(all));

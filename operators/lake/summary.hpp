@@ -1,4 +1,5 @@
-// summary.hpp — how a data operator ends: its counts as XCom and log line, and `on_empty`.
+// summary.hpp — how a data operator ends: its counts as XCom, log line and metrics,
+// and `on_empty`.
 #pragma once
 
 #include <chrono>
@@ -13,6 +14,7 @@ struct Summary {
     std::int64_t rows_in{-1};
     std::int64_t rows_out{-1};
     std::int64_t rows_quarantined{-1};
+    std::int64_t rows_released{-1};  // were in quarantine, and are not any more
     std::int64_t rows_rejected{-1};
     std::int64_t rows_deduplicated{-1};
     std::int64_t rows_masked{-1};

@@ -22,7 +22,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr NameTable<Kind, 18> kinds{
+constexpr NameTable<Kind, 19> kinds{
     {{Kind::not_null, "not_null"},
      {Kind::unique, "unique"},
      {Kind::accepted_values, "accepted_values"},
@@ -36,6 +36,7 @@ constexpr NameTable<Kind, 18> kinds{
      {Kind::freshness, "freshness"},
      {Kind::schema, "schema"},
      {Kind::compare, "compare"},
+     {Kind::monotonic, "monotonic"},
      {Kind::no_overlap, "no_overlap"},
      {Kind::scd2, "scd2"},
      {Kind::k_anonymity, "k_anonymity"},
@@ -83,11 +84,6 @@ void read_one(
         }
         kind = found;
         key = name;
-    }
-    if (check.contains("monotonic")) {
-        problems.push_back(problem("E-NOT-YET", pointer, "the rule \"monotonic\" is not there yet")
-        );
-        return;
     }
     if (!kind) {
         std::vector<std::string> known;
@@ -166,6 +162,14 @@ std::string literal_of(const json& value) {
     return value.is_string() ? engine::literal(value.get<std::string>()) : value.dump();
 }
 
+/// "0.5%" -> 0.005
+std::optional<double> share_of(const std::string& text) {
+    double percent = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), percent);
+    if (failed != std::errc{} || std::string_view(end) != "%" || percent < 0) return std::nullopt;
+    return percent / 100;
+}
+
 std::string parsed_sql(const json& text, Dialect dialect) {
     const auto parsed = expression::parse(expression::source_of(text));
     if (!parsed.value) throw Error(ErrorCode::invalid, parsed.problems.front().message);
@@ -186,12 +190,21 @@ bool Limit::exceeded(std::int64_t bad, std::int64_t total) const {
 std::optional<Limit> limit_of(const json& value) {
     if (value.is_number_integer()) return Limit{0, value.get<std::int64_t>()};
     if (!value.is_string()) return std::nullopt;
-    const std::string text = value.get<std::string>();
-    double percent = 0;
-    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), percent);
-    if (failed != std::errc{} || std::string_view(end) != "%" || percent < 0 || percent > 100)
-        return std::nullopt;
-    return Limit{percent / 100, -1};
+    const auto share = share_of(value.get<std::string>());
+    if (!share || *share > 1) return std::nullopt;
+    return Limit{*share, -1};
+}
+
+std::optional<Tolerance> tolerance_of(const json& value) {
+    if (value.is_number()) {
+        const double absolute = value.get<double>();
+        if (absolute < 0) return std::nullopt;
+        return Tolerance{absolute, 0};
+    }
+    if (!value.is_string()) return std::nullopt;
+    const auto share = share_of(value.get<std::string>());
+    if (!share) return std::nullopt;
+    return Tolerance{0, *share};
 }
 
 Rules read_rules(const json& params, bool gate, std::vector<Problem>& problems) {
@@ -212,8 +225,6 @@ Rules read_rules(const json& params, bool gate, std::vector<Problem>& problems) 
                 "E-CHECK", "/max_bad", "max_bad is a number of rows or a share such as \"5%\""
             ));
     }
-    if (params.contains("anomalies"))
-        problems.push_back(problem("E-NOT-YET", "/anomalies", "anomalies are not there yet"));
     if (!params.contains("checks")) return out;
     for (std::size_t i = 0; i < params.at("checks").size(); ++i)
         read_one(params.at("checks")[i], "/checks/" + std::to_string(i), gate, out, problems);
@@ -241,6 +252,18 @@ std::vector<Problem> check_columns(const Rules& rules, const binding::Columns& c
             problems.push_back(
                 problem("E-CHECK", pointer + "/max_age", "max_age is a duration such as \"2d\"")
             );
+        if (rule.kind == Kind::no_overlap || rule.kind == Kind::monotonic)
+            for (const char* more : {"by", "order_by"})
+                if (keys.contains(more))
+                    for (const std::string& name : texts_of(keys.at(more)))
+                        column(columns, name, pointer + "/" + more, problems);
+        if (rule.kind == Kind::compare && !keys.contains("aggregates") && !keys.contains("key"))
+            problems.push_back(problem("E-CHECK", pointer, "compare takes `aggregates` or `key`"));
+        if (rule.kind == Kind::compare && keys.contains("tolerance") &&
+            !tolerance_of(keys.at("tolerance")))
+            problems.push_back(problem(
+                "E-CHECK", pointer + "/tolerance", "tolerance is a number or a share as \"0.1%\""
+            ));
         if (rule.kind == Kind::no_overlap && rule.columns.size() != 2)
             problems.push_back(problem("E-CHECK", pointer, "no_overlap takes [from, to]"));
         if (rule.kind == Kind::castable &&
@@ -337,6 +360,7 @@ std::optional<std::string> broken_sql(const Rule& rule, Dialect dialect) {
         case Kind::freshness:
         case Kind::schema:
         case Kind::compare:
+        case Kind::monotonic:
         case Kind::no_overlap:
         case Kind::scd2:
         case Kind::k_anonymity:
@@ -347,17 +371,29 @@ std::optional<std::string> broken_sql(const Rule& rule, Dialect dialect) {
     return "coalesce(" + (out.empty() ? std::string("false") : "(" + out + ")") + ", false)";
 }
 
-std::string duplicates_sql(const Rule& rule, const std::string& from, Dialect dialect) {
+std::string duplicates_sql(const Rule& rule, Dialect dialect) {
     const std::string where = where_sql(rule, dialect);
     std::string filled;
     for (const std::string& column : rule.columns)
         filled += (filled.empty() ? "" : " and ") + quote(column) + " is not null";
     if (!where.empty()) filled += " and " + where;
-    return "select coalesce(sum(n_ - 1), 0) from (select count(*) as n_ from " + from + " where " +
-           filled + " group by " + engine::quoted_list(rule.columns) + " having count(*) > 1) x";
+    const std::string key = engine::quoted_list(rule.columns);
+    return "count(*) filter (where " + filled + ") - count(distinct " +
+           (rule.columns.size() == 1 ? key : "(" + key + ")") + ") filter (where " + filled + ")";
 }
 
-std::string orphan_sql(const Rule& rule, const std::string& rows, const std::string& theirs) {
+Instant fresh_since(const Rule& rule, Instant interval_end) {
+    const json keys = json::parse(rule.keys);
+    return interval_end -
+           parse_duration(keys.at("max_age").get<std::string>()).value_or(Duration{});
+}
+
+std::string fresh_sql(const Rule& rule, Instant interval_end) {
+    return "count(*) filter (where " + quote(rule.columns.front()) + " >= cast(" +
+           engine::literal(format_offset(fresh_since(rule, interval_end))) + " as timestamptz))";
+}
+
+Orphans orphans_of(const Rule& rule, const std::string& theirs, const std::string& name) {
     const json keys = json::parse(rule.keys);
     Reference reference = reference_of(keys.at("references").get<std::string>());
     if (reference.columns.empty()) reference.columns = rule.columns;
@@ -365,15 +401,22 @@ std::string orphan_sql(const Rule& rule, const std::string& rows, const std::str
         throw Error(
             ErrorCode::invalid, "foreign_key: the two sides have different numbers of columns"
         );
-    std::string filled;
+    std::string select;
+    std::string present;
     std::string equal;
+    Orphans out;
     for (std::size_t i = 0; i < rule.columns.size(); ++i) {
-        const std::string ours = rows + "." + quote(rule.columns[i]);
-        filled += ours + " is not null and ";
-        equal +=
-            (equal.empty() ? "" : " and ") + ("f_." + quote(reference.columns[i])) + " = " + ours;
+        const std::string key = quote(name + "k" + std::to_string(i));
+        const std::string column = quote(reference.columns[i]);
+        select += (i > 0 ? ", " : "") + column + " as " + key;
+        present += (i > 0 ? " and " : "") + column + " is not null";
+        equal += (i > 0 ? " and " : "") + key + " = " + quote(rule.columns[i]);
+        out.condition += quote(rule.columns[i]) + " is not null and ";
     }
-    return "(" + filled + "not exists (select 1 from " + theirs + " as f_ where " + equal + "))";
+    out.condition += quote(name + "k0") + " is null";
+    out.join = " left join (select distinct " + select + " from " + theirs + " as f_ where " +
+               present + ") as " + quote(name) + " on " + equal;
+    return out;
 }
 
 }  // namespace sluice::validate

@@ -9,6 +9,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "base/error.hpp"
+#include "base/instant.hpp"
 #include "operators/binding/columns.hpp"
 #include "operators/engine/sql.hpp"
 
@@ -30,6 +31,7 @@ enum class Kind : std::uint8_t {
     freshness,
     schema,
     compare,
+    monotonic,
     no_overlap,
     scd2,
     k_anonymity,
@@ -49,6 +51,13 @@ struct Limit {
     [[nodiscard]] bool exceeded(std::int64_t bad, std::int64_t total) const;
 };
 std::optional<Limit> limit_of(const nlohmann::json& value);
+
+/// By how much two numbers may differ: 0.5, or a share "0.1%" of the other side's.
+struct Tolerance {
+    double absolute{0};
+    double share{0};
+};
+std::optional<Tolerance> tolerance_of(const nlohmann::json& value);
 
 struct Rule {
     Kind kind{Kind::expr};
@@ -89,9 +98,17 @@ Reference reference_of(const std::string& text);
 std::optional<std::string> broken_sql(const Rule& rule, engine::Dialect dialect);
 /// The rule's `where` as SQL; "" without one.
 std::string where_sql(const Rule& rule, engine::Dialect dialect);
-/// SQL over table `from`: how many rows break `unique`.
-std::string duplicates_sql(const Rule& rule, const std::string& from, engine::Dialect dialect);
-/// SQL: true for a row of the relation `rows` that has no counterpart in `theirs`.
-std::string orphan_sql(const Rule& rule, const std::string& rows, const std::string& theirs);
+/// Aggregate: how many rows break `unique`.
+std::string duplicates_sql(const Rule& rule, engine::Dialect dialect);
+/// `freshness`: the instant after which a value must be, and the aggregate that counts such values.
+Instant fresh_since(const Rule& rule, Instant interval_end);
+std::string fresh_sql(const Rule& rule, Instant interval_end);
+/// How rows find out that they have no counterpart in `theirs`: a join that leaves their number as
+/// it is, and what is true for an orphan after it. `name` is the join's own.
+struct Orphans {
+    std::string join;
+    std::string condition;
+};
+Orphans orphans_of(const Rule& rule, const std::string& theirs, const std::string& name);
 
 }  // namespace sluice::validate

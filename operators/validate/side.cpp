@@ -117,6 +117,14 @@ std::unique_ptr<Side> Sides::open(const std::string& dataset) {
     );
 }
 
+binding::Columns Sides::columns(const std::string& dataset) const {
+    try {
+        return context_.dataset(dataset).columns;
+    } catch (const Error&) {
+        return {};
+    }
+}
+
 std::unique_ptr<Side> Sides::rows(const std::string& sql, std::vector<std::string> columns) {
     return std::make_unique<LakeSide>(inputs_, sql, std::move(columns));
 }

@@ -41,6 +41,8 @@ public:
     Sides(task::TaskContext& context, engine::Database& database)
         : context_(context), database_(database), inputs_(context, database) {}
     std::unique_ptr<Side> open(const std::string& dataset);
+    /// Declared or derived columns, with their classes; empty for a data set nobody knows.
+    [[nodiscard]] binding::Columns columns(const std::string& dataset) const;
     /// Rows that are already a relation of the engine.
     std::unique_ptr<Side> rows(const std::string& sql, std::vector<std::string> columns);
     [[nodiscard]] const binding::RunInputs& inputs() const { return inputs_; }

@@ -1,10 +1,6 @@
 #include "operators/validate/table_check.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <cstdlib>
-#include <map>
-#include <set>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -14,6 +10,7 @@
 #include "operators/expression/expression.hpp"
 #include "operators/privacy/anonymity.hpp"
 #include "operators/privacy/scan.hpp"
+#include "operators/validate/compare.hpp"
 
 namespace sluice::validate {
 
@@ -22,124 +19,12 @@ namespace {
 using engine::quote;
 using nlohmann::json;
 
-std::string aggregate_sql(const std::string& text, engine::Dialect dialect) {
-    const auto parsed = expression::parse(text);
-    if (!parsed.value) throw Error(ErrorCode::invalid, parsed.problems.front().message);
-    if (!parsed.value->aggregates())
-        throw Error(ErrorCode::invalid, "\"" + text + "\" has no aggregate such as sum or count");
-    return "cast(" + parsed.value->sql(dialect) + " as varchar)";
-}
-
-/// A number without what does not change it: "12.50" -> "12.5", "-0" -> "0".
-std::string plain(std::string text) {
-    if (text.find('.') != std::string::npos && text.find_first_of("eE") == std::string::npos) {
-        while (text.back() == '0') text.pop_back();
-        if (text.back() == '.') text.pop_back();
-    }
-    return text == "-0" ? "0" : text;
-}
-
-using Groups = std::map<std::string, std::vector<std::optional<std::string>>>;
-
-/// Aggregates by group; without groups there is one, "".
-Groups aggregates(
-    Side& side,
-    const std::string& from,
-    const std::vector<std::string>& by,
-    const std::vector<std::string>& texts
-) {
-    std::string items;
-    std::string group;
-    for (const std::string& column : by) {
-        items += "cast(" + quote(column) + " as varchar), ";
-        group += (group.empty() ? " group by " : ", ") + quote(column);
-    }
-    for (std::size_t i = 0; i < texts.size(); ++i)
-        items += (i > 0 ? ", " : "") + aggregate_sql(texts[i], side.dialect());
-    Groups out;
-    for (const auto& row : side.ask("select " + items + " from " + from + group)) {
-        std::string key;
-        for (std::size_t i = 0; i < by.size(); ++i)
-            key += (i > 0 ? ", " : "") + row[i].value_or("null");
-        out[key] = {row.begin() + static_cast<std::ptrdiff_t>(by.size()), row.end()};
-    }
-    return out;
-}
-
-std::optional<std::string> compare(const json& keys, Side& side, Sides& sides) {
-    const std::string other_name = keys.at("compare").get<std::string>();
-    const std::unique_ptr<Side> other = sides.open(other_name);
-    std::vector<std::string> here;
-    std::vector<std::string> there;
-    const json& aggregates_of = keys.at("aggregates");
-    if (aggregates_of.is_object()) {
-        for (const auto& [ours, theirs] : aggregates_of.items()) {
-            here.push_back(ours);
-            there.push_back(theirs.get<std::string>());
-        }
-    } else {
-        here = texts_of(aggregates_of);
-        there = here;
-    }
-    std::vector<std::string> by;
-    if (keys.contains("group_by")) by = texts_of(keys.at("group_by"));
-    const bool all = keys.value("scope", "interval") == "all";
-    const Groups ours = aggregates(side, all ? side.from() : side.from_interval(), by, here);
-    const Groups theirs =
-        aggregates(*other, all ? other->from() : other->from_interval(), by, there);
-    const double tolerance = keys.value("tolerance", 0.0);
-    std::string message;
-    int different = 0;
-    std::set<std::string> groups;
-    for (const auto& [group, values] : ours) groups.insert(group);
-    for (const auto& [group, values] : theirs) groups.insert(group);
-    const std::vector<std::optional<std::string>> nothing(here.size());
-    for (const std::string& group : groups) {
-        const auto mine = ours.find(group);
-        const auto yours = theirs.find(group);
-        const auto& a = mine == ours.end() ? nothing : mine->second;
-        const auto& b = yours == theirs.end() ? nothing : yours->second;
-        for (std::size_t i = 0; i < here.size(); ++i) {
-            if (same_value(a[i], b[i], tolerance)) continue;
-            if (++different > 3) continue;
-            message += fmt::format(
-                "{}{}{} is {}, in {} it is {}",
-                message.empty() ? "" : "; ",
-                here[i],
-                group.empty() ? "" : " of " + group,
-                a[i].value_or("null"),
-                other_name,
-                b[i].value_or("null")
-            );
-        }
-    }
-    if (different == 0) return std::nullopt;
-    return different > 3 ? message + fmt::format("; and {} more differences", different - 3)
-                         : message;
-}
-
 std::optional<std::string> row_count(const json& value, std::int64_t total) {
     if (value.contains("min") && total < value.at("min").get<std::int64_t>())
         return fmt::format("{} rows, fewer than {}", total, value.at("min").dump());
     if (value.contains("max") && total > value.at("max").get<std::int64_t>())
         return fmt::format("{} rows, more than {}", total, value.at("max").dump());
     return std::nullopt;
-}
-
-std::optional<std::string> freshness(
-    const Rule& rule, const json& keys, const TableFacts& facts, Side& side
-) {
-    if (!facts.interval_end) return "this run has no data interval to be fresh for";
-    const Instant limit =
-        *facts.interval_end -
-        parse_duration(keys.at("max_age").get<std::string>()).value_or(Duration{});
-    const std::string column = quote(rule.columns.front());
-    const std::int64_t fresh = side.count(
-        "select count(*) from " + side.from() + " where " + column + " >= cast(" +
-        engine::literal(format_offset(limit)) + " as timestamptz)"
-    );
-    if (fresh > 0) return std::nullopt;
-    return rule.columns.front() + " has no value since " + format_offset(limit);
 }
 
 std::optional<std::string> schema(const json& value, const TableFacts& facts, Side& side) {
@@ -252,48 +137,26 @@ std::optional<std::string> pii_scan(const Rule& rule, const TableFacts& facts, S
     return found.empty() ? std::nullopt : std::optional(found);
 }
 
-std::optional<std::string> broken_rows(
-    const Rule& rule, const json& keys, Side& side, std::int64_t total
-) {
-    std::string sql;
-    std::string where = where_sql(rule, side.dialect());
-    if (!where.empty()) where = " and " + where;
-    if (rule.kind == Kind::unique)
-        sql = duplicates_sql(rule, side.from(), side.dialect());
-    else if (rule.kind == Kind::foreign_key)
-        sql = "select count(*) from (select * from " + side.from() + ") as ours_ where " +
-              orphan_sql(
-                  rule,
-                  "ours_",
-                  side.beside(reference_of(keys.at("references").get<std::string>()).dataset)
-              ) +
-              where;
+/// Rows in their order: as they lie in the files, or as `order_by` says. A column without a value
+/// says nothing of its order.
+std::int64_t falls(const Rule& rule, const json& keys, Side& side) {
+    std::vector<std::string> by;
+    if (keys.contains("by")) by = texts_of(keys.at("by"));
+    const std::string column = quote(rule.columns.front());
+    std::string from = side.from();
+    std::string order = "n_";
+    if (keys.contains("order_by"))
+        order = engine::quoted_list(texts_of(keys.at("order_by")));
     else
-        sql = "select count(*) from " + side.from() + " where " +
-              *broken_sql(rule, side.dialect()) + where;
-    const std::int64_t bad = side.count(sql);
-    const Limit limit = rule.max_bad.value_or(Limit{0, 0});
-    if (!limit.exceeded(bad, total)) return std::nullopt;
-    return fmt::format("{} of {} rows", bad, total);
+        from = "(select *, row_number() over () as n_ from " + from + ") as numbered_";
+    return side.count(
+        "select count(*) from (select " + column + " as now_, lag(" + column + ") over (" +
+        (by.empty() ? "" : "partition by " + engine::quoted_list(by) + " ") + "order by " + order +
+        ") as before_ from " + from + " where " + column + " is not null) x where now_ < before_"
+    );
 }
 
 }  // namespace
-
-bool same_value(
-    const std::optional<std::string>& a, const std::optional<std::string>& b, double tolerance
-) {
-    if (!a || !b) return a.has_value() == b.has_value();
-    if (plain(*a) == plain(*b)) return true;
-    if (tolerance <= 0 && a->find_first_of("eE.") == std::string::npos &&
-        b->find_first_of("eE.") == std::string::npos)
-        return false;
-    char* end_a = nullptr;
-    char* end_b = nullptr;
-    const double x = std::strtod(a->c_str(), &end_a);
-    const double y = std::strtod(b->c_str(), &end_b);
-    if (*end_a != '\0' || *end_b != '\0') return false;
-    return tolerance <= 0 ? x == y : std::fabs(x - y) <= tolerance;
-}
 
 std::optional<std::string> check_table(
     const Rule& rule, const TableFacts& facts, Side& side, Sides& sides, std::int64_t total
@@ -310,15 +173,19 @@ std::optional<std::string> check_table(
         case Kind::castable:
         case Kind::foreign_key:
         case Kind::expr:
-            return broken_rows(rule, keys, side, total);
+        case Kind::freshness:
+            break;  // the scan's
         case Kind::row_count:
             return row_count(value, total);
-        case Kind::freshness:
-            return freshness(rule, keys, facts, side);
         case Kind::schema:
             return schema(value, facts, side);
         case Kind::compare:
-            return compare(keys, side, sides);
+            return compare(keys, facts, side, sides);
+        case Kind::monotonic: {
+            const std::int64_t fallen = falls(rule, keys, side);
+            if (fallen == 0) return std::nullopt;
+            return fmt::format("{} rows have less than the row before", fallen);
+        }
         case Kind::no_overlap: {
             std::vector<std::string> by;
             if (keys.contains("by")) by = texts_of(keys.at("by"));

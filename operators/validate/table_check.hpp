@@ -1,4 +1,4 @@
-// table_check.hpp — rules about a whole table, and row rules where rows are only counted: gates.
+// table_check.hpp — rules about a whole table.
 #pragma once
 
 #include <optional>
@@ -15,19 +15,16 @@ struct TableFacts {
     std::string dataset;
     std::vector<std::string> key;       // for scd2
     std::vector<std::string> contract;  // declared columns, for schema
+    binding::Columns columns;           // with their classes
     std::optional<Instant> interval_end;
     std::vector<std::string> allowed;  // classes that may stay readable here
     int this_year{9999};
 };
 
 /// What breaks the rule, as a sentence; none if it holds. `total` is the number of rows.
+/// Rules of rows and freshness are not asked here: the scan counts them.
 std::optional<std::string> check_table(
     const Rule& rule, const TableFacts& facts, Side& side, Sides& sides, std::int64_t total
-);
-
-/// Two answers of aggregates, equal within a tolerance: exact where it is 0.
-bool same_value(
-    const std::optional<std::string>& a, const std::optional<std::string>& b, double tolerance
 );
 
 }  // namespace sluice::validate

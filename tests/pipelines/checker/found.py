@@ -34,10 +34,11 @@ class Found:
             (f'"{schema}"."{table}"',))]
 
     def slices(self, dag_id="ecommerce_daily"):
-        """{(dataset, day): [file]} of all live data of the lake that a DAG has written."""
+        """{(dataset, day): [file]} of all live data of the lake that a DAG has written, but for what tells how it came about:
+        rows that a quarantine has let go."""
         out = {}
         for dataset, partition, files in self.metadata.execute(
-                "select dataset, partition, files from ledger where state = 'committed' and dag_id = %s", (dag_id,)):
+                "select dataset, partition, files from ledger where state = 'committed' and dag_id = %s and right(dataset, 9) <> '_released'", (dag_id,)):
             paths = [str(self.home / "lake" / file["path"]) for file in files or []]
             if paths:
                 out.setdefault((dataset, partition.removeprefix("dt=")), []).extend(paths)
