@@ -109,7 +109,7 @@ function Picture({ dag, run, tasks }: { dag: string; run: string; tasks: FlowTas
     const most = Math.max(1, ...edges.map((edge) => edge.rows));
     return (
         <div class="scroll-x">
-            <svg class="flow-picture" width={width} height={height} viewBox={`0 0 ${width} ${height}`} role="img" aria-label="Rows from raw to loaded; the table below has the numbers">
+            <svg class="flow-picture" width={width} height={height} viewBox={`0 0 ${width} ${height}`} role="group" aria-label="Rows from raw to loaded; the table below has the numbers">
                 {layers.map((name, layer) =>
                     used[layer] ? (
                         <text key={name} class="flow-layer" x={place[layer]! * (box.width + box.between)} y="16">
