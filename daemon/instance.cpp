@@ -328,8 +328,9 @@ private:
                 [this](RunKey run) {
                     return queries_.asset_events({.taken_by = run, .page = {.limit = 10'000}}).rows;
                 },
-            .xcom_lists =
-                [this](RunKey run, TaskNo task) { return queries_.xcom_lists(run, task); },
+            .xcom_lists = [this](
+                              RunKey run, TaskNo task, const std::vector<MapIndex>* of
+                          ) { return queries_.xcom_lists(run, task, of); },
             .map_items = &map_items_,
             .previous_success = [this](const AttemptOrder& order) -> std::optional<DagRun> {
                 store::RunFilter filter;

@@ -42,7 +42,7 @@ void MapValues::put(const ExpandOrder& order, const Expansion& expansion) {
             );
         }
     }
-    items_.put(order.run_key, order.map, order.serial, chunks);
+    items_.put({order.run_key, order.map, order.outer, order.serial}, chunks);
 }
 
 std::shared_ptr<const Expansion> MapValues::literal(const DagPtr& dag, MapNo map) {
@@ -59,52 +59,67 @@ std::shared_ptr<const Expansion> MapValues::literal(const DagPtr& dag, MapNo map
 }
 
 std::string MapValues::chunk(RunKey run, const MapLength& length, int list, int number) {
-    const auto name =
-        fmt::format("{} {} {} {} {}", run.value, length.map, length.serial, list, number);
+    const auto name = fmt::format(
+        "{} {} {} {} {} {}", run.value, length.map, length.outer, length.serial, list, number
+    );
     {
         const std::lock_guard lock(mutex_);
         for (const auto& [known, items] : chunks_)
             if (known == name) return items;
     }
-    auto items = items_.chunk(run, length.map, length.serial, list, number);
+    auto items = items_.chunk({run, length.map, length.outer, length.serial}, list, number);
     const std::lock_guard lock(mutex_);
     keep(chunks_, std::pair{name, items});
     return items;
 }
 
+MapPlace place_of(store::MapItems& items, const AttemptOrder& order) {
+    const TaskKey& key = order.key.task;
+    if (order.outer != unmapped) return {order.outer, order.inner};
+    if (key.map_index == unmapped) return {};
+    const MapNo map = order.dag->tasks[static_cast<std::size_t>(key.task)].mapping;
+    for (const auto& list : items.lists(key.run, map))
+        if (const auto inner = store::place_in(list, key.map_index); inner >= 0)
+            return {list.outer, inner};
+    return {};
+}
+
+std::string MapValues::value(const AttemptOrder& order, MapNo map, MapIndex outer, MapIndex index) {
+    const RunKey run = order.key.task.run;
+    if (index < 0) throw Error(ErrorCode::not_found, "the items of this mapped instance are gone");
+    if (order.dag->mappings[static_cast<std::size_t>(map)].length) {
+        const auto expansion = literal(order.dag, map);
+        const auto item = [&](std::size_t list, std::int64_t at) {
+            return expansion->items[list].at(static_cast<std::size_t>(at));
+        };
+        return map_value(expansion->shape, index, item).dump();
+    }
+    const auto length = items_.length(run, map, outer);
+    if (!length || length->length <= index)
+        throw Error(ErrorCode::not_found, "the items of this mapped instance are gone");
+    const auto item = [&](std::size_t list, std::int64_t at) {
+        constexpr auto size = store::MapItems::chunk_size;
+        const auto text = chunk(run, *length, static_cast<int>(list), static_cast<int>(at / size));
+        const json items = json::parse(text, nullptr, false);
+        const auto place = static_cast<std::size_t>(at % size);
+        if (!items.is_array() || items.size() <= place)
+            throw Error(ErrorCode::not_found, "the items of this mapped instance are gone");
+        return items[place];
+    };
+    return map_value(ExpandShape::read(length->shape), index, item).dump();
+}
+
 std::string MapValues::of(const AttemptOrder& order) {
     const TaskKey& key = order.key.task;
     const MapNo map = order.dag->tasks[static_cast<std::size_t>(key.task)].mapping;
-    const auto& mapping = order.dag->mappings[static_cast<std::size_t>(map)];
-    if (mapping.length) {
-        const auto expansion = literal(order.dag, map);
-        return map_value(
-                   expansion->shape,
-                   key.map_index,
-                   [&](std::size_t list, std::int64_t at) {
-                       return expansion->items[list].at(static_cast<std::size_t>(at));
-                   }
-        ).dump();
-    }
-    const auto length = items_.length(key.run, map);
-    if (!length || length->length <= key.map_index)
-        throw Error(ErrorCode::not_found, "the items of this mapped instance are gone");
-    return map_value(
-               ExpandShape::read(length->shape),
-               key.map_index,
-               [&](std::size_t list, std::int64_t at) {
-                   constexpr auto size = store::MapItems::chunk_size;
-                   const auto text =
-                       chunk(key.run, *length, static_cast<int>(list), static_cast<int>(at / size));
-                   const json items = json::parse(text, nullptr, false);
-                   const auto place = static_cast<std::size_t>(at % size);
-                   if (!items.is_array() || items.size() <= place)
-                       throw Error(
-                           ErrorCode::not_found, "the items of this mapped instance are gone"
-                       );
-                   return items[place];
-               }
-    ).dump();
+    const MapNo outer = order.dag->mappings[static_cast<std::size_t>(map)].outer;
+    if (outer == no_map) return value(order, map, unmapped, key.map_index);
+    // What the outer instance has is there too; a name that both have is the inner one's.
+    const MapPlace place = place_of(items_, order);
+    auto all = json::parse(value(order, outer, unmapped, place.outer));
+    if (key.map_index != unmapped)
+        all.update(json::parse(value(order, map, place.outer, place.inner)));
+    return all.dump();
 }
 
 }  // namespace sluice

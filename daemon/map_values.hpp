@@ -15,6 +15,13 @@
 
 namespace sluice {
 
+/// Whose list an instance of a nested mapping is of, and which of it; `inner` -1 = of none.
+struct MapPlace {
+    MapIndex outer{unmapped};
+    std::int32_t inner{-1};
+};
+MapPlace place_of(store::MapItems& items, const AttemptOrder& order);
+
 class MapValues {
 public:
     explicit MapValues(store::MapItems& items) : items_(items) {}
@@ -24,6 +31,8 @@ public:
     std::string of(const AttemptOrder& order);
 
 private:
+    /// The value in one mapping, or in the list of an outer instance.
+    std::string value(const AttemptOrder& order, MapNo map, MapIndex outer, MapIndex index);
     struct Literal {
         DagPtr dag;  // keeps its address its own
         MapNo map{no_map};

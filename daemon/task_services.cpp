@@ -120,6 +120,49 @@ task::OutputClaim claim_output(
     };
 }
 
+/// Which instances' values an attempt sees of a mapped task: one's, or a list.
+struct Pushed {
+    MapIndex index{unmapped};
+    bool list{false};
+    std::optional<std::vector<MapIndex>> of{};  // in this order; none = all by map index
+};
+
+/// As instances depend on each other (docs/design/semantics.md 14).
+Pushed pushed_for(store::MapItems& items, const AttemptOrder& order, TaskNo task) {
+    const Dag& dag = *order.dag;
+    const auto mapping_of = [&](TaskNo no) {
+        return dag.tasks[static_cast<std::size_t>(no)].mapping;
+    };
+    const auto outer_of = [&](MapNo map) {
+        return map == no_map ? no_map : dag.mappings[static_cast<std::size_t>(map)].outer;
+    };
+    const TaskKey& own = order.key.task;
+    const MapNo theirs = mapping_of(task);
+    const MapNo ours = mapping_of(own.task);
+    if (theirs == no_map) return {};
+    if (theirs == ours && own.map_index != unmapped) return {.index = own.map_index};
+    // Of which instance of the mapped group around it the attempt, or the list to be made, is.
+    MapIndex outer = unmapped;
+    if (outer_of(ours) != no_map)
+        outer = place_of(items, order).outer;
+    else if (outer_of(theirs) != no_map && outer_of(theirs) == ours)
+        outer = own.map_index;
+    if (theirs == outer_of(ours) && outer != unmapped) return {.index = outer};
+    if (outer_of(theirs) == no_map) return {.list = true};
+    const bool kin =
+        outer != unmapped && (outer_of(theirs) == ours || outer_of(theirs) == outer_of(ours));
+    std::vector<MapIndex> of;
+    const auto add = [&](const MapLength& list) {
+        for (const MapIndex index : store::indexes_of(list)) of.push_back(index);
+    };
+    if (!kin) {
+        for (const auto& list : items.lists(own.run, theirs)) add(list);
+    } else if (const auto list = items.length(own.run, theirs, outer)) {
+        add(*list);
+    }
+    return {.list = true, .of = std::move(of)};
+}
+
 /// The values of a mapped task's instances; each may be an artefact.
 std::string resolved_list(const std::string& list, Artefacts& artefacts) {
     auto values = nlohmann::json::parse(list);
@@ -188,22 +231,19 @@ executor::Services task_services(ServiceSources sources) {
     services.xcoms =
         [xcoms = sources.xcoms,
          lists = sources.xcom_lists,
+         items = sources.map_items,
          &artefacts = sources.artefacts](const AttemptOrder& order, const std::string& task_id) {
             std::map<std::string, std::string> values;
             const TaskNo task = find_task(*order.dag, task_id);
             if (task == no_task) return values;
-            const auto mapping = [&](TaskNo no) {
-                return order.dag->tasks[static_cast<std::size_t>(no)].mapping;
-            };
             const TaskKey& own = order.key.task;
-            const bool by_index = mapping(task) != no_map && own.map_index != unmapped &&
-                                  mapping(task) == mapping(own.task);
-            if (mapping(task) != no_map && !by_index && lists) {
-                values = lists(own.run, task);
+            const Pushed from = items == nullptr ? Pushed{} : pushed_for(*items, order, task);
+            if (from.list && lists) {
+                values = lists(own.run, task, from.of ? &*from.of : nullptr);
                 for (auto& [key, list] : values) list = resolved_list(list, artefacts);
                 return values;
             }
-            values = xcoms({own.run, task, by_index ? own.map_index : unmapped});
+            values = xcoms({own.run, task, from.index});
             for (auto& [key, value] : values) value = artefacts.resolve(std::move(value));
             return values;
         };
@@ -240,7 +280,9 @@ executor::Services task_services(ServiceSources sources) {
             const auto& task = order.dag->tasks[static_cast<std::size_t>(order.key.task.task)];
             const auto& mapping = order.dag->mappings[static_cast<std::size_t>(task.mapping)];
             if (mapping.length) return *mapping.length;
-            const auto length = items->length(order.key.task.run, task.mapping);
+            const MapIndex outer =
+                mapping.outer == no_map ? unmapped : place_of(*items, order).outer;
+            const auto length = items->length(order.key.task.run, task.mapping, outer);
             if (!length || length->length < 0) return std::nullopt;
             return length->length;
         };

@@ -35,8 +35,10 @@ struct ServiceSources {
     std::function<void(const AttemptKey&, const std::string& state)> save_checkpoint;
     /// The events that made a run, by id.
     std::function<std::vector<AssetEvent>(RunKey)> asset_events;
-    /// Of all instances of a mapped task: key -> JSON list by map index, without nulls.
-    std::function<std::map<std::string, std::string>(RunKey, TaskNo)> xcom_lists{};
+    /// Of the instances of a mapped task: key -> JSON list without nulls, of those that are named,
+    /// in their order; null = of all by map index.
+    std::function<std::map<std::string, std::string>(RunKey, TaskNo, const std::vector<MapIndex>*)>
+        xcom_lists{};
     store::MapItems* map_items{nullptr};  // null: mappings are not expanded here
     /// The DAG's latest successful run with an earlier logical date than the order's.
     std::function<std::optional<DagRun>(const AttemptOrder&)> previous_success{};

@@ -200,10 +200,10 @@ executor::Services TrialRun::services(store::Ledger& ledger) {
                 checkpoints_[attempt.task] = state;
             },
         .xcom_lists =
-            [this](RunKey run, TaskNo task) {
+            [this](RunKey run, TaskNo task, const std::vector<MapIndex>* of) {
                 std::map<std::string, std::string> lists;
                 runtime_.query([&](const core::Scheduler&) {
-                    lists = journal_.xcom_lists(run, task);
+                    lists = journal_.xcom_lists(run, task, of);
                 });
                 return lists;
             },

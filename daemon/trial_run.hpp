@@ -95,9 +95,9 @@ private:
     std::map<TaskKey, std::string> checkpoints_;
     store::MemoryJournal journal_;
     store::MemoryMapItems map_items_{[this](RunKey run, MapNo map) {
-        std::optional<MapLength> length;
-        runtime_.query([&](const core::Scheduler&) { length = journal_.map_length(run, map); });
-        return length;
+        std::vector<MapLength> lengths;
+        runtime_.query([&](const core::Scheduler&) { lengths = journal_.map_lengths(run, map); });
+        return lengths;
     }};
     executor::LocalExecutor executor_;
     runtime::Runtime runtime_;

@@ -14,7 +14,8 @@ MappedRun::MappedRun(Services& services, const DagRun& run, const Dag& dag)
     : services_(services), run_(run), dag_(dag), lengths_(dag.tasks.size()) {
     if (dag.mappings.empty()) return;
     for (const MapLength& known : services.queries.map_lengths(run.key)) {
-        if (known.length <= 0 || at(known.map) >= dag.mappings.size()) continue;
+        if (known.outer != unmapped || known.length <= 0 || at(known.map) >= dag.mappings.size())
+            continue;
         for (const TaskNo task : dag.mappings[at(known.map)].tasks)
             lengths_[at(task)] = known.length;
     }

@@ -113,7 +113,10 @@ void Scheduler::Impl::keep_slices(const Run& run, const TaskKey& key, TaskState 
     if (ended < family.size()) return;
     for (const auto& row : turn_->slices_kept)
         if (row.run == run.row.key && row.task == key.task) return;
-    turn_->slices_kept.push_back({run.row.key, key.task, family.length()});
+    auto& row = turn_->slices_kept.emplace_back();
+    row = {run.row.key, key.task, family.length()};
+    for (MapIndex i = 0; family.nest != nullptr && i < family.length(); ++i)
+        if (family.state(i) == TaskState::removed) row.gone.push_back(i);
 }
 
 /// A task has succeeded: one event for each of its outputs.

@@ -33,6 +33,23 @@ bool has_family(const Run& run, TaskNo task) {
     return static_cast<std::size_t>(task) < run.tasks.size();
 }
 
+/// The instances of `to` that the chosen ones of `from` lead to, by the mappings that they share.
+Chosen led_to(const Run& run, TaskNo from, TaskNo to, const Chosen& chosen, bool same) {
+    if (chosen.all) return chosen;
+    const Family& family = run.family(to);
+    Chosen reached;
+    for (const MapIndex index : chosen.some) {
+        const MapIndex outer = run.family(from).outer_of(index);
+        if (same)
+            reached.some.insert(index);
+        else if (family.nest != nullptr)
+            family.nest->each(outer, [&](MapIndex i) { reached.some.insert(i); });
+        else
+            reached.some.insert(outer);
+    }
+    return reached;
+}
+
 /// Adds everything reachable from the chosen tasks over `next`; within a mapped group an index
 /// leads to the same index.
 void add_reachable(
@@ -50,10 +67,15 @@ void add_reachable(
         const auto& task = dag.tasks[static_cast<std::size_t>(from)];
         for (const TaskNo to : task.*next) {
             const bool down = next == &Task::downstream;
-            const bool by_index = is_by_index(dag, down ? from : to, down ? to : from) &&
-                                  has_family(run, to) && run.family(to).is_expanded();
+            const Kin reach = reach_of(dag, down ? from : to, down ? to : from);
+            const bool by_index = reach != Kin::none && has_family(run, to) &&
+                                  run.family(to).is_expanded() && has_family(run, from) &&
+                                  run.family(from).is_expanded();
             Chosen reached{true, {}};
-            if (by_index) reached = chosen[static_cast<std::size_t>(from)];
+            if (by_index)
+                reached = led_to(
+                    run, from, to, chosen[static_cast<std::size_t>(from)], reach == Kin::same
+                );
             if (chosen[static_cast<std::size_t>(to)].add(reached)) open.push_back(to);
         }
     }

@@ -173,9 +173,14 @@ void Scheduler::Impl::dispatch_ready() {
 /// Of an instance of which nothing is in memory but that it may start.
 Instant Scheduler::Impl::ready_since(const Run& run, const TaskKey& key) const {
     Instant since = run.family(key.task).ready_since;
-    for (const TaskNo up : run.task(key.task).upstream)
-        if (is_by_index(run, up, key.task) && run.family(up).is_expanded())
-            since = std::max(since, run.family(up).end(key.map_index).value_or(since));
+    for (const TaskNo up : run.task(key.task).upstream) {
+        const Kin reach = reach_of(run, up, key.task);
+        const bool one = reach == Kin::same || reach == Kin::outer;
+        if (!one || !run.family(up).is_expanded()) continue;
+        const MapIndex index =
+            reach == Kin::outer ? run.family(key.task).outer_of(key.map_index) : key.map_index;
+        since = std::max(since, run.family(up).end(index).value_or(since));
+    }
     return since == Instant{} ? now_ : since;
 }
 
@@ -232,6 +237,11 @@ AttemptOrder& Scheduler::Impl::put_order(Run& run, const Instance& instance) {
     order.try_number = row.try_number;
     order.max_tries = row.max_tries;
     order.start_date = now_;
+    if (const Nest* nest = run.family(row.key.task).nest) {
+        const auto place = nest->place(row.key.map_index);
+        order.outer = place.outer;
+        order.inner = place.inner;
+    }
     if (const auto& timeout = run.task(row.key.task).execution_timeout)
         order.deadline = now_ + *timeout;
     if (waits_.empty()) return order;

@@ -182,6 +182,7 @@ struct Expanded {
     std::string shape{"{}"};
     std::string error;
     ErrorClass error_class{ErrorClass::permanent};
+    MapIndex outer{unmapped};  // as in the order
 };
 
 /// The answer to a PastQuestion, as the database has it after the commit that asked.

@@ -24,19 +24,47 @@ void Family::expand(std::int32_t length) {
     SLUICE_CHECK(length > 0 && length_ < 0);
     SLUICE_CHECK(one.row.state == TaskState::none);
     length_ = length;
-    if (bytes_.size() < place(length)) bytes_.resize(place(length));
-    blocks_.resize((bytes_.size() + block_size - 1) / block_size);
+    make_room(length);
     ready_.assign((bytes_.size() + 63) / 64, 0);
     ready_count_ = 0;
     first_ready_ = 0;
     counts_.fill(0);
-    for (MapIndex i = 0; i < length; ++i) ++counts_[place(static_cast<int>(state(i)))];
+    of_outer_.assign(nest != nullptr ? nest->parts.size() : 0, {});
+    count_new(0);
     seen.reset();
+}
+
+void Family::grow(std::int32_t length) {
+    SLUICE_CHECK(nest != nullptr && length > length_);
+    const MapIndex from = length_;
+    length_ = length;
+    make_room(length);
+    ready_.resize((bytes_.size() + 63) / 64);
+    count_new(from);
+    seen.reset();
+}
+
+void Family::make_room(std::int32_t length) {
+    if (bytes_.size() < place(length)) bytes_.resize(place(length));
+    blocks_.resize((bytes_.size() + block_size - 1) / block_size);
+}
+
+void Family::count_new(MapIndex from) {
+    for (MapIndex i = from; i < length_; ++i) {
+        const TaskState is = state(i);
+        ++counts_[place(static_cast<int>(is))];
+        if (nest == nullptr || is == TaskState::removed) continue;
+        auto& outer = of_outer_[place(nest->place(i).outer)];
+        ++outer.total;
+        outer.add(is, 1);
+    }
 }
 
 void Family::fold() {
     SLUICE_CHECK(is_expanded() && ready_count_ == 0);
     length_ = -1;
+    nest = nullptr;
+    of_outer_.clear();
     seen.reset();
 }
 
@@ -117,6 +145,7 @@ void Family::note_state(MapIndex index, TaskState from, TaskState to) {
     if (index >= length_) return;
     --counts_[place(static_cast<int>(from))];
     ++counts_[place(static_cast<int>(to))];
+    if (nest != nullptr) of_outer_[place(nest->place(index).outer)].move(from, to, 1, true);
 }
 
 void Family::note_row(MapIndex index) {

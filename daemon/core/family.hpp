@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/nesting.hpp"
 #include "core/ready_queue.hpp"
 #include "core/trigger_rules.hpp"
 #include "model/run.hpp"
@@ -39,13 +40,28 @@ public:
     Ticket ticket{0};                   // of its entry in the ready queue
     bool queued{false};                 // has such an entry: one stands for all that are ready
     Instant ready_since;                // when all became ready
+    const Nest* nest{nullptr};          // of a nested mapping, while it is expanded
 
     /// Has instances 0 to length - 1 instead of `one`.
     [[nodiscard]] bool is_expanded() const { return length_ > 0; }
     [[nodiscard]] std::int32_t length() const { return length_; }
     /// 1 while it is not expanded.
     [[nodiscard]] std::int32_t size() const { return length_ > 0 ? length_ : 1; }
+    /// Those that are part of the run: without what a nested mapping's lists no longer have.
+    [[nodiscard]] std::int32_t present() const {
+        return size() - (nest != nullptr ? count(TaskState::removed) : 0);
+    }
+    /// Of which outer instance one is.
+    [[nodiscard]] MapIndex outer_of(MapIndex index) const {
+        return nest != nullptr && index != unmapped ? nest->place(index).outer : index;
+    }
+    /// All instances of an outer one, as upstreams.
+    [[nodiscard]] const UpstreamCounts& of_outer(MapIndex outer) const {
+        return of_outer_[static_cast<std::size_t>(outer)];
+    }
     void expand(std::int32_t length);
+    /// A nested mapping has places more than before; `nest` knows them.
+    void grow(std::int32_t length);
     /// Back to `one`. Rows that instances have are remembered; none of them is ready.
     void fold();
     /// Map indexes beyond the length that still have rows, of a longer mapping before.
@@ -101,6 +117,8 @@ private:
     static std::optional<Brief> brief_of(const TaskInstance& row);
     [[nodiscard]] const Brief* brief(MapIndex index) const;
     [[nodiscard]] const MapRange* range(MapIndex index) const;
+    void make_room(std::int32_t length);
+    void count_new(MapIndex from);
 
     std::int32_t length_{-1};
     std::vector<std::uint8_t> bytes_;  // state, and whether there is a row
@@ -111,6 +129,7 @@ private:
     std::int32_t ready_count_{0};
     mutable std::size_t first_ready_{0};  // no word before it has a bit
     std::array<std::int32_t, task_state_count> counts_{};
+    std::vector<UpstreamCounts> of_outer_;  // of a nested mapping
 };
 
 }  // namespace sluice::core

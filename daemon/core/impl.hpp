@@ -133,7 +133,7 @@ private:
     void evaluate_all(Run& run, Family& family);
     void mark_by_rule(Run& run, const TaskKey& key, const Verdict& verdict);
     void expand_or_ask(Run& run, Family& family);
-    void stop_asking(Run& run, TaskNo task);
+    void stop_asking(Run& run, const TaskKey& key);
     void set_length(
         Run& run, MapNo map, std::int32_t length, std::int64_t serial, std::string shape
     );
@@ -150,6 +150,22 @@ private:
     void change_range(
         Run& run, MapRange range, TaskState to, const Cause& cause, const std::string& note
     );
+
+    // nesting.cpp: mappings inside mapped groups
+    void look_at_kin(Run& run, const TaskKey& key, TaskNo down, Kin reach);
+    static bool changes_part(const Run& run, const TaskKey& key, TaskState from, TaskState to);
+    void open_nest(Run& run, MapNo map);
+    void close_nest(Run& run, MapNo map);
+    bool is_listed(Run& run, const TaskKey& key);
+    void ask_list(Run& run, const TaskKey& key);
+    void stop_asking_list(Run& run, const TaskKey& key);
+    void set_list(Run& run, const MapLength& list);
+    [[nodiscard]] bool can_set_list(const Run& run, const MapLength& list) const;
+    void grow(Run& run, MapNo map, MapIndex outer, std::int32_t more);
+    void forget_lists(Run& run, MapNo map);
+    void fail_list(Run& run, const TaskKey& key, const Expanded& event);
+    Taken take_list(Run& run, const Expanded& event);
+    void put_list(const Run& run, MapNo map, MapIndex outer, MapLength row);
 
     // judging.cpp: what rules, branches, setups and the past say of an instance
     [[nodiscard]] Verdict verdict_of(const Run& run, const TaskKey& key, MapIndex index) const;
@@ -411,8 +427,9 @@ private:
     std::unordered_map<RunKey, std::unique_ptr<Run>> runs_;
     std::map<BackfillId, BackfillEntry> backfills_;
     std::unordered_map<TaskKey, Wait> waits_;
-    std::unordered_map<std::string, std::set<TaskKey>> sleepers_;   // by event
-    std::map<TaskKey, WaitRow> wait_rows_;                          // to be written
+    std::unordered_map<std::string, std::set<TaskKey>> sleepers_;  // by event
+    std::map<TaskKey, WaitRow> wait_rows_;                         // to be written
+    std::map<TaskKey, MapLength> list_rows_;  // to be written; the mapping in place of the task
     std::map<std::pair<TaskKey, int>, DeadlineRow> deadline_rows_;  // to be written, by number
     std::map<std::string, Asset> assets_;
     std::int64_t last_asset_event_{0};

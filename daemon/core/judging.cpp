@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/check.hpp"
 #include "core/impl.hpp"
 
 namespace sluice::core {
@@ -14,13 +15,8 @@ constexpr Verdict hold{Verdict::Kind::wait, TaskState::none};
 /// The instances of a setup that concern the instance: within a mapped group that of its own index.
 template <class Look>
 void each_setup_state(const Run& run, TaskNo setup, const TaskKey& key, const Look& look) {
-    const Family& family = run.family(setup);
-    const bool same = family.mapping != no_map && family.mapping == run.family(key.task).mapping;
-    if (same && family.is_expanded() && key.map_index != unmapped)
-        return look(family.state(key.map_index), 1);
-    for (int state = 0; state < task_state_count; ++state)
-        if (const auto count = family.count(static_cast<TaskState>(state)); count > 0)
-            look(static_cast<TaskState>(state), count);
+    const MapIndex outer = run.family(key.task).outer_of(key.map_index);
+    each_state(run.family(setup), kin_of(run, setup, key.task), outer, key.map_index, look);
 }
 
 /// What the setups further up say: `run` if all have succeeded.
@@ -37,6 +33,21 @@ Verdict judge_setups(const Run& run, const TaskPlan& planned, const TaskKey& key
     if (failed) return {Verdict::Kind::mark, TaskState::upstream_failed};
     if (skipped) return {Verdict::Kind::mark, TaskState::skipped};
     return verdict;
+}
+
+/// A branch in a mapped group speaks for its own index, inside the group.
+bool speaks_for(const Run& run, const TaskKey& branch, const TaskKey& key) {
+    if (branch.map_index == unmapped) return true;
+    switch (kin_of(run, branch.task, key.task)) {
+        case Kin::same:
+            return branch.map_index == key.map_index;
+        case Kin::outer:
+            return branch.map_index == run.family(key.task).outer_of(key.map_index);
+        case Kin::none:
+        case Kin::part:
+            return false;
+    }
+    unreachable();
 }
 
 /// Counted anew: only a teardown asks, and setups are few.
@@ -56,12 +67,8 @@ void count_setups(const Run& run, const TaskKey& key, UpstreamCounts& up) {
 bool Scheduler::Impl::skipped_by_branch(const Run& run, const TaskKey& key) {
     return std::ranges::any_of(run.choices, [&](const auto& entry) {
         const auto& [branch, choice] = entry;
-        // A branch in a mapped group speaks for its own index, inside the group.
-        const bool same = branch.map_index == unmapped ||
-                          (branch.map_index == key.map_index &&
-                           run.family(branch.task).mapping == run.family(key.task).mapping);
-        return same && choice.skips[static_cast<std::size_t>(key.task)] && run.has(branch) &&
-               run.state(branch) == TaskState::success;
+        return speaks_for(run, branch, key) && choice.skips[static_cast<std::size_t>(key.task)] &&
+               run.has(branch) && run.state(branch) == TaskState::success;
     });
 }
 
@@ -112,11 +119,11 @@ void Scheduler::Impl::why_setups(const Run& run, const TaskKey& key, Reasons& re
 /// Whether instances of the task may fare differently because of their index.
 bool Scheduler::Impl::is_judged_by_index(const Run& run, TaskNo task) {
     const auto in_group = [&](TaskNo other) {
-        return run.family(other).mapping == run.family(task).mapping &&
-               run.family(other).is_expanded();
+        return kin_of(run, other, task) != Kin::none && run.family(other).is_expanded();
     };
-    if (std::ranges::any_of(run.task(task).upstream, [&](TaskNo up) {
-            return is_by_index(run, up, task) && run.family(up).is_expanded();
+    if (run.family(task).nest != nullptr ||
+        std::ranges::any_of(run.task(task).upstream, [&](TaskNo up) {
+            return reach_of(run, up, task) != Kin::none && run.family(up).is_expanded();
         }))
         return true;
     const auto& planned = run.plan->tasks[static_cast<std::size_t>(task)];

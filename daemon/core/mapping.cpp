@@ -23,20 +23,23 @@ void Scheduler::Impl::evaluate(Run& run, const TaskKey& key) {
 
 void Scheduler::Impl::evaluate_one(Run& run, const TaskKey& key) {
     if (run.state(key) != TaskState::none || key.map_index >= run.family(key.task).size()) return;
+    // A list that became known after the end was decided: nothing begins any more but teardowns.
+    if (run.ending && !run.ending->stop && !run.task(key.task).is_teardown)
+        return mark_by_rule(run, key, {Verdict::Kind::mark, TaskState::skipped});
     const Verdict verdict = verdict_of(run, key, key.map_index);
     switch (verdict.kind) {
         case Verdict::Kind::wait:
-            if (key.map_index == unmapped) stop_asking(run, key.task);
+            stop_asking(run, key);
             unready(run, key);
             return;
         case Verdict::Kind::run:
             if (key.map_index == unmapped && run.family(key.task).mapping != no_map)
                 expand_or_ask(run, run.family(key.task));
-            else
+            else if (run.family(key.task).nest == nullptr || is_listed(run, key))
                 make_ready(run, key);
             return;
         case Verdict::Kind::mark:
-            if (key.map_index == unmapped) stop_asking(run, key.task);
+            stop_asking(run, key);
             mark_by_rule(run, key, verdict);
             return;
     }
@@ -94,21 +97,24 @@ void Scheduler::Impl::evaluate_all(Run& run, Family& family) {
 /// The dependencies of a mapped task are met: it gets its instances, or their number is asked for.
 void Scheduler::Impl::expand_or_ask(Run& run, Family& family) {
     const TaskNo task = family.one.row.key.task;
-    auto& known = run.expansions[static_cast<std::size_t>(family.mapping)];
-    const auto& mapping = run.plan->dag->mappings[static_cast<std::size_t>(family.mapping)];
-    if (known.length > 0) {
+    const MapNo map = top_of(*run.plan->dag, family.mapping);
+    auto& known = run.expansions[static_cast<std::size_t>(map)];
+    const auto& mapping = run.plan->dag->mappings[static_cast<std::size_t>(map)];
+    if (known.length > 0 && map != family.mapping) {
+        open_nest(run, family.mapping);
+    } else if (known.length > 0) {
         expand(run, family, known.length);
     } else if (known.length == 0) {
         mark_by_rule(run, run.key(task), {Verdict::Kind::mark, TaskState::skipped});
     } else if (mapping.length) {
-        set_length(run, family.mapping, *mapping.length, 0, "{}");
+        set_length(run, map, *mapping.length, 0, "{}");
     } else if (known.asked_by == no_task) {
         known.asked_by = task;
         known.serial = last_seq_.value + 1;
         ++run.waiting;
         auto& order = turn_->expands.emplace_back();
         order.run_key = run.row.key;
-        order.map = family.mapping;
+        order.map = map;
         order.serial = known.serial;
         order.dag = run.plan->dag;
         if (!run.shared) run.shared = std::make_shared<const DagRun>(run.row);
@@ -117,16 +123,19 @@ void Scheduler::Impl::expand_or_ask(Run& run, Family& family) {
 }
 
 /// The task that asked waits again, or needs no answer: whoever still does asks anew.
-void Scheduler::Impl::stop_asking(Run& run, TaskNo task) {
-    const MapNo map = run.family(task).mapping;
-    if (map == no_map) return;
+void Scheduler::Impl::stop_asking(Run& run, const TaskKey& key) {
+    const TaskNo task = key.task;
+    if (run.family(task).mapping == no_map) return;
+    if (key.map_index != unmapped) return stop_asking_list(run, key);
+    const MapNo map = top_of(*run.plan->dag, run.family(task).mapping);
     auto& known = run.expansions[static_cast<std::size_t>(map)];
     if (known.asked_by != task) return;
     known.asked_by = no_task;
     --run.waiting;
     check_later(run);
-    for (const TaskNo other : run.plan->dag->mappings[static_cast<std::size_t>(map)].tasks)
+    each_mapped(*run.plan->dag, map, [&](TaskNo other) {
         if (other != task) unsettled_.push(run, run.key(other));
+    });
 }
 
 void Scheduler::Impl::set_length(
@@ -145,6 +154,9 @@ void Scheduler::Impl::set_length(
             expand(run, family, length);
         unsettled_.push(run, run.key(task));
     }
+    const auto& mappings = run.plan->dag->mappings;
+    for (std::size_t inside = 0; inside < mappings.size(); ++inside)
+        if (mappings[inside].outer == map) open_nest(run, static_cast<MapNo>(inside));
 }
 
 void Scheduler::Impl::expand(Run& run, Family& family, std::int32_t length) {
@@ -166,7 +178,7 @@ void Scheduler::Impl::expand(Run& run, Family& family, std::int32_t length) {
 void Scheduler::Impl::count_instances(Run& run, TaskNo task, std::int32_t more) {
     run.unfinished += more;
     for (const TaskNo down : run.task(task).downstream) {
-        if (!is_by_index(run, task, down)) run.family(down).up.total += more;
+        if (reach_of(run, task, down) == Kin::none) run.family(down).up.total += more;
         run.family(down).seen.reset();
         unsettled_.push(run, run.key(down));
     }
@@ -175,36 +187,46 @@ void Scheduler::Impl::count_instances(Run& run, TaskNo task, std::int32_t more) 
 /// Every instance was cleared: how many there are is found out anew.
 void Scheduler::Impl::forget_length(Run& run, MapNo map) {
     if (map == no_map) return;
+    const Dag& dag = *run.plan->dag;
+    if (const MapNo top = top_of(dag, map); top != map) {
+        forget_lists(run, map);
+        map = top;
+    }
     const auto& mapping = run.plan->dag->mappings[static_cast<std::size_t>(map)];
     auto& known = run.expansions[static_cast<std::size_t>(map)];
     if (mapping.length || known.length < 0) return;
-    for (const TaskNo task : mapping.tasks) {
+    bool all = true;
+    each_mapped(dag, map, [&](TaskNo task) {
         const auto& family = run.family(task);
-        if (family.is_expanded() && family.count(TaskState::none) < family.length()) return;
-    }
+        all = all && !(family.is_expanded() && family.count(TaskState::none) < family.present());
+    });
+    if (!all) return;
     known.length = -1;
     std::erase_if(turn_->map_lengths, [&](const MapLength& old) {
         return old.run == run.row.key && old.map == map;
     });
     turn_->map_lengths.push_back({run.row.key, map, -1, 0, "{}"});
     touch(run);
-    for (const TaskNo task : mapping.tasks) {
+    each_mapped(dag, map, [&](TaskNo task) {
         auto& family = run.family(task);
         if (family.is_expanded()) {
             for (MapIndex i = family.next_ready(0); i != unmapped; i = family.next_ready(i + 1))
                 unready(run, run.key(task, i));
-            count_instances(run, task, 1 - family.length());
-            SLUICE_CHECK(family.count(TaskState::none) == family.length());
+            SLUICE_CHECK(family.count(TaskState::none) == family.present());
+            count_instances(run, task, 1 - family.present());
             family.fold();
         }
         unsettled_.push(run, run.key(task));
-    }
+    });
+    for (std::size_t inside = 0; inside < dag.mappings.size(); ++inside)
+        if (dag.mappings[inside].outer == map) close_nest(run, static_cast<MapNo>(inside));
 }
 
 Taken Scheduler::Impl::on(const Expanded& event) {
     Run* run = find_run(event.run);
     if (run == nullptr || run->tasks.empty() || run->row.state != RunState::running)
         return Taken::yes;
+    if (event.outer != unmapped) return take_list(*run, event);
     auto& known = run->expansions[static_cast<std::size_t>(event.map)];
     if (known.asked_by == no_task || known.serial != event.serial) return Taken::yes;
     if (is_touched(*run)) return Taken::next_turn;
@@ -217,9 +239,9 @@ Taken Scheduler::Impl::on(const Expanded& event) {
         return Taken::yes;
     }
     // Another task of the group that may run asks for itself.
-    const auto& mapping = run->plan->dag->mappings[static_cast<std::size_t>(event.map)];
-    for (const TaskNo other : mapping.tasks)
+    each_mapped(*run->plan->dag, event.map, [&](TaskNo other) {
         if (other != task) unsettled_.push(*run, run->key(other));
+    });
     auto& instance = run->family(task).one;
     if (instance.row.state != TaskState::none) return Taken::yes;
     instance.row.end_date = now_;
@@ -286,15 +308,12 @@ void Scheduler::Impl::change_range(
         at = family.live().erase(at);
     run.unfinished +=
         count * (static_cast<int>(is_finished(from)) - static_cast<int>(is_finished(to)));
-    UpstreamCounts change;
-    change.add(from, -count);
-    change.add(to, count);
     for (const TaskNo down : run.task(range.task).downstream) {
         auto& below = run.family(down);
-        if (is_by_index(run, range.task, down))
+        if (reach_of(run, range.task, down) != Kin::none)
             below.seen.reset();
         else
-            below.up.add(change);
+            below.up.move(from, to, count, family.nest != nullptr);
         unsettled_.push(run, run.key(down));
     }
     look_beyond(run, range.task);

@@ -12,6 +12,11 @@ std::string note_of(const Cause& cause) {
     return cause.actor.empty() ? std::string{cause.text} : fmt::format("by {}", cause.actor);
 }
 
+/// Of all instances of a nested mapping those that their list no longer has are left alone.
+bool is_unlisted(TaskState state, bool nested, bool among_others) {
+    return nested && among_others && state == TaskState::removed;
+}
+
 }  // namespace
 
 /// Ends every unfinished instance of a run that is ended by hand or by its timeout: attempts are
@@ -58,10 +63,13 @@ void Scheduler::Impl::mark_instance(
 }
 
 void Scheduler::Impl::mark(Run& run, const Indexes& which, TaskState state, const Cause& cause) {
+    const bool nested = run.family(which.task).nest != nullptr;
     each_range(
         run,
         which,
-        [&](TaskState from) { return from != state; },
+        [&](TaskState from) {
+            return from != state && !is_unlisted(from, nested, which.hi > which.lo);
+        },
         [&](const MapRange& range) { change_range(run, range, state, cause, note_of(cause)); },
         [&](MapIndex index) {
             auto& instance = run.at(run.key(which.task, index));
@@ -111,6 +119,8 @@ Taken Scheduler::Impl::on(const SetTaskState& event) {
         for (MapIndex i = which.lo; i <= which.hi; ++i) {
             const TaskState from = run->family(which.task).state(i);
             if (from == event.state || legal(from, event.state)) continue;
+            const bool nested = run->family(which.task).nest != nullptr;
+            if (is_unlisted(from, nested, which.hi > which.lo)) continue;
             return no(
                 ErrorCode::conflict,
                 fmt::format("a task that is {} cannot be marked {}", name(from), name(event.state))

@@ -218,10 +218,22 @@ void Scheduler::Impl::take_plan(Run& run, Plan& plan) {
 
 void Scheduler::Impl::take_families(Run& run) {
     const Dag& dag = *run.plan->dag;
+    const auto is_used = [&](std::size_t map) {
+        bool used = false;
+        each_mapped(dag, static_cast<MapNo>(map), [&](TaskNo) { used = true; });
+        return used;
+    };
+    std::vector<MapNo> closed;
     for (std::size_t map = 0; map < run.expansions.size(); ++map) {
         auto& known = run.expansions[map];
         known.asked_by = no_task;
-        if (!dag.mappings[map].tasks.empty() || known.length < 0) continue;
+        if (known.nest)
+            for (auto& part : known.nest->parts) part.asked_by = no_task;
+        if (is_used(map) || known.length < 0) continue;
+        if (known.nest) {
+            closed.push_back(static_cast<MapNo>(map));
+            continue;
+        }
         known.length = -1;
         turn_->map_lengths.push_back({run.row.key, static_cast<MapNo>(map), -1, 0, "{}"});
     }
@@ -239,9 +251,11 @@ void Scheduler::Impl::take_families(Run& run) {
         one.row.key = {run.row.key, static_cast<TaskNo>(i), unmapped};
         if (!one.has_row) one.row.max_tries = task.retries;
         const auto length = length_in(run, task.mapping);
-        if (length > 0 && !family.is_expanded() && one.row.state == TaskState::none)
-            family.expand(length);
+        if (length <= 0 || family.is_expanded() || one.row.state != TaskState::none) continue;
+        family.nest = run.expansions[static_cast<std::size_t>(task.mapping)].nest.get();
+        family.expand(length);
     }
+    for (const MapNo map : closed) close_nest(run, map);
 }
 
 /// What branches chose, in the tasks of the new version; a choice that it does not offer is

@@ -19,6 +19,7 @@ TaskState worst_of(const Family& family) {
     TaskState worst = TaskState::none;
     for (int state = 0; state < task_state_count; ++state) {
         const auto what = static_cast<TaskState>(state);
+        if (family.nest != nullptr && what == TaskState::removed) continue;
         if (!is_good(what) && family.count(what) > 0) worst = what;
     }
     return worst;
@@ -33,7 +34,7 @@ PastRun past_of(const Run& run) {
         auto& end = past.tasks.emplace_back();
         end.task = family.one.row.key.task;
         end.good = family.count(TaskState::success) + family.count(TaskState::skipped);
-        end.other = family.size() - end.good;
+        end.other = family.present() - end.good;
         end.worst = worst_of(family);
     }
     return past;
@@ -62,7 +63,7 @@ std::optional<PastEnd> end_in(const Run& past, const Plan& asking, TaskNo task) 
     if (past.tasks.empty()) return PastEnd{};
     const Family& family = past.family(no);
     const auto good = family.count(TaskState::success) + family.count(TaskState::skipped);
-    return PastEnd{good == family.size(), worst_of(family)};
+    return PastEnd{good == family.present(), worst_of(family)};
 }
 
 /// By logical date; of two with the same one the run that was made later.

@@ -59,6 +59,8 @@ Scheduler::Impl::Impl(const Settings& settings, const Snapshot& snapshot)
     }
     for (const auto& length : snapshot.map_lengths)
         if (Run* run = find_run(length.run)) restore_length(*run, length);
+    for (const auto& row : snapshot.open_runs)
+        if (Run* run = find_run(row.key)) restore_nests(*run);
     for (const auto& range : snapshot.map_ranges)
         if (Run* run = find_run(range.run)) restore_range(*run, range);
     for (const auto& row : snapshot.instances)

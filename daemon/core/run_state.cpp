@@ -30,10 +30,34 @@ void make_instances(Run& run) {
 void restore_length(Run& run, const MapLength& length) {
     const auto map = static_cast<std::size_t>(length.map);
     SLUICE_CHECK(map < run.expansions.size());
-    run.expansions[map].length = length.length;
-    if (length.length <= 0) return;
-    for (const TaskNo task : run.plan->dag->mappings[map].tasks)
-        run.family(task).expand(length.length);
+    auto& known = run.expansions[map];
+    const Mapping& mapping = run.plan->dag->mappings[map];
+    if (length.outer == unmapped) known.length = length.length;
+    if (mapping.outer == no_map) {
+        if (length.length <= 0) return;
+        for (const TaskNo task : mapping.tasks) run.family(task).expand(length.length);
+        return;
+    }
+    // The mapping around it comes first.
+    const auto outers = run.expansions[static_cast<std::size_t>(mapping.outer)].length;
+    if (known.length <= 0 || length.outer >= outers) return;
+    if (!known.nest) known.nest = std::make_unique<Nest>(outers);
+    if (length.outer == unmapped) return;
+    auto& part = known.nest->part(length.outer);
+    part.length = length.length;
+    for (const auto& [base, count] : length.blocks) known.nest->add(length.outer, base, count);
+}
+
+void restore_nests(Run& run) {
+    for (std::size_t map = 0; map < run.expansions.size(); ++map) {
+        auto& known = run.expansions[map];
+        if (!known.nest) continue;
+        std::ranges::sort(known.nest->blocks, {}, &Nest::Block::base);
+        for (const TaskNo task : run.plan->dag->mappings[map].tasks) {
+            run.family(task).nest = known.nest.get();
+            run.family(task).expand(known.length);
+        }
+    }
 }
 
 void restore_range(Run& run, const MapRange& range) { run.family(range.task).set_range(range); }
@@ -48,15 +72,30 @@ void restore_instance(Run& run, const TaskInstance& row) {
     family.restore(row);
 }
 
-bool is_by_index(const Dag& dag, TaskNo up, TaskNo down) {
-    const Task& task = dag.tasks[static_cast<std::size_t>(down)];
-    if (task.mapping == no_map || task.mapping != dag.tasks[static_cast<std::size_t>(up)].mapping)
-        return false;
-    switch (task.trigger_rule) {
+MapNo top_of(const Dag& dag, MapNo map) {
+    if (map == no_map) return no_map;
+    const MapNo outer = dag.mappings[static_cast<std::size_t>(map)].outer;
+    return outer == no_map ? map : outer;
+}
+
+Kin kin_of(const Dag& dag, TaskNo up, TaskNo down) {
+    const MapNo ours = dag.tasks[static_cast<std::size_t>(down)].mapping;
+    const MapNo theirs = dag.tasks[static_cast<std::size_t>(up)].mapping;
+    if (ours == no_map || theirs == no_map) return Kin::none;
+    if (ours == theirs) return Kin::same;
+    const MapNo top = top_of(dag, ours);
+    if (top != top_of(dag, theirs)) return Kin::none;
+    return theirs == top ? Kin::outer : Kin::part;
+}
+
+Kin reach_of(const Dag& dag, TaskNo up, TaskNo down) {
+    const Kin kin = kin_of(dag, up, down);
+    if (kin == Kin::none || kin == Kin::part) return kin;
+    switch (dag.tasks[static_cast<std::size_t>(down)].trigger_rule) {
         case TriggerRule::one_success:
         case TriggerRule::one_failed:
         case TriggerRule::one_done:
-            return false;
+            return Kin::none;
         case TriggerRule::all_success:
         case TriggerRule::all_failed:
         case TriggerRule::all_done:
@@ -67,38 +106,22 @@ bool is_by_index(const Dag& dag, TaskNo up, TaskNo down) {
         case TriggerRule::none_skipped:
         case TriggerRule::all_done_setup_success:
         case TriggerRule::always:
-            return true;
+            return kin;
     }
     unreachable();
 }
 
-namespace {
-
-/// All instances of a task.
-UpstreamCounts counts_of(const Family& family) {
-    UpstreamCounts counts;
-    counts.total = family.size();
-    for (int state = 0; state < task_state_count; ++state) {
-        const auto what = static_cast<TaskState>(state);
-        counts.add(what, family.count(what));
-    }
-    return counts;
-}
-
-}  // namespace
-
 UpstreamCounts upstreams_of(const Run& run, const TaskKey& key) {
     UpstreamCounts counts = run.family(key.task).up;
     if (run.family(key.task).mapping == no_map) return counts;
+    const MapIndex outer = run.family(key.task).outer_of(key.map_index);
     for (const TaskNo up : run.task(key.task).upstream) {
-        if (!is_by_index(run, up, key.task)) continue;
-        const Family& family = run.family(up);
-        if (!family.is_expanded() || key.map_index == unmapped) {
-            counts.add(counts_of(family));
-            continue;
-        }
-        ++counts.total;
-        counts.add(family.state(key.map_index), 1);
+        const Kin reach = reach_of(run, up, key.task);
+        if (reach == Kin::none) continue;
+        each_state(run.family(up), reach, outer, key.map_index, [&](TaskState state, int count) {
+            counts.total += count;
+            counts.add(state, count);
+        });
     }
     return counts;
 }
@@ -145,8 +168,14 @@ void recount(Run& run) {
             if (holds_slots(what)) run.active += count;
             if (is_waiting(what)) run.waiting += count;
         }
-        for (const TaskNo down : run.task(task).downstream)
-            if (!is_by_index(run, task, down)) run.family(down).up.add(counts_of(family));
+        for (const TaskNo down : run.task(task).downstream) {
+            if (reach_of(run, task, down) != Kin::none) continue;
+            auto& up = run.family(down).up;
+            each_state(family, Kin::none, unmapped, unmapped, [&](TaskState state, int count) {
+                up.total += count;
+                up.add(state, count);
+            });
+        }
     }
 }
 

@@ -19,6 +19,9 @@ struct Expansion {
     std::int32_t length{-1};   // -1 = not yet
     TaskNo asked_by{no_task};  // an order is out
     std::int64_t serial{};     // of that order
+    /// Of a mapping inside a mapped group, while the group has instances: `length` is the number of
+    /// places then, of the lists of all.
+    std::unique_ptr<Nest> nest;
 };
 
 /// The way a branch took, and which tasks it skips.
@@ -112,12 +115,59 @@ struct Run {
 void make_instances(Run& run);
 /// Puts what is stored in the place of the instances made by `make_instances`.
 void restore_length(Run& run, const MapLength& length);
+/// When all lengths are restored.
+void restore_nests(Run& run);
 void restore_range(Run& run, const MapRange& range);
 void restore_instance(Run& run, const TaskInstance& row);
-/// Whether an instance of `down` depends on the instance of `up` with its own map index alone.
-bool is_by_index(const Dag& dag, TaskNo up, TaskNo down);
-inline bool is_by_index(const Run& run, TaskNo up, TaskNo down) {
-    return is_by_index(*run.plan->dag, up, down);
+/// What mappings say of two tasks: which instances of one have to do with an instance of the other.
+enum class Kin : std::uint8_t {
+    none,   // all
+    same,   // the one of the same map index: they are in one mapping
+    outer,  // the one of its outer instance: `down` is mapped inside the mapped group of `up`
+    part,   // those of the same outer instance: `up` is mapped inside a mapped group around both
+};
+Kin kin_of(const Dag& dag, TaskNo up, TaskNo down);
+/// Which instances of `up` an instance of `down` depends on, by its trigger rule too.
+Kin reach_of(const Dag& dag, TaskNo up, TaskNo down);
+inline Kin kin_of(const Run& run, TaskNo up, TaskNo down) {
+    return kin_of(*run.plan->dag, up, down);
+}
+inline Kin reach_of(const Run& run, TaskNo up, TaskNo down) {
+    return reach_of(*run.plan->dag, up, down);
+}
+/// The mapping, or the one around it; no_map has none.
+MapNo top_of(const Dag& dag, MapNo map);
+/// Calls `use` with every task of the mapping and of those inside it.
+template <class Use>
+void each_mapped(const Dag& dag, MapNo map, const Use& use) {
+    for (const TaskNo task : dag.mappings[static_cast<std::size_t>(map)].tasks) use(task);
+    for (const auto& inside : dag.mappings)
+        if (inside.outer == map)
+            for (const TaskNo task : inside.tasks) use(task);
+}
+/// The instances of `other` that have to do with the instance: all, or by kin one or some. Calls
+/// `use` with a state and how many have it, those unfinished together as `none` where they count as
+/// a part.
+template <class Use>
+void each_state(const Family& other, Kin kin, MapIndex outer, MapIndex index, const Use& use) {
+    const bool whole = kin == Kin::none || !other.is_expanded() || index == unmapped;
+    if (!whole && kin != Kin::part) return use(other.state(kin == Kin::outer ? outer : index), 1);
+    if (!whole) {
+        const auto& counts = other.of_outer(outer);
+        const auto tell = [&](TaskState state, std::int32_t count) {
+            if (count > 0) use(state, count);
+        };
+        tell(TaskState::none, counts.total - counts.done());
+        tell(TaskState::success, counts.success);
+        tell(TaskState::skipped, counts.skipped);
+        tell(TaskState::failed, counts.failed);
+        return tell(TaskState::upstream_failed, counts.upstream_failed);
+    }
+    for (int state = 0; state < task_state_count; ++state) {
+        const auto what = static_cast<TaskState>(state);
+        if (other.nest != nullptr && what == TaskState::removed) continue;
+        if (const auto count = other.count(what); count > 0) use(what, count);
+    }
 }
 /// The upstreams of one instance: what all instances share, and those by index.
 UpstreamCounts upstreams_of(const Run& run, const TaskKey& key);

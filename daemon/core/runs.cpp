@@ -94,6 +94,7 @@ Run* Scheduler::Impl::find_or_load(RunKey key, const std::optional<StoredRun>& s
     run.has_row = true;
     make_instances(run);
     for (const auto& length : stored->map_lengths) restore_length(run, length);
+    restore_nests(run);
     for (const auto& range : stored->map_ranges) restore_range(run, range);
     for (const auto& row : stored->instances) restore_instance(run, row);
     for (const auto& choice : stored->branches) restore_choice(run, choice);

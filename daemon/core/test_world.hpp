@@ -177,7 +177,7 @@ public:
         for (const auto& [task, row] : instances)
             if (task.run == key) found.instances.push_back(row);
         for (const auto& [map, row] : map_lengths)
-            if (map.first == key) found.map_lengths.push_back(row);
+            if (map.run == key) found.map_lengths.push_back(row);
         for (const auto& row : map_ranges)
             if (row.run == key) found.map_ranges.push_back(row);
         if (found.run.backfill) found.subset = backfills.at(*found.run.backfill).tasks;
@@ -207,7 +207,7 @@ public:
         for (const auto& [key, row] : instances)
             if (!is_finished(runs.at(key.run).state)) result.instances.push_back(row);
         for (const auto& [key, row] : map_lengths)
-            if (!is_finished(runs.at(key.first).state)) result.map_lengths.push_back(row);
+            if (!is_finished(runs.at(key.run).state)) result.map_lengths.push_back(row);
         for (const auto& row : map_ranges)
             if (!is_finished(runs.at(row.run).state)) result.map_ranges.push_back(row);
         for (const auto& [id, row] : backfills) {
@@ -325,7 +325,7 @@ public:
             asset_marks.erase({row.dag_id, row.asset});
             if (!row.forgotten) asset_marks.emplace(std::pair{row.dag_id, row.asset}, row);
         }
-        for (const auto& row : turn.map_lengths) map_lengths[{row.run, row.map}] = row;
+        for (const auto& row : turn.map_lengths) map_lengths[{row.run, row.map, row.outer}] = row;
         for (const auto& row : turn.map_ranges) map_ranges.push_back(row);
         for (const auto& due : turn.callbacks) callbacks.push_back(due);
         for (const auto run : turn.deadlines_dropped)
@@ -390,7 +390,7 @@ public:
     std::map<BackfillId, Backfill> backfills;
     std::vector<BackfillDate> backfill_dates;
     std::map<std::string, Pool> pools;
-    std::map<std::pair<RunKey, MapNo>, MapLength> map_lengths;
+    std::map<TaskKey, MapLength> map_lengths;  // the mapping in place of the task
     std::vector<MapRange> map_ranges;
     std::vector<ExpandOrder> expands;
     std::map<TaskKey, WaitRow> waits;

@@ -60,6 +60,17 @@ void UpstreamCounts::add(const UpstreamCounts& other) {
     setups_skipped += other.setups_skipped;
 }
 
+void UpstreamCounts::move(TaskState from, TaskState to, std::int32_t by, bool nested) {
+    if (nested && from == TaskState::removed)
+        total += by;
+    else
+        add(from, -by);
+    if (nested && to == TaskState::removed)
+        total -= by;
+    else
+        add(to, by);
+}
+
 std::uint32_t UpstreamCounts::signature() const {
     std::uint32_t bits = done() >= total ? 1 : 0;
     for (const auto count :

@@ -33,6 +33,9 @@ struct UpstreamCounts {
     /// The same for an upstream that is a setup, after `add`.
     void add_setup(TaskState state, std::int32_t by);
     void add(const UpstreamCounts& other);
+    /// `by` instances of one task have gone from one state to another. What a list of a nested
+    /// mapping no longer has is `removed`, and nobody's upstream.
+    void move(TaskState from, TaskState to, std::int32_t by, bool nested);
     /// While it stays the same, no verdict changes, also not one with further upstreams beside
     /// these: which kinds there are, and whether all have ended.
     [[nodiscard]] std::uint32_t signature() const;

@@ -91,6 +91,7 @@ void Scheduler::Impl::seal() {
         if (is_finished(run->row.state)) forget_run(run->row.key);
     }
     touched_runs_.clear();
+    for (auto& [key, row] : std::exchange(list_rows_, {})) turn_->map_lengths.push_back(row);
     for (auto& [key, wait] : std::exchange(wait_rows_, {})) turn_->waits.push_back(std::move(wait));
     for (auto& [key, row] : std::exchange(deadline_rows_, {})) turn_->deadlines.push_back(row);
     for (DagEntry* dag : std::exchange(dag_rows_, {})) {
@@ -220,15 +221,13 @@ void Scheduler::Impl::count_change(
     if (!is_finished(from) && !is_finished(to)) return;
     for (const TaskNo down : run.task(key.task).downstream) {
         const bool mapped = run.family(down).mapping != no_map;
-        if (mapped && is_by_index(run, key.task, down)) {
-            // One that ends before it has instances counts for all of its downstream's.
-            if (key.map_index == unmapped) run.family(down).seen.reset();
-            unsettled_.push(run, run.key(down, key.map_index));
+        const Kin reach = mapped ? reach_of(run, key.task, down) : Kin::none;
+        if (reach != Kin::none) {
+            if (reach != Kin::part || changes_part(run, key, from, to))
+                look_at_kin(run, key, down, reach);
             continue;
         }
-        auto& counts = run.family(down).up;
-        counts.add(from, -1);
-        counts.add(to, 1);
+        run.family(down).up.move(from, to, 1, run.family(key.task).nest != nullptr);
         unsettled_.push(run, run.key(down));
     }
     look_beyond(run, key.task);

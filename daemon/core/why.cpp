@@ -31,12 +31,35 @@ std::string instance_name(const Run& run, const TaskKey& key) {
     return key.map_index == unmapped ? name : fmt::format("{}[{}]", name, key.map_index);
 }
 
+/// "its list": of what is mapped inside a mapped group, whose list.
+std::string list_name(const Family& family, MapIndex index) {
+    if (family.nest == nullptr) return "its list of items";
+    return fmt::format("the list of items of index {} of its group", family.outer_of(index));
+}
+
+bool is_being_listed(const Run& run, const Family& family, MapIndex index) {
+    if (family.mapping == no_map) return false;
+    if (!family.is_expanded())
+        return run.expansions[static_cast<std::size_t>(top_of(*run.plan->dag, family.mapping))]
+                   .asked_by != no_task;
+    return family.nest != nullptr && index != unmapped &&
+           family.nest->part(family.outer_of(index)).asked_by != no_task;
+}
+
 /// "3 of its 5 instances"; "" of a task that has only one.
 std::string unfinished_part(const Family& family) {
     if (!family.is_expanded()) return {};
     std::int32_t open = 0;
     for (MapIndex i = 0; i < family.length(); ++i) open += is_finished(family.state(i)) ? 0 : 1;
-    return fmt::format(" ({} of its {} instances)", open, family.length());
+    return fmt::format(" ({} of its {} instances)", open, family.present());
+}
+
+/// The same of those of an outer instance.
+std::string unfinished_part(const Family& family, MapIndex outer) {
+    const auto& counts = family.of_outer(outer);
+    return fmt::format(
+        " ({} of its {} instances of index {})", counts.total - counts.done(), counts.total, outer
+    );
 }
 
 }  // namespace
@@ -254,15 +277,18 @@ void Scheduler::Impl::why_upstreams(Run& run, const TaskKey& key, Reasons& reaso
     const Task& task = run.task(key.task);
     for (const TaskNo up : task.upstream) {
         const Family& family = run.family(up);
-        const bool by_index = is_by_index(run, up, key.task) && family.is_expanded();
-        const TaskKey one{run.row.key, up, by_index ? key.map_index : unmapped};
-        const bool open = by_index || !family.is_expanded()
-                              ? !is_finished(run.state(one))
-                              : !unfinished_part(family).starts_with(" (0 ");
+        const bool expanded = family.is_expanded() && key.map_index != unmapped;
+        const Kin reach = expanded ? reach_of(run, up, key.task) : Kin::none;
+        const bool by_index = reach == Kin::same || reach == Kin::outer;
+        const MapIndex outer = run.family(key.task).outer_of(key.map_index);
+        const MapIndex index = reach == Kin::outer ? outer : key.map_index;
+        const TaskKey one{run.row.key, up, by_index ? index : unmapped};
+        const bool is_one = by_index || !family.is_expanded();
+        const auto state = is_one               ? fmt::format(" ({})", name(run.state(one)))
+                           : reach == Kin::part ? unfinished_part(family, outer)
+                                                : unfinished_part(family);
+        const bool open = is_one ? !is_finished(run.state(one)) : !state.starts_with(" (0 ");
         if (!open) continue;
-        const auto state = by_index || !family.is_expanded()
-                               ? fmt::format(" ({})", name(run.state(one)))
-                               : unfinished_part(family);
         reasons.push_back(
             {"trigger_rule",
              fmt::format(
@@ -335,10 +361,13 @@ void Scheduler::Impl::why_state(Run& run, const TaskKey& key, Reasons& reasons) 
         );
     if (is_poked(state)) why_wait(run, key, reasons);
     if (state != TaskState::none && state != TaskState::restarting) return;
-    if (!family.is_expanded() && family.mapping != no_map &&
-        run.expansions[static_cast<std::size_t>(family.mapping)].asked_by != no_task)
+    if (is_being_listed(run, family, key.map_index))
         reasons.push_back(
-            {"expansion", "its list of items is being made", instance_name(run, key), {}, {}}
+            {"expansion",
+             list_name(family, key.map_index) + " is being made",
+             instance_name(run, key),
+             {},
+             {}}
         );
     why_upstreams(run, key, reasons);
     why_setups(run, key, reasons);

@@ -105,8 +105,8 @@ RenderContext render_context(
     context.params = param_values(*order.dag, &task, context.conf);
     context.test_mode = info.test_mode;
     context.exception = order.exception;
-    if (order.key.task.map_index != unmapped && services.map_value)
-        context.map = services.map_value(order);
+    const bool mapped = order.key.task.map_index != unmapped || order.outer != unmapped;
+    if (mapped && services.map_value) context.map = services.map_value(order);
     return context;
 }
 
@@ -248,14 +248,25 @@ Json rendered_parts(const Json& value, const RenderContext& context) {
     return out;
 }
 
+/// A task of the mapping, or of one inside it.
+TaskNo first_of(const Dag& dag, MapNo map) {
+    for (const auto& mapping : dag.mappings)
+        if (!mapping.tasks.empty() &&
+            (mapping.outer == map || &mapping == &dag.mappings[static_cast<std::size_t>(map)]))
+            return mapping.tasks.front();
+    throw Error(ErrorCode::invalid, "the mapping has no tasks");
+}
+
 }  // namespace
 
 ExpandAnswer expand_now(
     const ExpandOrder& order, const Settings& settings, const Services& services
 ) {
     const auto& mapping = order.dag->mappings.at(static_cast<std::size_t>(order.map));
-    AttemptOrder first;  // the templates see the run and the task, no instance
-    first.key.task = {order.run_key, mapping.tasks.front(), unmapped};
+    AttemptOrder
+        first;  // the templates see the run and the task, and no instance but the outer one
+    first.key.task = {order.run_key, first_of(*order.dag, order.map), unmapped};
+    first.outer = order.outer;
     first.dag = order.dag;
     first.run = order.run;
     first.start_date = SystemClock().now();
@@ -279,7 +290,11 @@ std::string map_name(
     const AttemptOrder& order, const Settings& settings, const Services& services
 ) {
     const Task& task = task_of(order);
-    if (task.map_index_template.empty() || order.key.task.map_index == unmapped) return {};
+    if (order.key.task.map_index == unmapped) return {};
+    // A number says little of an instance that is mapped twice.
+    if (task.map_index_template.empty() && order.outer != unmapped)
+        return std::to_string(order.outer) + '/' + std::to_string(order.inner);
+    if (task.map_index_template.empty()) return {};
     try {
         Redactor redactor;
         RenderContext context = render_context(order, info_of(order, settings), services);

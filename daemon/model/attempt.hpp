@@ -26,6 +26,10 @@ struct AttemptOrder {
     std::optional<Instant> deadline;  // of this poke: its start + execution_timeout
     std::optional<PokeInfo> poke;     // the task has waited before
     std::string exception;            // of a callback: why it is due
+    // Of a mapping inside a mapped group: whose list the instance is of, and which of it. Where it
+    // is not said (callbacks), the database knows.
+    MapIndex outer{unmapped};
+    std::int32_t inner{0};
 };
 
 /// An order to find out how many instances a mapping has: its templates are rendered, the items
@@ -36,6 +40,7 @@ struct ExpandOrder {
     std::int64_t serial{};  // of this order: the answer to an older one is void
     DagPtr dag;
     std::shared_ptr<const DagRun> run;
+    MapIndex outer{unmapped};  // whose list, of a mapping inside a mapped group
 };
 
 enum class CancelReason : std::uint8_t {

@@ -84,6 +84,7 @@ struct Mapping {
     std::string expand;                  // canonical JSON as written; model/expansion reads it
     std::optional<std::int32_t> length;  // known at load: no template in it
     std::vector<TaskNo> tasks;
+    MapNo outer{no_map};  // of the mapped group around it: each of its instances has its own list
 };
 
 /// What becomes of an attempt that failed with this class of error (a `name(ErrorClass)`).

@@ -14,8 +14,23 @@ namespace {
 
 using Json = nlohmann::json;
 
-bool is_same(const Mapping& a, const Mapping& b) {
-    return a.owner == b.owner && a.expand == b.expand && a.length == b.length;
+/// The mapping that a nested one lies in; null = none.
+const Mapping* outer_of(const Mapping& mapping, const std::vector<Mapping>& all) {
+    return mapping.outer == no_map ? nullptr : &all[static_cast<std::size_t>(mapping.outer)];
+}
+
+/// Mappings of two lists make the same instances: they say the same, and so do those around them.
+bool is_same(
+    const Mapping& a,
+    const std::vector<Mapping>& all_a,
+    const Mapping& b,
+    const std::vector<Mapping>& all_b
+) {
+    if (a.owner != b.owner || a.expand != b.expand || a.length != b.length) return false;
+    const Mapping* outer_a = outer_of(a, all_a);
+    const Mapping* outer_b = outer_of(b, all_b);
+    if (outer_a == nullptr || outer_b == nullptr) return outer_a == outer_b;
+    return is_same(*outer_a, all_a, *outer_b, all_b);
 }
 
 /// The tasks and mappings of `before`, in order, are the first of `latest`.
@@ -27,13 +42,18 @@ bool follows(const Dag& latest, const Dag& before) {
                before.tasks, latest.tasks | std::views::take(before.tasks.size()), same_id
            ) &&
            std::ranges::equal(
-               before.mappings, latest.mappings | std::views::take(before.mappings.size()), is_same
+               before.mappings,
+               latest.mappings | std::views::take(before.mappings.size()),
+               [&](const Mapping& a, const Mapping& b) {
+                   return is_same(a, before.mappings, b, latest.mappings);
+               }
            );
 }
 
-Json json_of(const Mapping& mapping) {
+Json json_of(const Mapping& mapping, MapNo outer) {
     Json json{{"owner", mapping.owner}, {"expand", mapping.expand}};
     if (mapping.length) json["length"] = *mapping.length;
+    if (outer != no_map) json["outer"] = outer;
     return json;
 }
 
@@ -50,12 +70,22 @@ Json tasks_of(const Dag& latest, const Dag& before) {
 
 Json mappings_of(const Dag& latest, const Dag& before) {
     Json mappings = Json::array();
-    for (const Mapping& mapping : before.mappings) mappings.push_back(json_of(mapping));
+    for (const Mapping& mapping : before.mappings)
+        mappings.push_back(json_of(mapping, mapping.outer));
+    std::vector<MapNo> places;  // of the latest's
     for (const Mapping& mapping : latest.mappings) {
-        const bool known = std::ranges::any_of(before.mappings, [&](const Mapping& other) {
-            return is_same(mapping, other);
+        const auto known = std::ranges::find_if(before.mappings, [&](const Mapping& other) {
+            return is_same(mapping, latest.mappings, other, before.mappings);
         });
-        if (!known) mappings.push_back(json_of(mapping));
+        if (known != before.mappings.end()) {
+            places.push_back(static_cast<MapNo>(known - before.mappings.begin()));
+            continue;
+        }
+        // What is around it stands before it.
+        const MapNo outer =
+            mapping.outer == no_map ? no_map : places[static_cast<std::size_t>(mapping.outer)];
+        places.push_back(static_cast<MapNo>(mappings.size()));
+        mappings.push_back(json_of(mapping, outer));
     }
     return mappings;
 }
@@ -66,6 +96,7 @@ Mapping mapping_of(const Json& json) {
     mapping.expand = json.at("expand").get<std::string>();
     if (const auto length = json.find("length"); length != json.end())
         mapping.length = length->get<std::int32_t>();
+    mapping.outer = json.value("outer", no_map);
     return mapping;
 }
 
@@ -88,7 +119,7 @@ void move_mappings(Dag& dag, const Json& layout, Places& places) {
     for (const Json& json : layout.at("mappings")) mappings.push_back(mapping_of(json));
     for (const Mapping& mapping : dag.mappings) {
         auto found = std::ranges::find_if(mappings, [&](const Mapping& other) {
-            return other.tasks.empty() && is_same(mapping, other);
+            return other.tasks.empty() && is_same(mapping, dag.mappings, other, mappings);
         });
         SLUICE_CHECK(found != mappings.end());
         found->tasks = mapping.tasks;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.hpp"
@@ -71,16 +72,21 @@ struct OutputWrite {
 struct SlicesKept {
     RunKey run;
     TaskNo task{no_task};
-    std::int32_t length{-1};  // -1 = it is not mapped
+    std::int32_t length{-1};       // -1 = it is not mapped
+    std::vector<MapIndex> gone{};  // of a nested mapping: what its lists no longer have
 };
 
-/// How many instances a mapping of a run has; replaces what was known before.
+/// How many instances a mapping of a run has; replaces what was known before. Of a mapping inside a
+/// mapped group there is one for all its places, and one for the list of each outer instance.
 struct MapLength {
     RunKey run;
     MapNo map{no_map};
     std::int32_t length{-1};  // -1 = not known any more
     std::int64_t serial{};    // of the order whose items these are; 0 = literal ones
     std::string shape{"{}"};  // how the items are kept: model/expansion
+    MapIndex outer{unmapped};
+    /// Where its places are after the first, which has the map index `outer`: [first, count].
+    std::vector<std::pair<MapIndex, std::int32_t>> blocks{};
 };
 
 /// Instances without a row that changed together: this is their state. A row beats a range, and a

@@ -164,6 +164,7 @@ void Runtime::Impl::expand(ExpandOrder order) {
     expanded.run = order.run_key;
     expanded.map = order.map;
     expanded.serial = order.serial;
+    expanded.outer = order.outer;
     executor_.expand(std::move(order), [this, expanded](executor::ExpandAnswer answer) mutable {
         expanded.length = answer.length;
         expanded.shape = std::move(answer.shape);

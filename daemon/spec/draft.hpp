@@ -124,6 +124,10 @@ MapNo add_mapping(
     MapNo around
 );
 
+/// What `map` has for the tasks of a mapping: its own names and those of the one around it; empty =
+/// known at run time only.
+std::vector<std::string> map_names(const Draft& draft, MapNo map);
+
 /// E-NOT-YET for the keys of `value` that `schema` marks with x-not-yet.
 void refuse_not_yet(
     const nlohmann::json& value,

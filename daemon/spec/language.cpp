@@ -118,7 +118,7 @@ constexpr const char* tasks = R"json(
       "with": {"type": "object", "default": {}, "description": "The operator's parameters."},
       "upstream": {"$ref": "#/definitions/names", "default": [], "description": "Full ids of tasks or groups (a group = its last tasks); added to the inferred ones."},
       "trigger_rule": {"enum": ["all_success", "all_failed", "all_done", "all_done_min_one_success", "all_skipped", "one_failed", "one_success", "one_done", "none_failed", "none_failed_min_one_success", "none_skipped", "always"], "default": "all_success", "description": "Which ends of its upstreams let it run."},
-      "expand": {"$ref": "#/definitions/expand", "description": "One instance for each item: {name: list, template or {range}} (cross product), {zip: {...}, fill}, a list of objects, or a template that gives one. Read as `{{ map.name }}`."},
+      "expand": {"$ref": "#/definitions/expand", "description": "One instance for each item: {name: list, template or {range}} (cross product), {zip: {...}, fill}, a list of objects, or a template that gives one. Read as `{{ map.name }}`. Inside a mapped group each index has a list of its own."},
       "map_index_template": {"type": "string", "minLength": 1, "description": "Template that names an instance after it ran; a mapped task's only."},
       "retries": {"type": "integer", "minimum": 0, "maximum": 10000, "default": 0, "description": "How often a failed attempt is repeated."},
       "retry_delay": {"$ref": "#/definitions/duration", "default": "300s", "description": "How long after the failure."},

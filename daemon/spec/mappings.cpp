@@ -13,7 +13,8 @@ using nlohmann::json;
 
 namespace {
 
-/// The templates of an `expand` are rendered before there are instances: with no `map`.
+/// The templates of an `expand` are rendered before there are instances: `map` is there only in a
+/// mapped group, of whose instances each has a list of its own.
 void check_templates_of(Draft& draft, const Mapping& mapping, DraftMapping& beside) {
     TemplateScope scope;
     for (const auto& task : draft.dag.tasks) scope.task_ids.push_back(task.id);
@@ -22,11 +23,17 @@ void check_templates_of(Draft& draft, const Mapping& mapping, DraftMapping& besi
     for (const auto& [name, schema] : params.items())
         values[name] = schema.contains("default") ? schema["default"] : json();
     scope.params = values.dump();
+    scope.mapped = mapping.outer != no_map;
+    if (scope.mapped) scope.map_names = map_names(draft, mapping.outer);
     // An engine for objects: a bare text or list stands in one for the check.
     const auto parent = beside.pointer.substr(0, beside.pointer.rfind('/'));
     for (auto& problem :
          check_templates({{"expand", beside.expand}}, json::object(), scope, parent))
         draft.problems.add(std::move(problem));
+}
+
+/// Before the number of instances is known, a task that waits for nobody cannot start.
+void check_rules_of(Draft& draft, const Mapping& mapping) {
     for (const TaskNo task : mapping.tasks)
         if (draft.dag.tasks[at(task)].trigger_rule == TriggerRule::always)
             draft.problems.error(
@@ -39,6 +46,16 @@ void check_templates_of(Draft& draft, const Mapping& mapping, DraftMapping& besi
 
 }  // namespace
 
+std::vector<std::string> map_names(const Draft& draft, MapNo map) {
+    auto names = draft.mappings[at(map)].names;
+    const MapNo outer = draft.dag.mappings[at(map)].outer;
+    if (outer == no_map || names.empty()) return names;
+    const auto& more = draft.mappings[at(outer)].names;
+    if (more.empty()) return {};
+    names.insert(names.end(), more.begin(), more.end());
+    return names;
+}
+
 MapNo add_mapping(
     Draft& draft,
     const json& written,
@@ -49,12 +66,12 @@ MapNo add_mapping(
     const auto found = written.find("expand");
     if (found == written.end() || !(found->is_structured() || found->is_string())) return around;
     const auto here = child_pointer(pointer, "expand");
-    if (around != no_map) {
+    if (around != no_map && draft.dag.mappings[at(around)].outer != no_map) {
         draft.problems.error(
             "E-EXPAND",
             here,
             fmt::format(
-                "\"{}\" is mapped already, and a mapping inside a mapping does not exist",
+                "\"{}\" is mapped inside a mapped group already, and there is no third level",
                 draft.dag.mappings[at(around)].owner
             ),
             "one expand of both lists makes an instance for each combination"
@@ -66,6 +83,21 @@ MapNo add_mapping(
         draft.problems.error("E-EXPAND", here + fault.pointer, fault.message);
     Mapping mapping;
     mapping.owner = owner;
+    mapping.outer = around;
+    if (around != no_map)
+        for (const auto& name : check.names)
+            if (std::ranges::count(draft.mappings[at(around)].names, name) > 0)
+                draft.problems.error(
+                    "E-EXPAND",
+                    here,
+                    fmt::format(
+                        "\"{}\" has a list {} too: map.{} would mean two things",
+                        draft.dag.mappings[at(around)].owner,
+                        name,
+                        name
+                    ),
+                    "give one of the lists another name"
+                );
     mapping.expand = canonical_json(*found);
     if (check.literal && check.faults.empty()) {
         try {
@@ -82,9 +114,16 @@ MapNo add_mapping(
 void check_mappings(Draft& draft) {
     for (std::size_t i = 0; i < draft.mappings.size(); ++i) {
         const auto& mapping = draft.dag.mappings[i];
+        const bool known = mapping.length && (mapping.outer == no_map ||
+                                              draft.dag.mappings[at(mapping.outer)].length);
         if (!draft.stored && !mapping.length) check_templates_of(draft, mapping, draft.mappings[i]);
+        if (!draft.stored && !known) check_rules_of(draft, mapping);
         // What gives the items comes before all tasks that are made of them.
-        const auto reads = template_reads({{"expand", draft.mappings[i].expand}});
+        auto reads = template_reads({{"expand", draft.mappings[i].expand}});
+        if (mapping.outer != no_map)
+            reads.xcom_tasks.merge(
+                template_reads({{"expand", draft.mappings[at(mapping.outer)].expand}}).xcom_tasks
+            );
         for (const TaskNo task : mapping.tasks) {
             auto& beside = draft.tasks[at(task)];
             beside.xcom_tasks.insert(reads.xcom_tasks.begin(), reads.xcom_tasks.end());
@@ -118,7 +157,7 @@ void check_mappings(Draft& draft) {
         TemplateScope scope;
         for (const auto& other : draft.dag.tasks) scope.task_ids.push_back(other.id);
         scope.mapped = true;
-        scope.map_names = draft.mappings[at(task.mapping)].names;
+        scope.map_names = map_names(draft, task.mapping);
         for (auto& problem : check_templates(
                  {{"map_index_template", task.map_index_template}},
                  json::object(),

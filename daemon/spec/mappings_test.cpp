@@ -49,6 +49,42 @@ TEST_CASE("a mapped task may write the lake, and no warehouse table", "[spec][ex
     good(tasks(mapped(R"({"a": [1, 2]})", R"(, "outlets": ["raw.seen"])")));
 }
 
+TEST_CASE("a mapping inside a mapped group", "[spec][expand]") {
+    const auto group = [](const std::string& inside, const std::string& more = "") {
+        return tasks(
+            R"({"group_id": "g", "expand": {"region": ["n", "s"]}, "tasks": [)" + task("list") +
+            ", " + inside + "]}" + more
+        );
+    };
+    const Dag dag = good(group(mapped(
+        R"({"file": "{{ xcom['g.list'] }}"})",
+        R"(, "map_index_template": "{{ map.region }} {{ map.file }}")"
+    )));
+    REQUIRE(dag.mappings.size() == 2);
+    CHECK(dag.mappings[0].tasks == std::vector<TaskNo>{0});
+    CHECK(dag.mappings[1].tasks == std::vector<TaskNo>{1});
+    CHECK(dag.mappings[1].outer == 0);
+    CHECK(dag.mappings[1].owner == "g.each");
+    CHECK(dag.tasks[1].mapping == 1);
+    CHECK(dag.tasks[1].upstream == std::vector<TaskNo>{0});
+    // A group in it, and what `map` has of the group around.
+    const auto inner = [](const std::string& expand, const std::string& member) {
+        return R"({"group_id": "h", "expand": )" + expand + R"(, "tasks": [)" + member + "]}";
+    };
+    CHECK(good(group(inner(R"({"x": [1, 2]})", task("in")))).mappings[1].length == 2);
+    good(group(mapped(R"({"file": "{{ map.region }}"})")));
+    CHECK(only(group(mapped(R"({"file": "{{ map.other }}"})"))).code == "E-TEMPLATE");
+    CHECK(only(group(mapped(R"({"region": [1]})"))).code == "E-EXPAND");
+    CHECK(
+        only(group(inner(R"({"x": [1, 2]})", mapped(R"({"y": [1]})")))).message.find("third") !=
+        std::string::npos
+    );
+    CHECK(
+        only(group(mapped(R"({"x": "{{ map.region }}"})", R"(, "trigger_rule": "always")"))).code ==
+        "E-EXPAND"
+    );
+}
+
 TEST_CASE("what an expand may not say", "[spec][expand]") {
     CHECK(only(tasks(mapped(R"({"a": []})"))).code == "E-EXPAND");
     CHECK(only(tasks(mapped(R"({"a": "no template"})"))).code == "E-EXPAND");

@@ -121,8 +121,7 @@ void set_params(TemplateScope& scope, const Draft& draft, const Task& task) {
     const Dag& dag = draft.dag;
     scope.mapped = task.mapping != no_map;
     scope.map_names.clear();
-    if (scope.mapped)
-        scope.map_names = draft.mappings[static_cast<std::size_t>(task.mapping)].names;
+    if (scope.mapped) scope.map_names = map_names(draft, task.mapping);
     json values = json::object();
     for (const auto& text : {dag.params, task.params}) {
         const json params = json::parse(text, nullptr, false);

@@ -1,8 +1,18 @@
 // The rare rows that the tasks of a run make.
+#include <fmt/format.h>
+
 #include "store/json_rows_parts.hpp"
 
 namespace sluice::store {
 namespace {
+
+/// Pairs as a JSON list.
+std::string blocks_text(const MapLength& row) {
+    std::string text = "[";
+    for (const auto& [base, count] : row.blocks)
+        text += fmt::format("{}[{},{}]", text.size() == 1 ? "" : ",", base, count);
+    return text + "]";
+}
 
 void write_branches(const std::vector<BranchChoice>& branches, Writer& w) {
     for (const bool gone : {false, true}) {
@@ -136,6 +146,8 @@ void write_mapped(const Turn& turn, Writer& w) {
         w.field("length", row.length);
         w.field("serial", row.serial);
         w.json("shape", row.shape);
+        w.field("outer_index", row.outer);
+        w.json("blocks", blocks_text(row));
         w.end_object();
     }
     w.end_list();
@@ -256,6 +268,9 @@ void write_slices(const std::vector<SlicesKept>& kept, Writer& w) {
         w.field("run_key", row.run.value);
         w.field("task_no", row.task);
         w.field("length", row.length);
+        w.begin_list("gone");
+        for (const MapIndex index : row.gone) w.item(std::to_string(index));
+        w.end_list();
         w.end_object();
     }
     w.end_list();

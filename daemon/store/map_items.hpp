@@ -2,6 +2,7 @@
 // before the length of a mapping is committed, read by the attempts. Thread-safe.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -32,37 +33,52 @@ public:
     MapItems& operator=(const MapItems&) = delete;
     virtual ~MapItems() = default;
 
-    virtual void put(
-        RunKey run, MapNo map, std::int64_t serial, const std::vector<Chunk>& chunks
-    ) = 0;
+    /// Whose items: of a mapping, or of one list of a mapping inside a mapped group.
+    struct Key {
+        RunKey run;
+        MapNo map{no_map};
+        MapIndex outer{unmapped};
+        std::int64_t serial{};
+        friend auto operator<=>(const Key&, const Key&) = default;
+    };
+    virtual void put(const Key& key, const std::vector<Chunk>& chunks) = 0;
     /// JSON list; "" = there is no such chunk.
-    virtual std::string chunk(RunKey run, MapNo map, std::int64_t serial, int list, int chunk) = 0;
-    /// As it is committed.
-    virtual std::optional<MapLength> length(RunKey run, MapNo map) = 0;
+    virtual std::string chunk(const Key& key, int list, int chunk) = 0;
+    /// As it is committed: of the mapping, or of the list of an outer instance.
+    virtual std::optional<MapLength> length(RunKey run, MapNo map, MapIndex outer = unmapped) = 0;
+    /// The lists of a mapping inside a mapped group, by outer instance.
+    virtual std::vector<MapLength> lists(RunKey run, MapNo map) = 0;
 };
+
+/// Which of its list an instance with this map index is; -1 = none.
+std::int32_t place_in(const MapLength& list, MapIndex index);
+/// The map indexes of the list's instances, in its order.
+std::vector<MapIndex> indexes_of(const MapLength& list);
 
 /// Kept in memory: `dags test`.
 class MemoryMapItems final : public MapItems {
 public:
-    using Length = std::function<std::optional<MapLength>(RunKey, MapNo)>;
-    explicit MemoryMapItems(Length length) : length_(std::move(length)) {}
-    void put(RunKey run, MapNo map, std::int64_t serial, const std::vector<Chunk>& chunks) override;
-    std::string chunk(RunKey run, MapNo map, std::int64_t serial, int list, int chunk) override;
-    std::optional<MapLength> length(RunKey run, MapNo map) override { return length_(run, map); }
+    /// All that is committed of a mapping.
+    using Lengths = std::function<std::vector<MapLength>(RunKey, MapNo)>;
+    explicit MemoryMapItems(Lengths lengths) : lengths_(std::move(lengths)) {}
+    void put(const Key& key, const std::vector<Chunk>& chunks) override;
+    std::string chunk(const Key& key, int list, int chunk) override;
+    std::optional<MapLength> length(RunKey run, MapNo map, MapIndex outer) override;
+    std::vector<MapLength> lists(RunKey run, MapNo map) override;
 
 private:
-    using Key = std::tuple<RunKey, MapNo, std::int64_t, int, int>;
-    Length length_;
+    Lengths lengths_;
     std::mutex mutex_;
-    std::map<Key, std::string> chunks_;
+    std::map<std::tuple<Key, int, int>, std::string> chunks_;
 };
 
 class PgMapItems final : public MapItems {
 public:
     explicit PgMapItems(ConnectionPool& pool) : pool_(pool) {}
-    void put(RunKey run, MapNo map, std::int64_t serial, const std::vector<Chunk>& chunks) override;
-    std::string chunk(RunKey run, MapNo map, std::int64_t serial, int list, int chunk) override;
-    std::optional<MapLength> length(RunKey run, MapNo map) override;
+    void put(const Key& key, const std::vector<Chunk>& chunks) override;
+    std::string chunk(const Key& key, int list, int chunk) override;
+    std::optional<MapLength> length(RunKey run, MapNo map, MapIndex outer) override;
+    std::vector<MapLength> lists(RunKey run, MapNo map) override;
 
 private:
     ConnectionPool& pool_;

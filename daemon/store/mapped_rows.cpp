@@ -1,11 +1,12 @@
 #include "store/mapped_rows.hpp"
 
+#include <nlohmann/json.hpp>
+
 namespace sluice::store {
 namespace {
 
-constexpr Query lengths_sql{"map_lengths_of_runs", R"(
-    select run_key, map_no, length, serial, shape from map_length where run_key = any($1)
-    order by run_key, map_no)"};
+constexpr Query lengths_sql{"map_lengths_of_runs", "select " SLUICE_MAP_LENGTH R"( from map_length
+    where run_key = any($1) order by run_key, map_no, outer_index)"};
 constexpr Query ranges_sql{"map_ranges_of_runs", R"(
     select run_key, seq, task_no, map_lo, map_hi, state, at, note from map_range
     where run_key = any($1) order by seq)"};
@@ -59,6 +60,15 @@ void read_mapped(Connection& connection, Snapshot& snapshot) {
     }
 }
 
+MapLength read_map_length(const Result& rows, int i) {
+    MapLength row{
+        RunKey{rows.int8(i, 0)}, rows.int4(i, 1), rows.int4(i, 2), rows.int8(i, 3), rows.text(i, 4)
+    };
+    row.outer = rows.int4(i, 5);
+    if (row.outer != unmapped) nlohmann::json::parse(rows.text(i, 6)).get_to(row.blocks);
+    return row;
+}
+
 std::vector<MapLength> read_map_lengths(
     Connection& connection, std::span<const std::int64_t> runs
 ) {
@@ -66,14 +76,7 @@ std::vector<MapLength> read_map_lengths(
     params.add(runs);
     const Result rows = connection.run(lengths_sql, params);
     std::vector<MapLength> found;
-    for (int i = 0; i < rows.rows(); ++i)
-        found.push_back(
-            {RunKey{rows.int8(i, 0)},
-             rows.int4(i, 1),
-             rows.int4(i, 2),
-             rows.int8(i, 3),
-             rows.text(i, 4)}
-        );
+    for (int i = 0; i < rows.rows(); ++i) found.push_back(read_map_length(rows, i));
     return found;
 }
 

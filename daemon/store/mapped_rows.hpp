@@ -18,6 +18,10 @@ namespace sluice::store {
     "and t.error_class = 0 and t.lost_in_a_row = 0 and t.next_try_at is null "        \
     "and t.queued_at is not distinct from t.start_date)"
 
+/// What `read_map_length` reads.
+#define SLUICE_MAP_LENGTH "run_key, map_no, length, serial, shape, outer_index, blocks"
+MapLength read_map_length(const Result& rows, int i);
+
 /// Of the open runs: lengths, ranges, and the instances of the short form.
 void read_mapped(Connection& connection, Snapshot& snapshot);
 std::vector<MapLength> read_map_lengths(Connection& connection, std::span<const std::int64_t> runs);

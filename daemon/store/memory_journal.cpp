@@ -99,7 +99,8 @@ void MemoryJournal::apply(const Turn& turn) {
     }
     for (const XcomWrite& xcom : turn.xcoms) xcoms_[{xcom.key, xcom.value.key}] = xcom.value.value;
     for (const RenderedWrite& rendered : turn.rendered) rendered_[rendered.key] = rendered.fields;
-    for (const MapLength& length : turn.map_lengths) lengths_[{length.run, length.map}] = length;
+    for (const MapLength& length : turn.map_lengths)
+        lengths_[{length.run, length.map, length.outer}] = length;
     for (const MapRange& range : turn.map_ranges) ranges_[range.run].push_back(range);
     for (const MapName& name : turn.map_names) map_names_[name.key] = name.name;
     if (ledger_ != nullptr) ledger_->commit(turn.outputs, turn.now);
@@ -158,7 +159,7 @@ void MemoryJournal::forget(RunKey run) {
     std::erase_if(map_names_, of_run);
     std::erase_if(rendered_, [&](const auto& entry) { return entry.first.task.run == run; });
     std::erase_if(xcoms_, [&](const auto& entry) { return entry.first.first.run == run; });
-    std::erase_if(lengths_, [&](const auto& entry) { return entry.first.first == run; });
+    std::erase_if(lengths_, [&](const auto& entry) { return entry.first.run == run; });
     std::erase_if(attempts_, [&](const AttemptRecord& row) { return row.key.run == run; });
     std::erase_if(callbacks_, [&](const CallbackDue& row) { return row.key.run == run; });
     std::erase_if(transitions_, [&](const Transition& row) { return row.run == run; });
@@ -245,8 +246,8 @@ StoredRun MemoryJournal::stored(const DagRun& run) const {
         found.instances.push_back(it->second);
     }
     found.branches = branches(run.key);
-    for (auto it = lengths_.lower_bound({run.key, 0});
-         it != lengths_.end() && it->first.first == run.key;
+    for (auto it = lengths_.lower_bound({run.key, 0, unmapped});
+         it != lengths_.end() && it->first.run == run.key;
          ++it)
         found.map_lengths.push_back(it->second);
     if (const auto ranges = ranges_.find(run.key); ranges != ranges_.end())
@@ -448,23 +449,40 @@ std::map<std::string, std::string> MemoryJournal::xcoms(const TaskKey& task) con
     return values;
 }
 
-std::map<std::string, std::string> MemoryJournal::xcom_lists(RunKey run, TaskNo task) const {
+std::map<std::string, std::string> MemoryJournal::xcom_lists(
+    RunKey run, TaskNo task, const std::vector<MapIndex>* of
+) const {
     std::map<std::string, std::string> lists;
+    const auto add = [&](const std::string& key, const std::string& value) {
+        if (value == "null") return;
+        auto& list = lists[key];
+        list += (list.empty() ? "[" : ",") + value;
+    };
+    if (of != nullptr)
+        for (const MapIndex index : *of)
+            for (const auto& [key, value] : xcoms({run, task, index})) add(key, value);
     for (auto it = xcoms_.lower_bound({TaskKey{run, task, INT32_MIN}, ""});
-         it != xcoms_.end() && it->first.first.run == run && it->first.first.task == task;
-         ++it) {
-        if (it->second == "null") continue;
-        auto& list = lists[it->first.second];
-        list += (list.empty() ? "[" : ",") + it->second;
-    }
+         of == nullptr && it != xcoms_.end() && it->first.first.run == run &&
+         it->first.first.task == task;
+         ++it)
+        add(it->first.second, it->second);
     for (auto& [key, list] : lists) list += ']';
     return lists;
 }
 
-std::optional<MapLength> MemoryJournal::map_length(RunKey run, MapNo map) const {
-    const auto found = lengths_.find({run, map});
+std::optional<MapLength> MemoryJournal::map_length(RunKey run, MapNo map, MapIndex outer) const {
+    const auto found = lengths_.find({run, map, outer});
     if (found == lengths_.end()) return std::nullopt;
     return found->second;
+}
+
+std::vector<MapLength> MemoryJournal::map_lengths(RunKey run, MapNo map) const {
+    std::vector<MapLength> found;
+    for (auto at = lengths_.lower_bound({run, map, unmapped});
+         at != lengths_.end() && at->first.run == run && at->first.task == map;
+         ++at)
+        found.push_back(at->second);
+    return found;
 }
 
 std::optional<TaskState> MemoryJournal::state_of(const TaskKey& task) const {

@@ -83,9 +83,15 @@ public:
     /// All of an instance: key -> JSON text.
     [[nodiscard]] std::map<std::string, std::string> xcoms(const TaskKey& task) const;
     /// Of all instances of a mapped task: key -> JSON list in the order of map indexes, no nulls.
-    [[nodiscard]] std::map<std::string, std::string> xcom_lists(RunKey run, TaskNo task) const;
+    [[nodiscard]] std::map<std::string, std::string> xcom_lists(
+        RunKey run, TaskNo task, const std::vector<MapIndex>* of = nullptr
+    ) const;
     [[nodiscard]] std::optional<std::string> rendered(const AttemptKey& attempt) const;
-    [[nodiscard]] std::optional<MapLength> map_length(RunKey run, MapNo map) const;
+    [[nodiscard]] std::optional<MapLength> map_length(
+        RunKey run, MapNo map, MapIndex outer = unmapped
+    ) const;
+    /// All of a mapping: itself, and the lists of outer instances.
+    [[nodiscard]] std::vector<MapLength> map_lengths(RunKey run, MapNo map) const;
     /// The state and row of an instance, from its row or the range it is in; none = never told.
     [[nodiscard]] std::optional<TaskState> state_of(const TaskKey& task) const;
     [[nodiscard]] std::string map_name(const TaskKey& task) const;
@@ -116,7 +122,7 @@ private:
     std::vector<BackfillDate> dates_;
     std::map<std::pair<TaskKey, std::string>, std::string> xcoms_;
     std::map<AttemptKey, std::string> rendered_;
-    std::map<std::pair<RunKey, MapNo>, MapLength> lengths_;
+    std::map<TaskKey, MapLength> lengths_;  // the mapping in place of the task
     std::map<RunKey, std::vector<MapRange>> ranges_;
     std::map<TaskKey, std::string> map_names_;
     std::map<BackfillId, Backfill> backfills_;

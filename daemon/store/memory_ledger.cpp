@@ -109,9 +109,11 @@ void MemoryLedger::keep(const SlicesKept& kept) {
             if (key.dataset != place.dataset || key.partition != place.partition) continue;
             const bool same = base_of(key.slice) == place.slice;
             if (key.partition.empty() && !same) continue;
-            const bool keeps =
-                same && is_mapped(key.slice) == mapped &&
-                (!mapped || std::stoi(key.slice.substr(key.slice.find('#') + 1)) < kept.length);
+            const auto is_there = [&] {
+                const int index = std::stoi(key.slice.substr(key.slice.find('#') + 1));
+                return index < kept.length && std::ranges::count(kept.gone, index) == 0;
+            };
+            const bool keeps = same && is_mapped(key.slice) == mapped && (!mapped || is_there());
             if (keeps) continue;
             for (Entry& entry : entries)
                 if (entry.slice.state == "committed") entry.slice.state = "superseded";

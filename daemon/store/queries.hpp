@@ -270,7 +270,9 @@ public:
 
     std::vector<XcomRow> xcoms(const TaskKey& key);
     /// Of all instances of a mapped task: key -> JSON list in the order of map indexes, no nulls.
-    std::map<std::string, std::string> xcom_lists(RunKey run, TaskNo task);
+    std::map<std::string, std::string> xcom_lists(
+        RunKey run, TaskNo task, const std::vector<MapIndex>* of = nullptr
+    );
     std::vector<XcomRow> xcoms_of(RunKey run);
     std::optional<XcomRow> xcom(const TaskKey& key, const std::string& name);
     /// JSON object of the rendered parameters; of the latest attempt if `start` is none.

@@ -256,11 +256,21 @@ constexpr Query xcom_lists_sql{"xcom_lists", R"(
     select key, json_agg(value order by map_index)::text from xcom
     where run_key = $1 and task_no = $2 and value::text <> 'null' group by key)"};
 
-std::map<std::string, std::string> Queries::xcom_lists(RunKey run, TaskNo task) {
+constexpr Query xcom_lists_of_sql{"xcom_lists_of", R"(
+    select x.key, json_agg(x.value order by o.place)::text
+    from unnest($3::int[]) with ordinality as o(map_index, place)
+    join xcom x on x.run_key = $1 and x.task_no = $2 and x.map_index = o.map_index
+    where x.value::text <> 'null' group by x.key)"};
+
+std::map<std::string, std::string> Queries::xcom_lists(
+    RunKey run, TaskNo task, const std::vector<MapIndex>* of
+) {
     Params params;
     params.add(run.value).add_int(task);
+    if (of != nullptr) params.add(std::span<const std::int32_t>{*of});
     return read(pool_, [&](Connection& connection) {
-        const Result rows = connection.run(xcom_lists_sql, params);
+        const Result rows =
+            connection.run(of != nullptr ? xcom_lists_of_sql : xcom_lists_sql, params);
         std::map<std::string, std::string> lists;
         for (int i = 0; i < rows.rows(); ++i) lists[rows.text(i, 0)] = rows.text(i, 1);
         return lists;

@@ -61,6 +61,41 @@ def test_the_forms_of_expand(daemons):
     assert task("each/2")["try_number"] == 2 and task("each/1")["try_number"] == 1
 
 
+NESTED = dag("nested", [
+    shell("regions", ["echo", '["n", "s", "w"]']),
+    {"group_id": "g", "expand": {"region": "{{ xcom.regions }}"}, "tasks": [
+        shell("files", ["sh", "-c", "case {{ map.region }} in n) sleep 1; echo '[\"a\", \"b\"]';; s) echo '[]';; "
+                                    "*) echo '[\"c\", \"d\", \"e\"]';; esac"]),
+        shell("read", ["echo", '"{{ map.region }}{{ map.file }}"'], expand={"file": "{{ xcom['g.files'] }}"}),
+        shell("sum", ["echo", "{{ map.region }}: {{ xcom['g.read'] | join('+') }}"],
+              trigger_rule="none_failed_min_one_success")]},
+    shell("all", ["echo", "{{ xcom['g.read'] | join(',') }}"], trigger_rule="none_failed"),
+])
+
+
+def test_a_mapping_inside_a_mapped_group(daemons):
+    daemon = daemons().start()
+    run = run_of(daemon, NESTED)
+    daemon.wait_run("nested", "r")
+    task = lambda path, **params: daemon.get(f"{run}/taskInstances/{path}", params=params)
+    value = lambda task_id, index: task(f"{task_id}/xcomEntries/return_value", map_index=index)["value"]
+    # Each index of the group has a list of its own; what is outside sees all in order.
+    assert value("all", -1) == "na,nb,wc,wd,we", daemon.log()
+    assert [value("g.sum", i) for i in (0, 2)] == ["n: na+nb", "w: wc+wd+we"]
+    assert task("g.sum/1")["state"] == "skipped" and task("g.read/1")["state"] == "skipped"
+    read = task("g.read/listMapped")["task_instances"]
+    assert sorted(i["rendered_map_index"] or "-" for i in read) == ["-", "0/0", "0/1", "2/0", "2/1", "2/2"]
+    # One index is cleared, the daemon is killed: its list is made again, nobody else's.
+    daemon.request("POST", "/api/v2/dags/nested/clearTaskInstances", json={
+        "dag_run_id": "r", "task_ids": [["g.files", 2]], "include_downstream": True, "only_failed": False,
+        "dry_run": False})
+    daemon.kill()
+    daemon.start()
+    assert daemon.wait_run("nested", "r")["state"] == "success"
+    tries = {i["rendered_map_index"]: i["try_number"] for i in task("g.read/listMapped")["task_instances"]}
+    assert tries["0/0"] == 1 and tries["2/1"] == 2 and value("all", -1) == "na,nb,wc,wd,we"
+
+
 def test_a_kill_in_the_middle_of_many_instances(daemons):
     daemon = daemons().start()
     run = run_of(daemon, dag("many", [

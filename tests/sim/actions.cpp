@@ -118,17 +118,22 @@ std::optional<TaskKey> World::someone_rare(const std::set<TaskState>& too) {
 
 /// All instances of a mapping of some run: how many there are is found out anew.
 std::optional<core::Event> World::clear_mapping() {
-    std::vector<std::pair<RunKey, const Mapping*>> found;
+    std::vector<std::pair<RunKey, MapNo>> found;
     for (const auto& [key, run] : journal_.runs())
-        for (MapNo map = 0; const auto& mapping : versions_.at(run.version)->mappings)
-            if (const auto known = journal_.map_length(key, map++);
-                !mapping.length && known && known->length > 0)
-                found.emplace_back(key, &mapping);
+        for (MapNo map = 0; const auto& mapping : versions_.at(run.version)->mappings) {
+            const auto known = journal_.map_length(key, map);
+            if (!mapping.length && known && known->length > 0) found.emplace_back(key, map);
+            ++map;
+        }
     if (found.empty()) return std::nullopt;
-    const auto [run, mapping] = whims_.pick(found);
+    const auto [run, map] = whims_.pick(found);
     auto clear = command<core::ClearTasks>();
     clear.run = run;
-    for (const TaskNo task : mapping->tasks) clear.tasks.push_back({run, task, unmapped});
+    const auto& mappings = versions_.at(journal_.runs().at(run).version)->mappings;
+    const auto& chosen = mappings[static_cast<std::size_t>(map)];
+    for (const auto& mapping : mappings)
+        if (&mapping == &chosen || mapping.outer == map)
+            for (const TaskNo task : mapping.tasks) clear.tasks.push_back({run, task, unmapped});
     return clear;
 }
 

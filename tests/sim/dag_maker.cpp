@@ -190,6 +190,35 @@ void make_mappings(Random& random, Dag& dag) {
     }
 }
 
+/// Tasks of mapped groups that are mapped again, alone or as a group.
+void make_nested(Random& random, Dag& dag) {
+    const auto groups = dag.mappings.size();
+    for (std::size_t group = 0; group < groups; ++group) {
+        if (!random.chance(50)) continue;
+        auto& outer = dag.mappings[group].tasks;
+        const int last = static_cast<int>(outer.size()) - 1;
+        const int from = random.between(0, last);
+        const int to = random.between(from, last);
+        Mapping mapping;
+        mapping.owner =
+            dag.tasks[static_cast<std::size_t>(outer[static_cast<std::size_t>(from)])].id +
+            "_inside";
+        mapping.expand = "{}";
+        mapping.outer = static_cast<MapNo>(group);
+        if (random.chance(40)) mapping.length = random.between(0, 3);
+        mapping.tasks.assign(outer.begin() + from, outer.begin() + to + 1);
+        outer.erase(outer.begin() + from, outer.begin() + to + 1);
+        for (const TaskNo no : mapping.tasks) {
+            auto& task = dag.tasks[static_cast<std::size_t>(no)];
+            task.mapping = static_cast<MapNo>(dag.mappings.size());
+            const bool known = mapping.length && dag.mappings[group].length;
+            if (!known && task.trigger_rule == TriggerRule::always)
+                task.trigger_rule = TriggerRule::all_done;
+        }
+        dag.mappings.push_back(std::move(mapping));
+    }
+}
+
 }  // namespace
 
 std::optional<Branch> make_way(Random& random, const Dag& dag, TaskNo no) {
@@ -223,6 +252,8 @@ Dag make_dag(Random& random, const std::string& dag_id, Instant now) {
     const int count = random.between(1, 12);
     for (int i = 0; i < count; ++i) dag.tasks.push_back(make_task(random, i));
     make_mappings(random, dag);
+    Random nested(number + 1);
+    make_nested(nested, dag);
     Random own(number);
     add_callbacks(own, dag, now);
     for (auto& task : dag.tasks)

@@ -44,6 +44,10 @@ const Feature<Dag> of_dags[] = {
     {"on_unpause all", [](const Dag& d) { return d.on_unpause == OnUnpause::all; }},
     {"max_active_tasks_per_dag", [](const Dag& d) { return d.max_active_tasks_per_dag.has_value(); }
     },
+    {"a mapping inside a mapped group",
+     [](const Dag& d) {
+         return std::ranges::any_of(d.mappings, [](const auto& m) { return m.outer != no_map; });
+     }},
     {"dagrun_timeout", [](const Dag& d) { return d.dagrun_timeout.has_value(); }},
     {"fail_fast", [](const Dag& d) { return d.fail_fast; }},
     {"max_consecutive_failed_dag_runs",
@@ -126,6 +130,7 @@ const std::map<std::string, std::vector<std::string>> other_things{
     {"an asset", {"was pushed", "was updated"}},
     {"an asset event", {"was taken", "was deleted"}},
     {"a range of instances", {"changed"}},
+    {"a list of a nested mapping", {"known", "empty", "forgotten"}},
     {"a run", {"moved", "deleted"}},
     {"a task", {"removed"}},
     {"a clear over turns", {"went on", "ended"}},

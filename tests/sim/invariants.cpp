@@ -90,6 +90,14 @@ void World::check_turn(const Turn& turn) {
         ++histogram_[{"decision", row.cause}];
         tell(fmt::format("  {}: {} -> {} ({})", text(key), name(from), name(to), row.cause));
     }
+    for (const auto& list : turn.map_lengths)
+        if (list.outer != unmapped)
+            ++histogram_[{
+                "a list of a nested mapping",
+                list.length < 0    ? "forgotten"
+                : list.length == 0 ? "empty"
+                                   : "known"
+            }];
     for (const auto& change : turn.tasks) {
         const auto& row = change.instance;
         must(states_[row.key] == row.state, "log and row differ: " + text(row.key));
@@ -311,6 +319,7 @@ void World::check_nothing_waits() {
         }
         const auto rows = scheduler_->instances(key);
         const auto choices = journal_.branches(key);
+        const Places places(journal_, key, dag);
         const bool ends = journal_.endings().contains(key);
         for (const auto& row : rows) {
             const bool teardown = dag.tasks[static_cast<std::size_t>(row.key.task)].is_teardown;
@@ -326,7 +335,7 @@ void World::check_nothing_waits() {
             );
             if (holds(row.state)) continue;
             const Task& task = dag.tasks[static_cast<std::size_t>(row.key.task)];
-            const auto verdict = judge_slowly(dag, rows, choices, row.key);
+            const auto verdict = judge_slowly(dag, places, rows, choices, row.key);
             if (row.state == TaskState::none) {
                 const bool past = past_is_met(journal_, versions_, run, dag, row.key.task);
                 const bool may_wait = task.wait_for_past_depends_before_skipping && !past;
@@ -338,11 +347,25 @@ void World::check_nothing_waits() {
                 );
                 if (verdict != Fate::run || !past) continue;
                 if (task.mapping != no_map && row.key.map_index == unmapped) {
+                    const MapNo top = top_in(dag, task.mapping);
                     const bool asked = std::ranges::any_of(asked_, [&](const auto& order) {
-                        return order.run_key == key && order.map == task.mapping;
+                        return order.run_key == key && order.map == top;
                     });
                     must(asked, "nobody asked how many there are: " + text(row.key) + words(*why));
                     continue;
+                }
+                if (task.mapping != no_map && top_in(dag, task.mapping) != task.mapping) {
+                    const auto outer = places.outer(task.mapping, row.key.map_index);
+                    const auto list = journal_.map_length(key, task.mapping, outer);
+                    const bool asked = std::ranges::any_of(asked_, [&](const auto& order) {
+                        return order.run_key == key && order.map == task.mapping &&
+                               order.outer == outer;
+                    });
+                    const bool known = list && list->length >= 0;
+                    must(
+                        known || asked, "nobody asked for its list: " + text(row.key) + words(*why)
+                    );
+                    if (!known) continue;
                 }
             }
             if (row.next_try_at && *row.next_try_at > now_) continue;

@@ -49,6 +49,16 @@ MUTATIONS = {
         "planned.needs_past() && past_block(run, key.task)",
         "planned.needs_past() && past_block(run, key.task) && run.row.backfill",
     ),
+    "what a shorter list no longer has counts": (
+        "trigger_rules.cpp",
+        "if (nested && to == TaskState::removed)",
+        "if (!nested && to == TaskState::removed)",
+    ),
+    "what is mapped inside a group sees the group's first": (
+        "run_state.hpp",
+        "kin == Kin::outer ? outer : index",
+        "kin == Kin::outer ? 0 : index",
+    ),
     "a place in the queue outlives its run": (
         "dispatching.cpp",
         "family.one.ready && family.one.ticket == task.ticket",
@@ -128,7 +138,7 @@ MUTATIONS = {
     ),
     "counts of a cleared upstream stay": (
         "turn.cpp",
-        "counts.add(from, -1);",
+        "run.family(down).up.move(from, to, 1, run.family(key.task).nest != nullptr);",
         "counts.add(from, 0);",
     ),
     "a failed leaf is no failure": (

@@ -79,6 +79,16 @@ namespace {
 
 const Task& task_in(const Dag& dag, TaskNo no) { return dag.tasks[static_cast<std::size_t>(no)]; }
 
+}  // namespace
+
+MapNo top_in(const Dag& dag, MapNo map) {
+    if (map == no_map) return no_map;
+    const MapNo outer = dag.mappings[static_cast<std::size_t>(map)].outer;
+    return outer == no_map ? map : outer;
+}
+
+namespace {
+
 bool is_below(const Dag& dag, TaskNo no, TaskNo above) {
     return std::ranges::any_of(task_in(dag, no).upstream, [&](TaskNo other) {
         return other == above || is_below(dag, other, above);
@@ -90,16 +100,27 @@ bool is_up(const Dag& dag, TaskNo no, TaskNo above) {
     return std::ranges::find(up, above) != up.end();
 }
 
-/// Within a mapped group an index has to do with its own index alone.
-bool concerns(const Dag& dag, const TaskKey& other, const TaskKey& key) {
-    const MapNo group = task_in(dag, key.task).mapping;
-    const bool same = group != no_map && group == task_in(dag, other.task).mapping;
-    return !same || key.map_index == unmapped || other.map_index == unmapped ||
-           key.map_index == other.map_index;
+/// Within a mapped group an index has to do with its own index alone; an instance of a mapping
+/// inside it with its outer index.
+bool concerns(const Dag& dag, const Places& places, const TaskKey& other, const TaskKey& key) {
+    const MapNo ours = task_in(dag, key.task).mapping;
+    const MapNo theirs = task_in(dag, other.task).mapping;
+    if (key.map_index == unmapped || other.map_index == unmapped) return true;
+    if (ours == theirs) return ours == no_map || key.map_index == other.map_index;
+    if (top_in(dag, ours) == no_map || top_in(dag, ours) != top_in(dag, theirs)) return true;
+    return places.outer(ours, key.map_index) == places.outer(theirs, other.map_index);
+}
+
+/// What the list of its outer instance no longer has.
+bool is_unlisted(const Dag& dag, const TaskInstance& row) {
+    const MapNo map = task_in(dag, row.key.task).mapping;
+    return row.state == TaskState::removed && map != no_map && top_in(dag, map) != map &&
+           row.key.map_index != unmapped;
 }
 
 bool another_way(
     const Dag& dag,
+    const Places& places,
     const std::vector<TaskInstance>& rows,
     const std::vector<BranchChoice>& choices,
     const TaskKey& key
@@ -109,9 +130,11 @@ bool another_way(
         const auto at = std::ranges::find(rows, branch, [](const auto& row) { return row.key; });
         if (at == rows.end() || at->state != TaskState::success) return false;
         const bool alone = branch.map_index != unmapped;
-        const bool same = task_in(dag, branch.task).mapping == task_in(dag, key.task).mapping &&
-                          branch.map_index == key.map_index;
-        if (alone && !same) return false;
+        const MapNo ours = task_in(dag, key.task).mapping;
+        const MapNo theirs = task_in(dag, branch.task).mapping;
+        const bool inside = ours != no_map && (ours == theirs || top_in(dag, ours) == theirs);
+        if (alone && (!inside || key.map_index == unmapped || !concerns(dag, places, branch, key)))
+            return false;
         if (choice.branch.skip_all_below) return is_below(dag, key.task, branch.task);
         if (!is_up(dag, key.task, branch.task)) return false;
         return std::ranges::none_of(choice.branch.chosen, [&](const std::string& id) {
@@ -134,11 +157,14 @@ bool in_scope_of(const Dag& dag, TaskNo no, TaskNo setup) {
 }
 
 /// Setups further up that are in the task's scope: the worst of them counts.
-Fate judge_setups(const Dag& dag, const std::vector<TaskInstance>& rows, const TaskKey& key) {
+Fate judge_setups(
+    const Dag& dag, const Places& places, const std::vector<TaskInstance>& rows, const TaskKey& key
+) {
     Fate fate = Fate::run;
     for (const auto& row : rows) {
         const TaskNo setup = row.key.task;
-        if (!task_in(dag, setup).is_setup || !concerns(dag, row.key, key)) continue;
+        if (!task_in(dag, setup).is_setup || !concerns(dag, places, row.key, key)) continue;
+        if (is_unlisted(dag, row)) continue;
         if (!in_scope_of(dag, key.task, setup)) continue;
         const bool bad = is_finished(row.state) && row.state != TaskState::success;
         if (bad && row.state != TaskState::removed) return Fate::mark;
@@ -147,11 +173,14 @@ Fate judge_setups(const Dag& dag, const std::vector<TaskInstance>& rows, const T
     return fate;
 }
 
-Fate judge_teardown(const Dag& dag, const std::vector<TaskInstance>& rows, const TaskKey& key) {
+Fate judge_teardown(
+    const Dag& dag, const Places& places, const std::vector<TaskInstance>& rows, const TaskKey& key
+) {
     bool any = false;
     bool good = false;
     for (const auto& row : rows) {
-        if (!is_up(dag, key.task, row.key.task) || !concerns(dag, row.key, key)) continue;
+        if (!is_up(dag, key.task, row.key.task) || !concerns(dag, places, row.key, key)) continue;
+        if (is_unlisted(dag, row)) continue;
         if (!is_finished(row.state)) return Fate::wait;
         if (!task_in(dag, row.key.task).is_setup) continue;
         any = true;
@@ -160,7 +189,9 @@ Fate judge_teardown(const Dag& dag, const std::vector<TaskInstance>& rows, const
     return !any || good ? Fate::run : Fate::mark;
 }
 
-Fate judge_rule(const Dag& dag, const std::vector<TaskInstance>& rows, const TaskKey& key) {
+Fate judge_rule(
+    const Dag& dag, const Places& places, const std::vector<TaskInstance>& rows, const TaskKey& key
+) {
     const Task& task = dag.tasks[static_cast<std::size_t>(key.task)];
     const bool any_index = task.trigger_rule == TriggerRule::one_success ||
                            task.trigger_rule == TriggerRule::one_failed ||
@@ -169,11 +200,11 @@ Fate judge_rule(const Dag& dag, const std::vector<TaskInstance>& rows, const Tas
     for (const auto& row : rows) {
         if (std::ranges::find(task.upstream, row.key.task) == task.upstream.end()) continue;
         const Task& up = dag.tasks[static_cast<std::size_t>(row.key.task)];
-        // Within a mapped group an index waits for the same index.
-        const bool same_group = task.mapping != no_map && task.mapping == up.mapping;
-        if (same_group && !any_index && key.map_index != unmapped &&
-            row.key.map_index != unmapped && row.key.map_index != key.map_index)
-            continue;
+        // Those rules do not look at one instance, where the others would.
+        const bool is_one = up.mapping == task.mapping ||
+                            (task.mapping != no_map && up.mapping == top_in(dag, task.mapping));
+        if (!(any_index && is_one) && !concerns(dag, places, row.key, key)) continue;
+        if (is_unlisted(dag, row)) continue;
         const TaskState state = row.state;
         ++n.all;
         if (is_finished(state)) ++n.ended;
@@ -218,7 +249,7 @@ Fate judge_rule(const Dag& dag, const std::vector<TaskInstance>& rows, const Tas
         case TriggerRule::always:
             return Fate::run;
         case TriggerRule::all_done_setup_success:
-            return judge_teardown(dag, rows, key);
+            return judge_teardown(dag, places, rows, key);
     }
     unreachable();
 }
@@ -241,7 +272,7 @@ Earlier earlier(
     const auto stored = journal.find_run(run.key);
     std::int32_t length = -1;
     for (const auto& known : stored->map_lengths)
-        if (known.map == task_in(dag, no).mapping) length = known.length;
+        if (known.map == task_in(dag, no).mapping && known.outer == unmapped) length = known.length;
     std::map<MapIndex, TaskState> states;
     for (const auto& range : stored->map_ranges)
         if (range.task == no)
@@ -257,23 +288,45 @@ Earlier earlier(
     if (length <= 0 || (one != states.end() && one->second != TaskState::none))
         return {true, is_good(unmapped)};
     bool good = true;
-    for (MapIndex i = 0; i < length; ++i) good = good && is_good(i);
+    for (MapIndex i = 0; i < length; ++i) {
+        TaskInstance row;
+        row.key = {run.key, no, i};
+        if (const auto found = states.find(i); found != states.end()) row.state = found->second;
+        good = good && (is_unlisted(dag, row) || is_good(i));
+    }
     return {true, good};
 }
 
 }  // namespace
 
+Places::Places(const store::MemoryJournal& journal, RunKey run, const Dag& dag) {
+    for (MapNo map = 0; const auto& mapping : dag.mappings) {
+        if (mapping.outer != no_map) lists_[map] = journal.map_lengths(run, map);
+        ++map;
+    }
+}
+
+MapIndex Places::outer(MapNo map, MapIndex index) const {
+    const auto lists = lists_.find(map);
+    if (lists == lists_.end()) return index;
+    for (const auto& list : lists->second)
+        for (const auto& [base, count] : list.blocks)
+            if (list.outer != unmapped && base <= index && index < base + count) return list.outer;
+    return index;
+}
+
 Fate judge_slowly(
     const Dag& dag,
+    const Places& places,
     const std::vector<TaskInstance>& rows,
     const std::vector<BranchChoice>& choices,
     const TaskKey& key
 ) {
     const bool teardown = task_in(dag, key.task).is_teardown;
-    if (!teardown && another_way(dag, rows, choices, key)) return Fate::mark;
-    const Fate rule = judge_rule(dag, rows, key);
+    if (!teardown && another_way(dag, places, rows, choices, key)) return Fate::mark;
+    const Fate rule = judge_rule(dag, places, rows, key);
     if (teardown) return rule;
-    const Fate setups = judge_setups(dag, rows, key);
+    const Fate setups = judge_setups(dag, places, rows, key);
     return setups == Fate::mark || rule == Fate::run ? setups : rule;
 }
 

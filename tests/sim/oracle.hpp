@@ -58,11 +58,25 @@ std::int64_t slots_of(
     const core::Settings& settings
 );
 
+/// Of which outer instance the instances of mappings inside mapped groups are, as it is stored.
+class Places {
+public:
+    Places(const store::MemoryJournal& journal, RunKey run, const Dag& dag);
+    [[nodiscard]] MapIndex outer(MapNo map, MapIndex index) const;
+
+private:
+    std::map<MapNo, std::vector<MapLength>> lists_;
+};
+
+/// The mapping, or the one around it.
+MapNo top_in(const Dag& dag, MapNo map);
+
 enum class Fate { wait, run, mark };
 /// The table of trigger rules, read off the states of the direct upstreams; before it, what
 /// branches and setups further up say.
 Fate judge_slowly(
     const Dag& dag,
+    const Places& places,
     const std::vector<TaskInstance>& rows,
     const std::vector<BranchChoice>& choices,
     const TaskKey& key

@@ -129,12 +129,14 @@ Reference::Word Reference::judge(const Key& key) const {
                            own.trigger_rule == TriggerRule::one_failed ||
                            own.trigger_rule == TriggerRule::one_done;
     for (const TaskNo above : own.upstream) {
-        // Semantics 14: in a mapped group an index depends on the same index.
-        const Key same{above, key.second};
-        const bool by_index = own.mapping != no_map && own.mapping == task(above).mapping &&
-                              !any_index && instances_.contains(same);
-        for (const Key& each : by_index ? std::vector{same} : instances_of(above))
-            up.add(instances_.at(each).state, task(above).is_setup);
+        // Semantics 14: in a mapped group an index depends on the same index, and what is mapped
+        // inside it has to do with its outer index; those rules look at all where the others look
+        // at one.
+        const MapNo theirs = task(above).mapping;
+        const bool is_one = theirs == own.mapping || theirs == outer_map(key.first);
+        for (const Key& each : instances_of(above))
+            if ((any_index && is_one) || concerns(each, key))
+                up.add(instances_.at(each).state, task(above).is_setup);
     }
     const Word word = rule<Word>(own.trigger_rule, up);
     const auto setups = setups_further_up(key);
@@ -154,19 +156,52 @@ std::vector<Reference::Key> Reference::instances_of(TaskNo no) const {
     return keys;
 }
 
-/// Semantics 14: the first task of a mapping that may run decides how many there are of each.
+/// The mapping around the task's; no_map if there is none.
+MapNo Reference::outer_map(TaskNo no) const {
+    const MapNo map = task(no).mapping;
+    return map == no_map ? no_map : dag_.mappings.at(static_cast<std::size_t>(map)).outer;
+}
+
+MapIndex Reference::outer_of(const Key& key) const {
+    return outer_map(key.first) == no_map ? key.second : key.second / most_inside;
+}
+
+/// Semantics 14: the first task of a mapping that may run decides how many there are of each; of
+/// what is mapped inside it each index gets one place.
 void Reference::expand(TaskNo no) {
-    const auto& mapping = dag_.mappings.at(static_cast<std::size_t>(task(no).mapping));
-    if (*mapping.length == 0) {
+    const MapNo outer = outer_map(no) == no_map ? task(no).mapping : outer_map(no);
+    const auto length = *dag_.mappings.at(static_cast<std::size_t>(outer)).length;
+    if (length == 0) {
         instances_.at({no, unmapped}).state = TaskState::skipped;
         return;
     }
-    for (const TaskNo each : mapping.tasks) {
+    for (TaskNo each = 0; each < static_cast<TaskNo>(dag_.tasks.size()); ++each) {
+        const bool nested = outer_map(each) == outer;
+        if (task(each).mapping != outer && !nested) continue;
         const auto one = instances_.find({each, unmapped});
         if (one == instances_.end() || has_ended(one->second.state)) continue;
         instances_.erase(one);
-        for (MapIndex i = 0; i < *mapping.length; ++i) instances_[{each, i}];
+        for (MapIndex i = 0; i < length; ++i) instances_[{each, nested ? inside(i, 0) : i}];
     }
+}
+
+bool Reference::has_list(const Key& key) const {
+    return key.second == unmapped || outer_map(key.first) == no_map ||
+           lists_.contains({task(key.first).mapping, outer_of(key)});
+}
+
+/// Semantics 14: the first task of a mapping inside a mapped group that may run for an outer index
+/// decides how long that one's list is. A list that is not written in the DAG is told later.
+void Reference::expand_list(const Key& key) {
+    const auto& mapping = dag_.mappings.at(static_cast<std::size_t>(task(key.first).mapping));
+    if (mapping.length) listed(task(key.first).mapping, outer_of(key), *mapping.length);
+}
+
+void Reference::listed(MapNo map, MapIndex outer, std::int32_t length) {
+    lists_[{map, outer}] = length;
+    for (const TaskNo each : dag_.mappings.at(static_cast<std::size_t>(map)).tasks)
+        for (std::int32_t i = 1; i < length; ++i)
+            if (instances_.contains({each, inside(outer, 0)})) instances_[{each, inside(outer, i)}];
 }
 
 bool Reference::is_below(TaskNo no, TaskNo above) const {
@@ -177,9 +212,14 @@ bool Reference::is_below(TaskNo no, TaskNo above) const {
 
 /// Semantics 14: within a mapped group an index has to do with its own index alone.
 bool Reference::concerns(const Key& other, const Key& key) const {
-    const MapNo group = task(key.first).mapping;
-    return group == no_map || group != task(other.first).mapping || key.second == unmapped ||
-           other.second == unmapped || key.second == other.second;
+    const MapNo ours = task(key.first).mapping;
+    const MapNo theirs = task(other.first).mapping;
+    if (ours == no_map || theirs == no_map || key.second == unmapped || other.second == unmapped)
+        return true;
+    if (ours == theirs) return key.second == other.second;
+    const MapNo group = outer_map(key.first) == no_map ? ours : outer_map(key.first);
+    const MapNo their_group = outer_map(other.first) == no_map ? theirs : outer_map(other.first);
+    return group != their_group || outer_of(key) == outer_of(other);
 }
 
 /// Semantics 15; a branch in a mapped group speaks for its own index inside the group.
@@ -189,9 +229,9 @@ bool Reference::skipped_by_branch(const Key& key) const {
     return std::ranges::any_of(ways_, [&](const auto& entry) {
         const auto& [branch, way] = entry;
         const bool alone = branch.second != unmapped;
-        if (alone &&
-            (branch.second != key.second || task(branch.first).mapping != task(no).mapping))
-            return false;
+        const MapNo theirs = task(branch.first).mapping;
+        const bool inside_it = theirs == task(no).mapping || theirs == outer_map(no);
+        if (alone && (!inside_it || key.second == unmapped || !concerns(branch, key))) return false;
         if (way.skip_all_below) return is_below(no, branch.first);
         const auto& up = task(no).upstream;
         if (std::ranges::find(up, branch.first) == up.end()) return false;
@@ -231,12 +271,20 @@ std::vector<TaskState> Reference::setups_further_up(const Key& key) const {
 /// Semantics 7: marked as soon as its rule says so; upstreams first, so that what became of them in
 /// the same turn is seen together.
 void Reference::settle() {
-    for (const TaskNo no : order_) {
+    // New instances may be of a task that stands before the one that made them.
+    const auto before = [&] { return std::pair(instances_.size(), lists_.size()); };
+    for (std::size_t i = 0; i < order_.size();) {
+        const TaskNo no = order_[i];
+        const auto known = before();
         const Key one{no, unmapped};
         const bool may_expand = task(no).mapping != no_map && instances_.contains(one) &&
                                 !has_ended(instances_.at(one).state);
         if (may_expand && judge(one) == Word::run) expand(no);
+        for (const Key& key : instances_of(no))
+            if (!has_list(key) && !has_ended(instances_.at(key).state) && judge(key) == Word::run)
+                expand_list(key);
         for (const Key& key : instances_of(no)) settle(key);
+        i = before() == known ? i + 1 : 0;
     }
 }
 
@@ -244,7 +292,10 @@ void Reference::settle(const Key& key) {
     auto& instance = instances_.at(key);
     if (has_ended(instance.state) || started_.contains(key)) return;
     const Word word = judge(key);
-    if (word == Word::skipped) instance.state = TaskState::skipped;
+    const auto list = lists_.find({task(key.first).mapping, outer_of(key)});
+    const bool empty = outer_map(key.first) != no_map && key.second != unmapped &&
+                       list != lists_.end() && list->second == 0;
+    if (word == Word::skipped || (word == Word::run && empty)) instance.state = TaskState::skipped;
     if (word == Word::upstream_failed) instance.state = TaskState::upstream_failed;
 }
 
@@ -261,12 +312,12 @@ void Reference::ended(const std::vector<Key>& attempts) {
         if (!more || !worth_another_try(task(key.first), outcome.error_class))
             instance.state = TaskState::failed;
     }
-    settle();
 }
 
 bool Reference::may_start(const Key& key) const {
     const auto& instance = instances_.at(key);
-    return !has_ended(instance.state) && (started_.contains(key) || judge(key) == Word::run);
+    return !has_ended(instance.state) && has_list(key) &&
+           (started_.contains(key) || judge(key) == Word::run);
 }
 
 /// Semantics 5: what the deciding tasks ended as; failed when something can never move.

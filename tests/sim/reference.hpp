@@ -38,13 +38,24 @@ struct RunEnd {
 
 class Reference {
 public:
+    /// A task and its map index. Of a mapping inside a mapped group the number says which of the
+    /// list of which outer instance it is: `inside(outer, inner)`.
     using Key = std::pair<TaskNo, MapIndex>;
+    static constexpr MapIndex most_inside = 1000;
+    static MapIndex inside(MapIndex outer, std::int32_t inner) {
+        return outer * most_inside + inner;
+    }
 
     /// The run begins: its first tasks may start.
     Reference(const Dag& dag, Script script);
 
-    /// These attempts ended in one turn: their tries count, and what follows is marked.
+    /// These attempts ended in one turn: their tries count.
     void ended(const std::vector<Key>& attempts);
+    /// What follows from all that the turn brought is marked.
+    void settle();
+
+    /// The list of an outer instance became known.
+    void listed(MapNo map, MapIndex outer, std::int32_t length);
 
     /// An attempt of the instance started: from now on nothing marks it without its running.
     void started(const Key& key) { started_.insert(key); }
@@ -59,9 +70,12 @@ private:
 
     [[nodiscard]] const Task& task(TaskNo no) const;
     [[nodiscard]] Word judge(const Key& key) const;
-    void settle();
     void settle(const Key& key);
     void expand(TaskNo no);
+    void expand_list(const Key& key);
+    [[nodiscard]] MapNo outer_map(TaskNo no) const;
+    [[nodiscard]] MapIndex outer_of(const Key& key) const;
+    [[nodiscard]] bool has_list(const Key& key) const;
     [[nodiscard]] std::vector<Key> instances_of(TaskNo no) const;
     [[nodiscard]] bool decides(TaskNo no) const;
     [[nodiscard]] bool is_below(TaskNo no, TaskNo above) const;
@@ -74,7 +88,8 @@ private:
     std::vector<TaskNo> order_;  // every task after its upstreams
     std::map<Key, InstanceEnd> instances_;
     std::set<Key> started_;
-    std::map<Key, Branch> ways_;  // that branches took
+    std::map<Key, Branch> ways_;                                // that branches took
+    std::map<std::pair<MapNo, MapIndex>, std::int32_t> lists_;  // lengths of those that are known
 };
 
 }  // namespace sluice::sim

@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "core/scheduler.hpp"
+#include "store/map_items.hpp"
 #include "store/memory_journal.hpp"
 #include "tests/sim/broken.hpp"
 #include "tests/sim/dag_maker.hpp"
@@ -98,7 +99,7 @@ public:
         for (const auto& [key, run] : journal_.runs()) end.state = run.state;  // there is one
         const RunKey run = journal_.runs().begin()->first;
         const auto add = [&](const TaskKey& key) {
-            auto& instance = end.instances[{key.task, key.map_index}];
+            auto& instance = end.instances[inside(key)];
             instance.state = journal_.state_of(key).value_or(TaskState::none);
             instance.tries = tries_.contains(key) ? tries_.at(key) : 0;
         };
@@ -111,15 +112,53 @@ public:
                 continue;
             }
             ++features_["a mapped task has instances"];
+            if (dag_->mappings[static_cast<std::size_t>(map)].outer != no_map)
+                ++features_["a task that is mapped inside a mapped group has instances"];
             for (MapIndex i = 0; i < length->length; ++i) add({run, no, i});
         }
         return end;
     }
 
 private:
+    /// As the reference numbers it.
+    [[nodiscard]] sim::Reference::Key inside(const TaskKey& key) const {
+        const MapNo map = dag_->tasks[static_cast<std::size_t>(key.task)].mapping;
+        if (map == no_map || key.map_index == unmapped ||
+            dag_->mappings[static_cast<std::size_t>(map)].outer == no_map)
+            return {key.task, key.map_index};
+        for (const auto& list : journal_.map_lengths(key.run, map))
+            if (list.outer != unmapped)
+                if (const auto inner = store::place_in(list, key.map_index); inner >= 0)
+                    return {key.task, sim::Reference::inside(list.outer, inner)};
+        return {key.task, sim::Reference::inside(key.map_index, 0)};
+    }
+    /// The same whenever it is asked for.
+    [[nodiscard]] static std::int32_t length_of(const ExpandOrder& order) {
+        Random random{
+            static_cast<std::uint64_t>(order.map) * 77 + static_cast<std::uint64_t>(order.outer)
+        };
+        random.next();
+        return random.between(0, 3);
+    }
+
     void step() {
         if (random_.one_in(40)) return restart();
         std::vector<core::Event> events;
+        for (auto order = asked_.begin(); order != asked_.end();) {
+            if (!random_.one_in(2)) {
+                ++order;
+                continue;
+            }
+            core::Expanded expanded;
+            expanded.run = order->run_key;
+            expanded.map = order->map;
+            expanded.serial = order->serial;
+            expanded.outer = order->outer;
+            expanded.length = length_of(*order);
+            events.emplace_back(expanded);
+            order = asked_.erase(order);
+            ++features_["a list was asked for"];
+        }
         const int reports = random_.between(0, 3);
         for (int i = 0; i < reports && !live_.empty(); ++i) {
             auto at = live_.begin();
@@ -129,7 +168,7 @@ private:
         }
         if (events.empty()) {
             const auto next = scheduler_->next_wakeup();
-            must(next || !live_.empty(), "the run waits for nothing");
+            must(next || !live_.empty() || !asked_.empty(), "the run waits for nothing");
             if (next && (live_.empty() || random_.one_in(3))) now_ = std::max(now_, *next);
         }
         turn(events);
@@ -140,26 +179,37 @@ private:
         result.key = order.key;
         result.end_date = now_;
         const TaskKey& key = order.key.task;
+        const auto own = inside(key);
         if (random_.one_in(25)) {
             ++features_["an attempt is lost"];
             result.outcome.kind = OutcomeKind::lost;
             --tries_[key];
             return result;
         }
-        result.outcome = script_(key.task, key.map_index, tries_[key]);
-        ended_.emplace_back(key.task, key.map_index);
+        result.outcome = script_(own.first, own.second, tries_[key]);
+        ended_.push_back(own);
         return result;
     }
 
     void turn(const std::vector<core::Event>& events) {
         Turn turn;
         std::vector<core::Event> again;
-        for (const auto& event : events)
-            if (scheduler_->step(event, now_, turn) == core::Taken::next_turn)
-                again.push_back(event);
+        std::vector<core::Event> taken;
+        for (const auto& event : events) {
+            const bool late = scheduler_->step(event, now_, turn) == core::Taken::next_turn;
+            (late ? again : taken).push_back(event);
+        }
         scheduler_->dispatch(now_, turn);
         journal_.commit(turn);
         reference_.ended(std::exchange(ended_, {}));
+        for (const auto& event : taken)
+            if (const auto* list = std::get_if<core::Expanded>(&event)) {
+                // An answer that nobody waits for any more is void.
+                const auto known = journal_.map_length(list->run, list->map, list->outer);
+                if (known && known->serial == list->serial)
+                    reference_.listed(list->map, list->outer, *list->length);
+            }
+        reference_.settle();
         carry_out(turn);
         if (!again.empty()) this->turn(again);
     }
@@ -168,14 +218,16 @@ private:
         for (const auto& answer : turn.answers) must(!answer.error, answer.message);
         for (const auto& order : turn.starts) {
             const TaskKey& key = order.key.task;
+            const auto own = inside(key);
             must(
-                reference_.may_start({key.task, key.map_index}),
+                reference_.may_start(own),
                 fmt::format("task {} [{}] must not start", key.task, key.map_index)
             );
-            reference_.started({key.task, key.map_index});
+            reference_.started(own);
             ++tries_[key];
             live_[order.key.task] = order;
         }
+        asked_.insert(asked_.end(), turn.expands.begin(), turn.expands.end());
         must(turn.cancels.empty(), "nobody asked for an end of an attempt");
     }
 
@@ -184,6 +236,7 @@ private:
         for (const auto& [key, order] : live_) --tries_[key];
         if (!live_.empty()) ++features_["a crash with live attempts"];
         live_.clear();
+        asked_.clear();
         Snapshot snapshot = journal_.load();
         snapshot.versions.push_back(dag_);
         scheduler_.emplace(settings_, snapshot);
@@ -205,6 +258,7 @@ private:
     std::optional<core::Scheduler> scheduler_;
     Instant now_{std::chrono::sys_days{std::chrono::year{2026} / 1 / 1}};
     std::map<TaskKey, AttemptOrder> live_;
+    std::vector<ExpandOrder> asked_;  // not answered yet
     std::map<TaskKey, int> tries_;
 };
 
@@ -228,6 +282,8 @@ Features wanted() {
           "a setup fails",
           "an attempt is lost",
           "a mapped task has instances",
+          "a task that is mapped inside a mapped group has instances",
+          "a list was asked for",
           "a crash with live attempts"})
         features[what] = 0;
     return features;
@@ -265,7 +321,7 @@ DagPtr make_plain_dag(Random& random, Instant now) {
     dag.fail_fast = false;       // a stopped attempt may have ended all the same
     dag.dagrun_timeout.reset();  // what depends on time has no place here
     for (auto& mapping : dag.mappings)
-        if (!mapping.length) mapping.length = random.between(0, 3);
+        if (!mapping.length && mapping.outer == no_map) mapping.length = random.between(0, 3);
     for (auto& task : dag.tasks) {
         task.execution_timeout.reset();
         task.on_lost = OnLost::retry;

@@ -192,7 +192,8 @@ void Twin::end_well(const DagRun& run, TaskNo task) {
     const MapNo map = edit(run.version).tasks[static_cast<std::size_t>(task)].mapping;
     std::int32_t length = 0;
     for (const auto& known : world_.snapshot.map_lengths)
-        if (known.run == run.key && known.map == map) length = known.length;
+        if (known.run == run.key && known.map == map && known.outer == unmapped)
+            length = known.length;
     const auto& rows = world_.snapshot.instances;
     const auto end = [&](MapIndex index) {
         const TaskKey key{run.key, task, index};
@@ -333,6 +334,7 @@ void Twin::turn(std::vector<core::Event> events) {
         expanded.run = order.run_key;
         expanded.map = order.map;
         expanded.serial = order.serial;
+        expanded.outer = order.outer;
         expanded.length = 1;
         if (order.run_key == run_.key) next_.emplace_back(expanded);
     }

@@ -154,7 +154,9 @@ void World::collect_results(std::vector<core::Event>& events) {
         expanded.run = order->run_key;
         expanded.map = order->map;
         expanded.serial = order->serial;
+        expanded.outer = order->outer;
         expanded.length = random_.between(0, 6);
+        if (order->outer != unmapped) *expanded.length %= 4;
         if (!draining_ && random_.one_in(8)) {
             expanded.length.reset();
             expanded.error = "simulated";
