@@ -1,5 +1,6 @@
 #include "tests/sim/histogram.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
