@@ -131,6 +131,8 @@ std::optional<core::Event> World::clear_mapping() {
     clear.run = run;
     const auto& mappings = versions_.at(journal_.runs().at(run).version)->mappings;
     const auto& chosen = mappings[static_cast<std::size_t>(map)];
+    // Whoever waits for a list sees the next one.
+    clear.downstream = chosen.outer != no_map;
     for (const auto& mapping : mappings)
         if (&mapping == &chosen || mapping.outer == map)
             for (const TaskNo task : mapping.tasks) clear.tasks.push_back({run, task, unmapped});
