@@ -15,7 +15,7 @@ endif()
 
 # Where CMAKE_UNITY_BUILD is on (a clean build in a third of the time), this many files of a module are one unit. So names in an
 # unnamed namespace must differ within a module; what two files share stands in a header. The dev preset compiles each file alone:
-# what a change touches is small, and a missing #include shows.
+# what a change touches is small, and a missing #include shows (but `make test` in a tree that was never built: tests/run).
 set(CMAKE_UNITY_BUILD_BATCH_SIZE 16 CACHE STRING "Files a unit where CMAKE_UNITY_BUILD is on; 0 = a module is one unit")
 
 # Beast and Asio are compiled once (http/beast_impl.cpp), not in every file that uses them.

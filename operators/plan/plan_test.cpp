@@ -68,7 +68,7 @@ TEST_CASE("files of the lake are compared as rows", "[plan]") {
     binding::LakeFixture v;
     const auto write = [&](const std::string& name, const std::string& query) {
         const std::string file = v.path() + "/" + name;
-        engine::Database database({});
+        engine::Database database(engine::DatabaseOptions{});
         database.execute("copy (" + query + ") to '" + file + "' (format parquet)");
         return file;
     };

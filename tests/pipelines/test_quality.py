@@ -28,7 +28,7 @@ def pipeline(values):
                                     {"metric": "null_share", "column": "mail", "min_history": 4}]}},
             {"task_id": "mask", "operator": "mask", "with": {"from": "processed.sales", "to": "curated.sales"}},
             {"task_id": "load", "operator": "load", "with": {"from": "curated.sales", "to": "mart.sales", "mode": "merge", "key": "id"}},
-            {"task_id": "tell", "operator": "shell", "upstream": ["load"], "with": {"argv": ["touch", "told"], "cwd": "."}}]}
+            {"task_id": "tell", "operator": "shell", "upstream": ["load"], "with": {"argv": ["true"]}}]}
 
 
 class Shop:
