@@ -276,7 +276,8 @@ Reply get_task_instance(Services& services, const Request& request, const Caller
     auto rendered = services.queries.rendered(found.instance.key);
     if (rendered) rendered = resolved_fields(services.instance, *rendered);
     Json json = instance_view(found.instance, context_of(found, services), rendered);
-    if (!found.task().map_index_template.empty())
+    // By its template, or by its places in a nested mapping.
+    if (found.instance.key.map_index != unmapped)
         if (auto named = services.queries.map_name(found.instance.key); !named.empty())
             json["rendered_map_index"] = std::move(named);
     return reply(200, json);

@@ -160,8 +160,9 @@ TEST_CASE(
 ) {
     CHECK(
         only(tasks(
-                 R"({"group_id": "g", "expand": {"x": [1]}, "tasks": [)" +
-                 task("a", R"(, "expand": {"y": [1]})") + "]}"
+                 R"({"group_id": "g", "expand": {"x": [1]}, "tasks": [{"group_id": "h", "expand": )"
+                 R"({"y": [1]}, "tasks": [)" +
+                 task("a", R"(, "expand": {"z": [1]})") + "]}]}"
              ))
             .code == "E-EXPAND"
     );

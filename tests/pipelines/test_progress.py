@@ -31,4 +31,4 @@ def test_a_long_extract_reports_rows_share_and_rate(daemon):
     assert any((one["bytes"] or 0) > 0 for one in seen), seen
     assert all(0 <= one["fraction"] <= 1 for one in seen), seen
     assert [one["at"] for one in seen] == sorted(one["at"] for one in seen), seen
-    assert f"{ROWS:,}" in daemon.cli("runs", "flow", "long", run).stdout
+    assert str(ROWS) in daemon.cli("runs", "flow", "long", run).stdout
