@@ -241,6 +241,7 @@ executor::Services task_services(ServiceSources sources) {
             if (from.list && lists) {
                 values = lists(own.run, task, from.of ? &*from.of : nullptr);
                 for (auto& [key, list] : values) list = resolved_list(list, artefacts);
+                values.try_emplace("return_value", "[]");  // of no instances, or none with a value
                 return values;
             }
             values = xcoms({own.run, task, from.index});

@@ -96,6 +96,16 @@ def test_a_mapping_inside_a_mapped_group(daemons):
     assert tries["0/0"] == 1 and tries["2/1"] == 2 and value("all", -1) == "na,nb,wc,wd,we"
 
 
+def test_a_mapping_of_nothing_gives_an_empty_list(daemons):
+    daemon = daemons().start()
+    run = run_of(daemon, dag("nothing", [
+        shell("names", ["echo", "[]"]),
+        shell("each", ["echo", "{{ map.name }}"], expand={"name": "{{ xcom.names }}"}),
+        shell("count", ["echo", "{{ xcom.each | length }}: {{ xcom.each | join('+') }}"], trigger_rule="all_done")]))
+    assert daemon.wait_run("nothing", "r")["state"] == "success", daemon.log_lines("nothing", "r", "count")
+    assert daemon.get(f"{run}/taskInstances/count/xcomEntries/return_value")["value"] == "0: "
+
+
 def test_a_kill_in_the_middle_of_many_instances(daemons):
     daemon = daemons().start()
     run = run_of(daemon, dag("many", [
