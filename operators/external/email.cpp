@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "operators/connect/curl.hpp"
+#include "operators/external/base64.hpp"
 #include "operators/external/external.hpp"
 #include "task/operator.hpp"
 
@@ -67,21 +68,6 @@ std::string mailbox(const std::string& address) {
     if (open == std::string::npos || close == std::string::npos || close < open)
         return '<' + address + '>';
     return address.substr(open, close - open + 1);
-}
-
-std::string base64(const std::string& bytes) {
-    constexpr const char* digits =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string out;
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        std::uint32_t group = 0;
-        for (std::size_t j = 0; j < 3; ++j)
-            group =
-                group << 8U | (i + j < bytes.size() ? static_cast<std::uint8_t>(bytes[i + j]) : 0U);
-        for (std::size_t j = 0; j < 4; ++j)
-            out += i + j > bytes.size() ? '=' : digits[group >> (18U - 6U * j) & 63U];
-    }
-    return out;
 }
 
 /// A header's value in RFC 2047 words if it is not ASCII; each word takes at most 45 bytes, and no

@@ -12,6 +12,7 @@
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "base/json_text.hpp"
+#include "operators/external/base64.hpp"
 
 namespace sluice::ops {
 namespace {
@@ -54,17 +55,6 @@ Way way_of(const task::Connection& connection, const Json& extra) {
         connection,
         "auth \"" + written + "\" is none of none, basic, bearer, api_key, oauth2, hmac, sigv4"
     );
-}
-
-std::string base64(std::string_view bytes) {
-    std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');
-    const int length = EVP_EncodeBlock(
-        reinterpret_cast<unsigned char*>(out.data()),
-        reinterpret_cast<const unsigned char*>(bytes.data()),
-        static_cast<int>(bytes.size())
-    );
-    out.resize(static_cast<std::size_t>(length));
-    return out;
 }
 
 std::string hmac(const EVP_MD* digest, const Secret& key, const std::string& text) {

@@ -1,0 +1,11 @@
+// base64.hpp — RFC 4648's base64 with padding, as headers of HTTP and mail want it.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace sluice::ops {
+
+std::string base64(std::string_view bytes);
+
+}  // namespace sluice::ops
