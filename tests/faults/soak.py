@@ -36,7 +36,7 @@ WORKER_POINTS = ["worker_started", "worker_before_result", "extract_before_write
 # Points of the load into a warehouse, operators/load/load_crash_test.cpp kills at each of them; and of callbacks,
 # tests/api/test_callbacks.py.
 ELSEWHERE = ["load_before_stage", "load_mid_copy", "load_after_stage", "load_inside_transaction",
-             "load_after_commit_before_ack", "before_delivery",
+             "load_after_commit_before_ack", "before_delivery", "extract_chunk_done",
              # Of uploads and of removal from the lake: tests/servers/test_s3.py.
              "s3_mid_upload", "s3_before_complete", "lake_before_removal", "lake_after_removal"]
 FAULTS = ["daemon killed", "worker killed", "postgresql stopped", "connection cut", "connection silent", "disk full",

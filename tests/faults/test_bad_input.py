@@ -204,6 +204,7 @@ def test_every_fault_point_of_the_source_is_reached_by_a_test():
         for path in (ROOT / folder).rglob("*.cpp"):
             named |= set(re.findall(r'\bfault_point\("(\w+)"\)', path.read_text()))
     elsewhere = {"before_delivery",  # in tests/api/test_callbacks.py
+                 "extract_chunk_done",  # in test_postgres_source.py
                  # in tests/servers/test_s3.py
                  "s3_mid_upload", "s3_before_complete", "lake_before_removal", "lake_after_removal"}
     in_rounds = {*soak.DAEMON_POINTS, soak.MIGRATION_POINT, *soak.WORKER_POINTS}

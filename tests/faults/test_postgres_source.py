@@ -106,6 +106,21 @@ def test_a_server_that_ends_in_the_middle_costs_only_the_chunks_that_were_not_re
     assert (summary["rows_in"], summary["rows_out"]) == (1000, 1000)
 
 
+def test_a_worker_killed_at_extract_chunk_done_reads_no_chunk_twice(daemon):
+    daemon.stop()
+    daemon.start(env={"SLUICE_FAULT": "extract_chunk_done:4"})
+    run = start(daemon, "killed", {"conn_id": "plain", "query": "select id from t",
+                                   "chunk": {"column": "id", "rows": 100, "parallel": 1}}, retries=20, retry_delay="1s")
+    assert daemon.wait_run("killed", run)["state"] == "success"
+    # Four chunks, four, and the last two.
+    assert daemon.tasks("killed", run)["read"]["try_number"] == 3
+    assert "goes on with 8 of 10 chunks" in "\n".join(daemon.log_lines("killed", run, "read", 3))
+    with daemon.database() as db:
+        assert db.execute("select rows from ledger where dataset = 'raw.killed' and state = 'committed'").fetchall() == [(1000,)]
+    daemon.stop()
+    daemon.start()
+
+
 def test_a_cancel_ends_the_statements_on_the_server_too(server, daemon):
     run = start(daemon, "cancelled", {"conn_id": "plain", "query": SLOW.format(0.1),
                                       "chunk": {"column": "id", "rows": 100, "parallel": 3}})
