@@ -57,7 +57,7 @@ struct PgJournal::State {
     }
 
     // commit_turn judges the moves of states itself, and nothing else here writes states: the
-    // triggers that do it for everyone else cost a fifth of a small turn. A role that may not leave
+    // triggers that do it for everyone else cost a tenth of a small turn. A role that may not leave
     // them out (superuser, or `grant set on parameter session_replication_role`) goes on with both.
     void leave_moves_to_commit_turn() {
         try {
