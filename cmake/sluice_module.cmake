@@ -25,6 +25,7 @@ function(sluice_module name)
   if(SLUICE_TESTS AND tests)
     add_executable(sluice_${name}_test ${tests} $<TARGET_OBJECTS:sluice_catch_main>)
     target_link_libraries(sluice_${name}_test PRIVATE sluice::${name} sluice_warnings Catch2::Catch2)
+    target_compile_options(sluice_${name}_test PRIVATE ${SLUICE_TEST_FLAGS})
     # Each test file has its own fixtures, often under the names of the others'.
     set_target_properties(sluice_${name}_test PROPERTIES UNITY_BUILD OFF)
     catch_discover_tests(sluice_${name}_test TEST_PREFIX "${name}: " PROPERTIES LABELS "unit;${name}" TIMEOUT 120)
