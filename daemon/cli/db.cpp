@@ -29,6 +29,7 @@ constexpr const char* tables_sql =
     "select n.nspname, c.relname, c.relkind"
     " from pg_class c join pg_namespace n on n.oid = c.relnamespace"
     " where c.relkind in ('r', 'p', 'v', 'm') and not c.relispartition"
+    "   and c.relpersistence <> 't'"  // no one may read another session's temporary tables
     "   and n.nspname not in ('pg_catalog', 'information_schema')"
     "   and n.nspname not like '\\_sluice%'"
     " order by 1, 2";
@@ -42,18 +43,21 @@ const char* kind_of(const std::string& relkind) {
 void tables(const Options& options) {
     try {
         pqxx::connection connection(store::Cluster::url_of(options.home, options.database));
-        pqxx::read_transaction reading(connection);
+        pqxx::nontransaction reading(connection);
         std::vector<std::vector<std::string>> rows{{"table", "kind", "rows"}};
         for (const auto& row : reading.exec(tables_sql)) {
             const auto schema = row[0].as<std::string>();
             const auto name = row[1].as<std::string>();
-            const auto count = reading.exec1(
-                "select count(*) from " + connection.quote_name(schema) + '.' +
-                connection.quote_name(name)
-            );
-            rows.push_back(
-                {schema + '.' + name, kind_of(row[2].as<std::string>()), count[0].as<std::string>()}
-            );
+            try {
+                const auto count = reading.exec1(
+                    "select count(*) from " + connection.quote_name(schema) + '.' +
+                    connection.quote_name(name)
+                );
+                const auto kind = kind_of(row[2].as<std::string>());
+                rows.push_back({schema + '.' + name, kind, count[0].as<std::string>()});
+            } catch (const pqxx::undefined_table&) {
+                // dropped since the list was read, by a run that goes on meanwhile
+            }
         }
         std::cout << table(rows);
     } catch (const pqxx::broken_connection& away) {

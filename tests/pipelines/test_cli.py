@@ -1,6 +1,8 @@
 """The commands of docs/quick-start.md, as a user types them."""
 import json
 
+import psycopg
+
 from conftest import wait_for
 
 HELLO = {"dag_id": "hello", "schedule": "@daily", "start_date": "2026-01-01",
@@ -35,3 +37,14 @@ def test_wrong_input_on_the_command_line_is_a_sentence_and_an_exit_code(daemon):
         done = daemon.cli(*arguments, check=False)
         assert done.returncode == 1 and words in done.stderr, (arguments, done)
     assert daemon.cli("nonsense", check=False).returncode == 2
+
+
+def test_tables_are_listed_while_a_session_works_on_temporary_ones(daemon):
+    url = daemon.cli("db", "url", "--database", "warehouse").stdout.strip()
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute("create temp table being_made (a int)")
+        session.execute("create table kept (a int)")
+        session.execute("insert into kept values (1), (2)")
+        listed = daemon.cli("db", "tables", "--database", "warehouse").stdout
+    assert "being_made" not in listed
+    assert ["public.kept", "table", "2"] in [line.split() for line in listed.splitlines()]
