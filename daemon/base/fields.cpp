@@ -134,6 +134,12 @@ std::string did_you_mean(std::string_view written, const std::vector<std::string
             nearest = &candidate;
         }
     }
+    if (nearest == nullptr && written.size() >= 4)  // "command" for "bash_command"
+        for (const auto& candidate : known)
+            if (lower(candidate).find(low) != std::string::npos) {
+                nearest = &candidate;
+                break;
+            }
     return nearest == nullptr ? std::string{} : fmt::format("did you mean \"{}\"?", *nearest);
 }
 

@@ -55,5 +55,9 @@ TEST_CASE("did you mean knows transpositions and stays silent when nothing is ne
     CHECK(
         sluice::did_you_mean("upstraem", {"upstream", "operator"}) == "did you mean \"upstream\"?"
     );
+    CHECK(
+        sluice::did_you_mean("command", {"argv", "bash_command"}) ==
+        "did you mean \"bash_command\"?"
+    );
     CHECK(sluice::did_you_mean("zzz", {"upstream", "operator"}).empty());
 }
