@@ -315,7 +315,8 @@ Json backfill_json(const store::BackfillRow& row) {
     json["created"] = to_millis(backfill.created_at);
     json["completed"] = millis_or_null(backfill.completed_at);
     json["by"] = backfill.created_by;
-    json["total"] = row.runs + row.skipped;
+    json["total"] = row.runs + row.skipped + row.taken_over;
+    json["taken_over"] = row.taken_over;
     json["counts"] = Json::object();
     for (const auto& [state, count] : row.by_state)
         if (count > 0) json["counts"][one_letter(letter(state))] = count;

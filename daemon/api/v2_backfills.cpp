@@ -167,6 +167,7 @@ Json full_view(const store::BackfillRow& row) {
         if (!is_finished(state)) left += count;
     }
     json["skipped_dates"] = row.skipped;
+    json["taken_over_dates"] = row.taken_over;
     json["estimated_seconds_left"] =
         seconds_or_null(whole_time(row.backfill, static_cast<std::size_t>(left)));
     return json;

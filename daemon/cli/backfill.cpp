@@ -216,6 +216,7 @@ void list(const Options& options) {
          "success",
          "failed",
          "skipped",
+         "taken over",
          "created",
          "completed"}
     };
@@ -232,6 +233,7 @@ void list(const Options& options) {
              text_of(backfill.at("dag_run_counts"), "success"),
              text_of(backfill.at("dag_run_counts"), "failed"),
              text_of(backfill, "skipped_dates"),
+             text_of(backfill, "taken_over_dates"),
              text_of(backfill, "created_at"),
              text_of(backfill, "completed_at")}
         );

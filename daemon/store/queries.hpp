@@ -168,6 +168,8 @@ struct BackfillRow {
     Backfill backfill;
     std::int64_t runs{};  // with a run of any state
     std::int64_t skipped{};
+    std::int64_t taken_over{
+    };  // dates whose run a later backfill runs again, and counts as its own
     std::map<RunState, std::int64_t> by_state;
 };
 

@@ -217,6 +217,15 @@ constexpr Query backfill_counts_sql{"backfill_counts", R"(
     select backfill_id, state, count(*) from dag_run where backfill_id = any($1)
     group by backfill_id, state)"};
 
+// A run that is run again by a later backfill belongs to that one from then on.
+constexpr Query backfill_taken_sql{"backfill_taken", R"(
+    select d.backfill_id, count(*)
+    from backfill b
+    join backfill_date d on d.backfill_id = b.id and d.action <> 'skip'
+    join dag_run r on r.run_key = d.run_key and r.backfill_id > b.id
+    where b.id = any($1) and b.completed_at is not null
+    group by d.backfill_id)"};
+
 namespace {
 
 BackfillRow read_backfill_row(const Result& result, int row) {
@@ -241,6 +250,17 @@ void count_runs(Connection& connection, std::vector<BackfillRow>& rows) {
     }
 }
 
+void count_taken_over(Connection& connection, std::vector<BackfillRow>& rows) {
+    std::vector<std::int64_t> ids;
+    for (const BackfillRow& row : rows) ids.push_back(row.backfill.id.value);
+    Params params;
+    params.add(std::span<const std::int64_t>{ids});
+    const Result counts = connection.run(backfill_taken_sql, params);
+    for (int i = 0; i < counts.rows(); ++i)
+        for (BackfillRow& row : rows)
+            if (row.backfill.id.value == counts.int8(i, 0)) row.taken_over = counts.int8(i, 1);
+}
+
 void add_plans(Connection& connection, std::vector<BackfillRow>& rows) {
     std::vector<Backfill*> backfills;
     for (BackfillRow& row : rows) backfills.push_back(&row.backfill);
@@ -263,6 +283,7 @@ Page<BackfillRow> Queries::backfills(const std::string& dag_id, PageOf page) {
             read_backfill_row
         );
         count_runs(connection, found.rows);
+        count_taken_over(connection, found.rows);
         add_plans(connection, found.rows);
         return found;
     });
@@ -276,6 +297,7 @@ std::optional<BackfillRow> Queries::backfill(BackfillId id) {
         if (rows.rows() == 0) return std::nullopt;
         std::vector<BackfillRow> found{read_backfill_row(rows, 0)};
         count_runs(connection, found);
+        count_taken_over(connection, found);
         add_plans(connection, found);
         return std::move(found.front());
     });

@@ -42,6 +42,12 @@ def test_backfill_of_a_subset_and_scopes(daemon):
     assert {date["reason"] for date in again["skipped"]} == {"already exists"}
     assert again["estimated_seconds"] is not None
 
+    # Runs that a later backfill runs again are that one's; the first says where its dates went.
+    later = daemon.request("POST", "/api/v2/backfills", json={**body, "to_date": "2025-03-02", "reprocess_behavior": "completed"})
+    wait_for(lambda: daemon.get(f"/api/v2/backfills/{later['id']}")["completed_at"])
+    shown = daemon.get(one)
+    assert (shown["taken_over_dates"], shown["dag_run_counts"]["success"]) == (2, 1)
+
     # Marks and clears over several runs, first dry.
     mark = {"new_state": "failed", "include_past": True}
     path = f"/api/v2/dags/scoped/dagRuns/{runs[1]}/taskInstances/c"

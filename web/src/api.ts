@@ -322,8 +322,11 @@ export interface BackfillRow {
     created: number;
     completed: number | null;
     by: string;
+    /** Dates: with a run, skipped, or taken over. */
     total: number;
     counts: Record<string, number>;
+    /** Dates whose run a later backfill has run again and counts as its own. */
+    taken_over: number;
 }
 
 export interface BackfillList {

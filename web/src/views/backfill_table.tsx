@@ -19,7 +19,7 @@ export async function steer(id: number, verb: "pause" | "unpause" | "cancel"): P
 
 /** Shares of the states as one bar. */
 export function Progress({ row }: { row: BackfillRow }) {
-    const done = (row.counts.s ?? 0) + (row.counts.f ?? 0) + (row.counts.k ?? 0);
+    const done = (row.counts.s ?? 0) + (row.counts.f ?? 0) + (row.counts.k ?? 0) + row.taken_over;
     return (
         <span class="stack" role="img" aria-label={`${done} of ${row.total} dates done`}>
             {[..."s", ...severity.replace("s", "")].map((letter) =>
@@ -104,6 +104,9 @@ export function BackfillTable({ dag }: { dag: string | null }) {
                                     <td class="c-progress">
                                         <Progress row={row} />
                                         <Counts counts={row.counts} />
+                                        {row.taken_over ? (
+                                            <span class="muted taken-over">{row.taken_over} run again by a later backfill</span>
+                                        ) : null}
                                     </td>
                                     <td class="c-status nowrap">{statusOf(row)}</td>
                                     <td class="c-created nowrap muted">

@@ -94,6 +94,7 @@ export function BackfillPage({ route }: { route: Route }) {
                             <p class="line">
                                 <strong data-testid="backfill-status">{statusOf(data)}</strong>
                                 <Counts counts={data.counts} />
+                                {data.taken_over ? <span class="muted">{data.taken_over} run again by a later backfill</span> : null}
                             </p>
                         </section>
                         <section class="card" aria-labelledby="slots">
