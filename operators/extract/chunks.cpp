@@ -11,6 +11,7 @@
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
 #include "operators/extract/chunk_files.hpp"
+#include "operators/lake/progress.hpp"
 
 namespace sluice::extract {
 
@@ -28,7 +29,11 @@ public:
         const ChunkedRead& read,
         ChunkFiles& files
     )
-        : context_(context), database_(database), read_(read), files_(files) {
+        : context_(context),
+          database_(database),
+          read_(read),
+          files_(files),
+          progress_(context, "reading") {
         const std::size_t count = files.found()->size() + 1;
         for (std::size_t chunk = 0; chunk < count; ++chunk)
             if (!files.has(chunk)) missing_.push_back(chunk);
@@ -113,11 +118,11 @@ private:
         files_.finish(chunk, rows);
         std::int64_t all = 0;
         for (const auto& [number, file] : files_.done()) all += file.rows;
-        context_.progress(
-            static_cast<double>(files_.done().size()) / static_cast<double>(count_),
-            std::to_string(files_.done().size()) + " of " + std::to_string(count_) + " chunks, " +
-                std::to_string(all) + " rows"
+        const std::size_t done = files_.done().size();
+        progress_.call(
+            "reading, " + std::to_string(done) + " of " + std::to_string(count_) + " chunks"
         );
+        progress_.reach(all, -1, static_cast<double>(done) / static_cast<double>(count_));
     }
 
     task::TaskContext& context_;
@@ -128,6 +133,7 @@ private:
 
     std::mutex mutex_;  // guards all below
     ChunkFiles& files_;
+    lake::Progress progress_;
     std::size_t next_{0};
     std::vector<std::shared_ptr<RangeReader>> readers_;
     std::exception_ptr failure_;

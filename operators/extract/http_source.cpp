@@ -13,6 +13,7 @@
 #include "operators/extract/raw_json.hpp"
 #include "operators/extract/source.hpp"
 #include "operators/extract/spool.hpp"
+#include "operators/lake/progress.hpp"
 #include "task/problem.hpp"
 
 namespace sluice::extract {
@@ -63,7 +64,8 @@ public:
           pager_(pagination_),
           records_(*json_path_of(request.from.value("records", "$[*]"))),
           max_pages_(request.from.value("max_pages", std::int64_t{100'000})),
-          spool_(context, key_of(request, connection_, interval_of(context))) {
+          spool_(context, key_of(request, connection_, interval_of(context))),
+          progress_(context, "reading") {
         go_on();
     }
 
@@ -166,7 +168,9 @@ private:
         spool_.end_page(
             {{"pages", pages_}, {"rows", rows_}, {"done", done_}, {"pager", pager_.state()}}
         );
-        context_.progress(0, std::to_string(pages_) + " pages, " + std::to_string(rows_) + " rows");
+        bytes_ += static_cast<std::int64_t>(fetched.body.size());
+        progress_.call("reading, " + std::to_string(pages_) + " pages");
+        progress_.reach(rows_, bytes_);
     }
 
     void check(std::string_view body) const {
@@ -204,8 +208,10 @@ private:
     const JsonPath records_;
     const std::int64_t max_pages_;
     Spool spool_;
+    lake::Progress progress_;
     std::int64_t pages_{0};
     std::int64_t rows_{0};
+    std::int64_t bytes_{0};  // of this attempt
     bool done_{false};
 };
 

@@ -12,6 +12,7 @@
 #include "operators/extract/chunks.hpp"
 #include "operators/extract/mysql_cells.hpp"
 #include "operators/extract/source.hpp"
+#include "operators/extract/table_progress.hpp"
 
 namespace sluice::extract {
 
@@ -136,8 +137,18 @@ void same_columns(const std::vector<MysqlField>& were, const std::vector<MysqlFi
     engine::bad_schema("the columns changed while the table was read");
 }
 
+std::size_t bytes_of(const std::vector<connect::MysqlCell>& cells) {
+    std::size_t bytes = 0;
+    for (const auto& cell : cells) bytes += cell ? cell->size() : 0;
+    return bytes;
+}
+
 std::int64_t stream_rows(
-    Mysql& mysql, const MysqlSelect& select, const std::string& condition, engine::RowAppender& into
+    Mysql& mysql,
+    const MysqlSelect& select,
+    const std::string& condition,
+    engine::RowAppender& into,
+    TableProgress* progress = nullptr
 ) {
     MysqlRows rows(select.columns, select.types, into);
     bool ours = false;
@@ -152,6 +163,7 @@ std::int64_t stream_rows(
             [&](const std::vector<connect::MysqlCell>& cells) {
                 ours = true;
                 rows.row(cells);
+                if (progress != nullptr) progress->add(rows.rows(), bytes_of(cells));
                 ours = false;
             }
         );
@@ -223,7 +235,8 @@ public:
                 "create table sluice_rows (" + column_definitions(engine_columns()) + ")"
             );
             engine::RowAppender rows = database_.append_rows("sluice_rows");
-            extracted.rows_in = stream_rows(*first_, select_, "", rows);
+            TableProgress progress(context_, estimated_rows());
+            extracted.rows_in = stream_rows(*first_, select_, "", rows, &progress);
             rows.close();
             extracted.query = "select * from sluice_rows";
         }
@@ -282,6 +295,18 @@ private:
         for (const MysqlColumn& column : select_.columns)
             columns.push_back({column.field.name, column.engine_type});
         return columns;
+    }
+
+    /// By the server's statistics; 0 = it has none, or a part of the table is read.
+    std::int64_t estimated_rows() {
+        if (!request_.from.contains("table") || !select_.where.empty()) return 0;
+        const std::string name = connect::mysql_text(request_.from["table"].get<std::string>());
+        const auto found = first_->query(
+            "select coalesce(table_rows, 0) from information_schema.tables where "
+            "concat(table_schema, '.', table_name) in (" +
+            name + ", concat(database(), '.', " + name + "))"
+        );
+        return found.empty() ? 0 : std::stoll(found.front().at(0).value_or("0"));
     }
 
     Extracted in_chunks(const ChunkOptions& options) {

@@ -13,6 +13,7 @@
 #include "operators/extract/chunks.hpp"
 #include "operators/extract/pg_copy.hpp"
 #include "operators/extract/source.hpp"
+#include "operators/extract/table_progress.hpp"
 
 namespace sluice::extract {
 
@@ -103,7 +104,8 @@ std::int64_t copy_rows(
     Postgres& postgres,
     const PgSelect& select,
     const std::string& condition,
-    engine::RowAppender& into
+    engine::RowAppender& into,
+    TableProgress* progress = nullptr
 ) {
     PgCopyReader reader(select.columns, into);
     bool ours = false;
@@ -111,6 +113,7 @@ std::int64_t copy_rows(
         postgres.copy_out(select.copy(condition), [&](std::string_view bytes) {
             ours = true;
             reader.take(bytes);
+            if (progress != nullptr) progress->add(reader.rows(), bytes.size());
             ours = false;
         });
         reader.finish();
@@ -179,7 +182,8 @@ public:
                 "create table sluice_rows (" + column_definitions(engine_columns(select_)) + ")"
             );
             engine::RowAppender rows = database_.append_rows("sluice_rows");
-            extracted.rows_in = copy_rows(*first_, select_, "", rows);
+            TableProgress progress(context_, estimated_rows());
+            extracted.rows_in = copy_rows(*first_, select_, "", rows, &progress);
             rows.close();
             extracted.query = "select * from sluice_rows";
         }
@@ -198,6 +202,16 @@ private:
         return connect::open_postgres(
             context_, conn_id_, "sluice:" + context_.info().dag_id + "." + context_.info().task_id
         );
+    }
+
+    /// By the server's statistics; 0 = it has none, or a part of the table is read.
+    std::int64_t estimated_rows() {
+        if (!request_.from.contains("table") || !select_.where.empty()) return 0;
+        const auto rows = first_->value(
+            "select greatest(reltuples, 0)::bigint::text from pg_class where oid = to_regclass($1)",
+            {select_.source}
+        );
+        return rows ? std::stoll(*rows) : 0;
     }
 
     Extracted in_chunks(const ChunkOptions& options) {

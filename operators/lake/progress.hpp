@@ -20,6 +20,8 @@ class Progress {
 public:
     /// `total` rows in all, -1 = unknown.
     Progress(task::TaskContext& context, std::string what, std::int64_t total = -1);
+    /// What is done from now on.
+    void call(std::string what) { what_ = std::move(what); }
     /// So many until now; -1 = unknown. `fraction` counts where there is no total.
     void reach(std::int64_t rows, std::int64_t bytes, std::optional<double> fraction = {});
 
