@@ -14,6 +14,7 @@
 #include "store/pq.hpp"
 #include "store/queries.hpp"
 #include "store/retention.hpp"
+#include "store/task_metrics.hpp"
 #include "tests/store/world.hpp"
 
 namespace sluice::store::test {
@@ -244,6 +245,22 @@ TEST_CASE(
     REQUIRE(fresh.value > partition);
     journal.commit(young);
 
+    // What data tasks measured goes with their run; a metric is looked back on for as long.
+    ConnectionPool pool(url);
+    TaskMetrics metrics(pool);
+    for (const auto& [at_run, name] : {std::pair{old, "old"}, std::pair{fresh, "fresh"}})
+        metrics.put(
+            {.dag_id = "d",
+             .task_id = "t",
+             .interval = {},
+             .run = at_run,
+             .run_id = name,
+             .start = 1,
+             .passed = true,
+             .metrics = R"({"": {"rows_in": 1}})"}
+        );
+    REQUIRE(count(url, "task_metric") == 2);
+
     Retention retention(url);
     std::vector<std::string> gone;
     const auto forget = [&](const std::string&, const std::string& run) { gone.push_back(run); };
@@ -264,6 +281,8 @@ TEST_CASE(
     CHECK(count(url, "task_instance") == 0);
     CHECK(count(url, "artefact") == 0);
     CHECK(count(url, "outbox") == 0);
+    CHECK(count(url, "task_metric where run_id = 'fresh'") == 1);
+    CHECK(count(url, "task_metric") == 1);
     CHECK(count(url, "run_partition where number = 0") == 0);
     CHECK(count(url, "pg_class where relname ~ '_p0$'") == 0);
     CHECK(count(url, "pg_proc where proname = 'commit_turn_p0'") == 0);
