@@ -4,6 +4,7 @@
 
 #include "api/failure.hpp"
 #include "api/input.hpp"
+#include "api/mapped.hpp"
 #include "api/v2.hpp"
 #include "api/v2_instances.hpp"
 #include "base/limits.hpp"
@@ -108,38 +109,52 @@ std::vector<TaskInstance> to_mark(
     return affected;
 }
 
-Reply mark(Services& services, const Request& request, const Caller& caller, bool dry_run) {
+/// What the body of a mark says.
+struct MarkRequest {
+    TaskState wanted{TaskState::none};
+    bool upstream{false};
+    bool downstream{false};
+    bool future{false};
+    bool past{false};
+};
+
+MarkRequest read_mark(const Request& request) {
     for (const std::string& field : request.query_values("update_mask"))
         if (field != "new_state" && field != "note")
             throw failure(400, "Only `new_state` and `note` fields can be updated");
-    const Found found = find_from(services, request);
     Body body(request);
     const auto state = body.one_of("new_state", {"success", "failed", "skipped"});
     const auto note = body.text("note");
-    const bool upstream = body.boolean("include_upstream").value_or(false);
-    const bool downstream = body.boolean("include_downstream").value_or(false);
-    const bool future = body.boolean("include_future").value_or(false);
-    const bool past = body.boolean("include_past").value_or(false);
+    MarkRequest asked;
+    asked.upstream = body.boolean("include_upstream").value_or(false);
+    asked.downstream = body.boolean("include_downstream").value_or(false);
+    asked.future = body.boolean("include_future").value_or(false);
+    asked.past = body.boolean("include_past").value_or(false);
     body.done();
     if (note) throw failure(400, "A note on a task instance is not supported");
     if (!state) throw failure(422, "Field required: new_state");
-    const TaskState wanted = *task_state_of(*state);
-    const std::string& task_id = found.task().id;
-    const auto targets = with_neighbours(services, found.run, past, future);
-    std::vector<std::pair<const RunTarget*, std::vector<TaskInstance>>> affected;
+    asked.wanted = *task_state_of(*state);
+    return asked;
+}
+
+/// Instances of several runs that a mark changes.
+using Affected = std::vector<std::pair<const RunTarget*, std::vector<TaskInstance>>>;
+
+Reply apply_mark(
+    Services& services,
+    const Request& request,
+    const Caller& caller,
+    TaskState wanted,
+    Affected affected,
+    bool dry_run
+) {
     std::vector<core::Event> events;
-    for (const RunTarget& target : targets) {
-        const TaskNo no = find_task(*target.dag, task_id);
-        if (no == no_task) continue;  // its version has no such task
-        const auto tasks = with_relatives(*target.dag, no, upstream, downstream);
-        auto items = to_mark(services, target, tasks, found.instance, wanted);
-        if (items.empty()) continue;
+    for (const auto& [target, items] : affected) {
         core::SetTaskState event;
         event.actor = actor_of(request, caller);
         event.state = wanted;
         for (const TaskInstance& item : items) event.tasks.push_back(item.key);
         events.emplace_back(std::move(event));
-        affected.emplace_back(&target, std::move(items));
     }
     if (!dry_run) command_all(services, std::move(events));
     Json list = Json::array();
@@ -152,6 +167,63 @@ Reply mark(Services& services, const Request& request, const Caller& caller, boo
     }
     const auto total = static_cast<std::int64_t>(list.size());
     return reply(200, instance_list(std::move(list), total));
+}
+
+Reply mark(Services& services, const Request& request, const Caller& caller, bool dry_run) {
+    const Found found = find_from(services, request);
+    const MarkRequest asked = read_mark(request);
+    const std::string& task_id = found.task().id;
+    const auto targets = with_neighbours(services, found.run, asked.past, asked.future);
+    Affected affected;
+    for (const RunTarget& target : targets) {
+        const TaskNo no = find_task(*target.dag, task_id);
+        if (no == no_task) continue;  // its version has no such task
+        const auto tasks = with_relatives(*target.dag, no, asked.upstream, asked.downstream);
+        auto items = to_mark(services, target, tasks, found.instance, asked.wanted);
+        if (!items.empty()) affected.emplace_back(&target, std::move(items));
+    }
+    return apply_mark(services, request, caller, asked.wanted, std::move(affected), dry_run);
+}
+
+/// The tasks of a group and of the groups in it, with those above and below if asked for.
+std::vector<TaskNo> tasks_of_group(
+    const Dag& dag, const std::string& group, const MarkRequest& asked
+) {
+    std::set<TaskNo> tasks;
+    for (TaskNo no = 0; no < static_cast<TaskNo>(dag.tasks.size()); ++no) {
+        const std::string& of = dag.tasks[static_cast<std::size_t>(no)].group;
+        if (of != group && !of.starts_with(group + ".")) continue;
+        const auto all = with_relatives(dag, no, asked.upstream, asked.downstream);
+        tasks.insert(all.begin(), all.end());
+    }
+    return {tasks.begin(), tasks.end()};
+}
+
+/// Every instance of the tasks of a group, those of mapped tasks too.
+Reply mark_group(Services& services, const Request& request, const Caller& caller, bool dry_run) {
+    const auto run = find_run(services, request.param("dag_id"), request.param("dag_run_id"));
+    const std::string& group = request.param("group_id");
+    const auto& groups = dag_of(services, run)->groups;
+    if (std::ranges::find(groups, group, &TaskGroup::id) == groups.end())
+        throw not_found("Task group " + group + " of Dag `" + run.run.dag_id + "` was not found");
+    const MarkRequest asked = read_mark(request);
+    const auto targets = with_neighbours(services, run, asked.past, asked.future);
+    Affected affected;
+    for (const RunTarget& target : targets) {
+        const auto tasks = tasks_of_group(*target.dag, group, asked);
+        const MappedRun mapped(services, target.run.run, *target.dag);
+        auto items = mapped.page(tasks, 0, mapped.total(tasks));
+        std::erase_if(items, [&](const TaskInstance& item) { return item.state == asked.wanted; });
+        if (!items.empty()) affected.emplace_back(&target, std::move(items));
+    }
+    return apply_mark(services, request, caller, asked.wanted, std::move(affected), dry_run);
+}
+
+Reply patch_group(Services& services, const Request& request, const Caller& caller) {
+    return mark_group(services, request, caller, false);
+}
+Reply patch_group_dry_run(Services& services, const Request& request, const Caller& caller) {
+    return mark_group(services, request, caller, true);
 }
 
 Reply patch_task_instance(Services& services, const Request& request, const Caller& caller) {
@@ -263,10 +335,17 @@ Reply clear(Services& services, const Request& request, const Caller& caller) {
 }  // namespace
 
 #define SLUICE_INSTANCES "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances"
+#define SLUICE_GROUP "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskGroupInstances/{group_id}"
 
 Rows mark_endpoints() {
     constexpr auto in = http::Access::signed_in;
     return {
+        {"PATCH", SLUICE_GROUP, "patch_task_group_instances", in, patch_group},
+        {"PATCH",
+         SLUICE_GROUP "/dry_run",
+         "patch_task_group_instances_dry_run",
+         in,
+         patch_group_dry_run},
         {"PATCH", SLUICE_INSTANCES "/{task_id}", "patch_task_instance", in, patch_task_instance},
         {"PATCH",
          SLUICE_INSTANCES "/{task_id}/dry_run",
@@ -289,5 +368,6 @@ Rows mark_endpoints() {
 }
 
 #undef SLUICE_INSTANCES
+#undef SLUICE_GROUP
 
 }  // namespace sluice::api
