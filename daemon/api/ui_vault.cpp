@@ -79,8 +79,10 @@ Reply erase(Services& services, const Request& request, const Caller& caller) {
     Json question = reasoned_question(body, "erase");
     question["tokens"] = texts_in(body, "tokens");
     question["values"] = texts_in(body, "values");
-    const std::size_t many = question["tokens"].size() + question["values"].size();
-    need_few(body, many, "tokens", "tokens and values");
+    question["subjects"] = texts_in(body, "subjects");
+    const std::size_t many =
+        question["tokens"].size() + question["values"].size() + question["subjects"].size();
+    need_few(body, many, "tokens", "tokens, values and subjects");
     body.done();
     return ask(services, request, caller, std::move(question));
 }

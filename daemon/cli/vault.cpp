@@ -24,6 +24,7 @@ struct Options {
     std::string purpose{"data"};
     std::vector<std::string> tokens;
     std::vector<std::string> values;
+    std::vector<std::string> subjects;
 };
 
 Client client_of(const Options& options) {
@@ -54,6 +55,7 @@ void erase(const Options& options) {
     Json body = question(options);
     body["tokens"] = options.tokens;
     body["values"] = options.values;
+    body["subjects"] = options.subjects;
     const Json answer = client_of(options).post("/ui/v1/vault/erase", body);
     std::cout << answer.at("erased") << " values are erased; their tokens stay\n";
 }
@@ -110,6 +112,7 @@ void add(CLI::App& app) {
     add_common(*forget, *options, true);
     forget->add_option("--reason", options->reason, "why; it is noted")->required();
     forget->add_option("--value", options->values, "a value, if its token is not known");
+    forget->add_option("--subject", options->subjects, "whose values, if they have a key each");
     forget->add_option("tokens", options->tokens);
     forget->callback([options] { erase(*options); });
 

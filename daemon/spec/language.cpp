@@ -239,7 +239,7 @@ constexpr const char* policy_text = R"json({
       "luhn": {"enum": ["break", "repair", "none"], "description": "ff1: whether a masked card number fails Luhn's check or passes it; break for the class card."},
       "tweak": {"type": "string", "maxLength": 128, "description": "ff1: hex, in place of the characters kept."},
       "on_invalid": {"enum": ["fail", "hide"], "default": "fail", "description": "ff1: what becomes of values with fewer than a million possibilities."},
-      "subject": {"type": "string", "minLength": 1, "description": "shift_date: the column whose value decides the shift."},
+      "subject": {"type": "string", "minLength": 1, "description": "shift_date: the column whose value decides the shift. token: whose it is; each has a key of their own, which can be destroyed."},
       "days": {"type": "integer", "minimum": 1, "maximum": 36500, "default": 30, "description": "shift_date: at most so many, either way; at least 7."},
       "row": {"$ref": "#/definitions/columns", "description": "noise, token: the columns that tell a row from the others."},
       "convergent": {"type": "boolean", "default": true, "description": "token: equal values have one token; else one for each `row`."},

@@ -184,8 +184,12 @@ std::string Compiler::token(const Output& output, const ColumnSpec& source) {
     column.domain = output.rule.domain.empty() ? output.domain : output.rule.domain;
     column.normalize = output.rule.normalize;
     column.convergent = output.rule.convergent;
+    if (!output.rule.subject.empty())
+        column.subject =
+            "coalesce(" + text_sql(*binding::find(input_->columns, output.rule.subject)) + ", '')";
     const std::string table = make_tokens(context_, database_, policy_, column);
     joins_ += " left join " + table + " on " + table + "._sluice_key = " + column.key;
+    if (!column.subject.empty()) joins_ += " and " + table + "._sluice_subject = " + column.subject;
     return table + "._sluice_token";
 }
 

@@ -84,3 +84,24 @@ TEST_CASE("a vault that is not there fails the task by its name", "[mask][vault]
     CHECK(outcome.kind == OutcomeKind::failed);
     CHECK(outcome.message.find("nowhere") != std::string::npos);
 }
+
+TEST_CASE("values of a subject have its key, and go with it", "[mask][vault]") {
+    Tokens m;
+    const json rule{{"method", "token"}, {"subject", "key"}};
+    REQUIRE(m.masked(rule).kind == OutcomeKind::success);
+    // 12000 subjects, of which every hundredth has the same value.
+    CHECK(
+        m.rows({"curated.c"}, "select count(*), count(ssn), count(distinct ssn) from curated.c") ==
+        Lines{"12001|12000|12000"}
+    );
+    CHECK(m.text("select count(*) from vault.subject") == "12000");
+    const Lines tokens = m.rows({"curated.c"}, "select ssn from curated.c where key in (7, 107)");
+    privacy::Vault vault(m.sql, Secret(std::string(32, 'm')));
+    const privacy::VaultActor eve{"eve", "a test", ""};
+    CHECK(vault.erase_subject("national_id", "7", eve) == 1);
+    const auto left = vault.detokenize("national_id", tokens, eve);
+    CHECK(left.size() == 2);
+    CHECK(static_cast<int>(left[0].has_value()) + static_cast<int>(left[1].has_value()) == 1);
+    REQUIRE(m.masked(rule).kind == OutcomeKind::success);
+    CHECK(vault.detokenize("national_id", tokens, eve) == left);
+}

@@ -21,7 +21,8 @@ std::vector<privacy::Vault::Entry> entries_of(const engine::Rows& rows, const To
         const std::string key = engine::to_text(row[0]);
         out.push_back(
             {column.convergent ? privacy::normalized(column.normalize, key) : key,
-             engine::to_text(row[1])}
+             engine::to_text(row[1]),
+             engine::to_text(row[2])}
         );
     }
     return out;
@@ -39,9 +40,10 @@ std::string make_tokens(
     const std::string tokens = "tokens_" + std::to_string(column.number);
     database.execute(
         "create temp table " + values + " as select distinct " + column.key + " as key, " +
-        column.value + " as value from (" + column.input + ") where " + column.value +
+        column.value + " as value, " + (column.subject.empty() ? "''" : column.subject) +
+        " as subject from (" + column.input + ") where " + column.value +
         " is not null; create temp table " + tokens +
-        " (_sluice_key varchar, _sluice_token varchar)"
+        " (_sluice_key varchar, _sluice_subject varchar, _sluice_token varchar)"
     );
     const Secret master = privacy::master_of(context, policy);
     std::unique_ptr<connect::Postgres> postgres;
@@ -53,7 +55,7 @@ std::string make_tokens(
     const std::int64_t count = database.integer("select count(*) from " + values);
     for (std::int64_t at = 0; at < count; at += batch_rows) {
         const auto rows = database.query(fmt::format(
-            "select key, value from {} where rowid >= {} and rowid < {} order by rowid",
+            "select key, value, subject from {} where rowid >= {} and rowid < {} order by rowid",
             values,
             at,
             at + batch_rows
@@ -64,10 +66,15 @@ std::string make_tokens(
             made = vault->tokenize(column.domain, entries);
         else
             for (const auto& entry : entries)
-                made.push_back(privacy::passing_token(master, column.domain, entry.key));
+                made.push_back(privacy::passing_token(
+                    master,
+                    column.domain,
+                    entry.subject.empty() ? entry.key : entry.subject + "\x01" + entry.key
+                ));
         engine::Appender appender = database.append(tokens);
         for (std::size_t i = 0; i < made.size(); ++i) {
             appender.text(engine::to_text(rows.rows[i][0]));
+            appender.text(engine::to_text(rows.rows[i][2]));
             appender.text(made[i]);
             appender.end_row();
         }

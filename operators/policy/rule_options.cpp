@@ -127,6 +127,7 @@ public:
                     ? "row goes with convergent: false"
                     : "tokens that do not converge need row, so that a second run finds them again"
             );
+        rule_.subject = fields_.string("subject").value_or("");
     }
     void constant() {
         const json* value = fields_.required("value");

@@ -37,6 +37,18 @@ create table if not exists vault.token (
     primary key (domain, token),
     unique (domain, tag)
 );
+-- A subject's own key, wrapped by the data key `kid`; null once the subject was erased.
+create table if not exists vault.subject (
+    domain text not null,
+    subject bytea not null,         -- HMAC of what tells the subject
+    kid int not null,
+    wrapped bytea,
+    created_at timestamptz not null default now(),
+    destroyed_at timestamptz,
+    primary key (domain, subject)
+);
+alter table vault.token add column if not exists subject bytea;  -- then kid is 0
+create index if not exists token_subject on vault.token (domain, subject) where subject is not null;
 create table if not exists vault.access (
     id bigint generated always as identity primary key,
     at timestamptz not null,
@@ -73,10 +85,17 @@ bool is_token(const std::string& text) {
            });
 }
 
+/// What is looked up: no value of one subject is another's.
+std::string looked_up(const Vault::Entry& entry) {
+    if (entry.subject.empty()) return entry.key;
+    return "\x01" + std::to_string(entry.subject.size()) + ":" + entry.subject + entry.key;
+}
+
 /// What is encrypted: the value, and its key where that is another text.
 std::string packed(const Vault::Entry& entry) {
-    if (entry.key == entry.value) return "=" + entry.value;
-    return "+" + std::to_string(entry.key.size()) + ":" + entry.key + entry.value;
+    const std::string key = looked_up(entry);
+    if (key == entry.value) return "=" + entry.value;
+    return "+" + std::to_string(key.size()) + ":" + key + entry.value;
 }
 
 }  // namespace
@@ -89,8 +108,12 @@ Vault::Entry Vault::unpacked(const std::string& text) {
 }
 
 Vault::Vault(connect::Postgres& postgres, Secret master)
-    : postgres_(postgres), wrapping_(derive_key(master, "vault|key|k1")) {
-    if (postgres_.value("select to_regclass('vault.access')::text")) return;
+    : postgres_(postgres),
+      wrapping_(derive_key(master, "vault|key|k1")),
+      master_(std::move(master)) {
+    if (postgres_.value("select to_regclass('vault.access')::text from pg_class where oid = "
+                        "to_regclass('vault.subject')"))
+        return;
     connect::Transaction transaction(postgres_);
     postgres_.query("select pg_advisory_xact_lock(hashtextextended('sluice:vault', 0))");
     postgres_.execute(tables);
@@ -183,27 +206,43 @@ void Vault::insert(
     const std::vector<const Entry*>& entries,
     const std::vector<std::string>& tags,
     const Key& lookup,
-    const Key& data
+    const Keys& data
 ) {
+    constexpr const char* null = "NULL";
     std::vector<std::string> tokens;
     std::vector<std::string> values;
+    std::vector<std::string> subjects;
+    std::vector<std::string> kids;
+    std::set<std::string> wanted;
     for (const Entry* entry : entries) {
+        subjects.push_back(entry->subject.empty() ? null : subject_tag(domain, entry->subject));
+        if (!entry->subject.empty()) wanted.insert(subjects.back());
+    }
+    const SubjectKeys own = subject_keys(domain, {wanted.begin(), wanted.end()}, data);
+    for (std::size_t i = 0; i < entries.size(); ++i) {
         tokens.push_back(token_of(random_bytes(16)));
+        const bool has_subject = !entries[i]->subject.empty();
+        const int kid = has_subject ? 0 : data.front().kid;
+        kids.push_back(std::to_string(kid));
+        const auto& key = has_subject ? own.at(subjects[i]) : std::optional(data.front().bytes);
+        // Of a subject that was erased nothing is kept any more.
         values.push_back(
-            to_hex(gcm_seal(data.bytes, packed(*entry), row_of(domain, tokens.back(), data.kid)))
+            key ? to_hex(gcm_seal(*key, packed(*entries[i]), row_of(domain, tokens[i], kid))) : null
         );
     }
     postgres_.execute(
-        "insert into vault.token (domain, token, tag, tag_kid, kid, value_enc) "
-        "select $1, t, decode(g, 'hex'), $2::int, $3::int, decode(v, 'hex') "
-        "from unnest($4::text[], $5::text[], $6::text[]) as u(t, g, v) "
-        "on conflict (domain, tag) do nothing",
+        "insert into vault.token (domain, token, tag, tag_kid, kid, value_enc, subject, erased_at) "
+        "select $1, t, decode(g, 'hex'), $2::int, k::int, decode(v, 'hex'), decode(s, 'hex'), "
+        "case when v is null then now() end "
+        "from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) "
+        "as u(t, g, k, v, s) on conflict (domain, tag) do nothing",
         {domain,
          std::to_string(lookup.kid),
-         std::to_string(data.kid),
          sql_array(tokens),
          sql_array(tags),
-         sql_array(values)}
+         sql_array(kids),
+         sql_array(values),
+         sql_array(subjects)}
     );
 }
 
@@ -223,7 +262,7 @@ std::vector<std::string> Vault::tokenize(
         std::vector<std::size_t> places;
         for (std::size_t i = 0; i < entries.size(); ++i) {
             if (!out[i].empty()) continue;
-            wanted.push_back(to_hex(digest_text(hmac(entries[i].key))));
+            wanted.push_back(to_hex(digest_text(hmac(looked_up(entries[i])))));
             places.push_back(i);
             if (key.active) tags[i] = wanted.back();
         }
@@ -242,7 +281,7 @@ std::vector<std::string> Vault::tokenize(
         fresh_tags.push_back(tags[i]);
     }
     if (!fresh.empty()) {
-        insert(domain, fresh, fresh_tags, lookup.front(), data.front());
+        insert(domain, fresh, fresh_tags, lookup.front(), data);
         // Another task may have been first: what is there counts.
         const auto found = known(domain, fresh_tags);
         for (std::size_t i = 0; i < entries.size(); ++i)
@@ -277,27 +316,11 @@ std::vector<std::optional<std::string>> Vault::detokenize(
     lock(domain, false);
     const Keys data = keys(domain, Purpose::data, false);
     const auto rows = postgres_.query(
-        "select token, kid::text, encode(value_enc, 'hex') from vault.token "
-        "where domain = $1 and token = any($2::text[]) and value_enc is not null",
-        {domain, sql_array(wanted)}
+        std::string(sealed_rows) + "t.token = any($2::text[])", {domain, sql_array(wanted)}
     );
     std::map<std::string, std::string> values;
-    for (const auto& row : rows.rows) {
-        const int kid = std::stoi(row[1].value());
-        const auto key = std::ranges::find(data, kid, &Key::kid);
-        auto value =
-            key == data.end()
-                ? std::nullopt
-                : gcm_open(
-                      key->bytes, from_hex(row[2].value()), row_of(domain, row[0].value(), kid)
-                  );
-        if (!value)
-            throw engine::Failure(
-                ErrorClass::permanent,
-                "a value of the domain \"" + domain + "\" cannot be decrypted: the row was changed"
-            );
-        values.emplace(row[0].value(), unpacked(*value).value);
-    }
+    for (const auto& row : rows.rows)
+        values.emplace(row[0].value(), unpacked(opened(domain, row, data)).value);
     note_inside("detokenize", domain, static_cast<std::int64_t>(values.size()), actor);
     transaction.commit();
     std::vector<std::optional<std::string>> out;

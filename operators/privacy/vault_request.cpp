@@ -31,7 +31,10 @@ json answer(Vault& vault, const json& asked) {
         Texts tokens = asked.at("tokens").get<Texts>();
         for (std::string& token : vault.find(domain, asked.at("values").get<Texts>()))
             tokens.push_back(std::move(token));
-        return {{"erased", vault.erase(domain, tokens, actor)}};
+        std::int64_t erased = tokens.empty() ? 0 : vault.erase(domain, tokens, actor);
+        for (const std::string& subject : asked.at("subjects").get<Texts>())
+            erased += vault.erase_subject(domain, subject, actor);
+        return {{"erased", erased}};
     }
     if (action == "rotate") {
         const bool data = asked.at("purpose") == "data";

@@ -12,14 +12,17 @@ namespace sluice::privacy {
 
 void Vault::destroy_old(const std::string& domain, Purpose purpose) {
     // Erased rows keep the tag that they have, and so the key that finds it again.
-    const std::string in_use = purpose == Purpose::data
-                                   ? "t.kid = k.kid and t.value_enc is not null"
-                                   : "t.tag_kid = k.kid";
+    const std::string in_use =
+        purpose == Purpose::data
+            ? "t.kid = k.kid and t.value_enc is not null) and not exists (select 1 from "
+              "vault.subject s where s.domain = k.domain and s.kid = k.kid and s.wrapped is not "
+              "null)"
+            : "t.tag_kid = k.kid)";
     postgres_.execute(
         "update vault.key k set state = 'destroyed', wrapped = null where domain = $1 and purpose "
         "= $2 and state = 'decrypt_only' and not exists (select 1 from vault.token t where "
         "t.domain = k.domain and " +
-            in_use + ")",
+            in_use,
         {domain, purpose_name(purpose)}
     );
 }
@@ -29,13 +32,20 @@ Rotation Vault::rotate(
 ) {
     const bool data = purpose == Purpose::data;
     const std::string column = data ? "kid" : "tag_kid";
+    // What lies under a subject's key: that is what the data key wraps.
+    const std::string own = data ? "t.subject is null and " : "";
     Rotation out;
     connect::Transaction transaction(postgres_);
     lock(domain, true);
     const auto waiting = [&](int kid) {
+        const std::string subjects =
+            data ? " + (select count(*) from vault.subject where domain = $1 and wrapped is not "
+                   "null and kid <> $2::int)"
+                 : "";
         return postgres_.integer(
-            "select count(*) from vault.token where domain = $1 and value_enc is not null and " +
-                column + " <> $2::int",
+            "select (select count(*) from vault.token t where domain = $1 and value_enc is not "
+            "null and " +
+                own + column + " <> $2::int)" + subjects,
             {domain, std::to_string(kid)}
         );
     };
@@ -56,9 +66,8 @@ Rotation Vault::rotate(
     out.kid = fresh.kid;
     const Keys data_keys = data ? all : keys(domain, Purpose::data, false);
     const auto batch = postgres_.query(
-        "select token, kid::text, encode(value_enc, 'hex') from vault.token where domain = $1 and "
-        "value_enc is not null and " +
-            column + " <> $2::int order by token limit $3::int for update",
+        sealed_rows + own + "t." + column +
+            " <> $2::int order by t.token limit $3::int for update of t",
         {domain, std::to_string(fresh.kid), std::to_string(rows)}
     );
     std::vector<std::string> tokens;
@@ -66,22 +75,12 @@ Rotation Vault::rotate(
     const Hmac hmac(fresh.bytes);
     for (const auto& row : batch.rows) {
         const std::string& token = row[0].value();
-        const int kid = std::stoi(row[1].value());
-        const auto key = std::ranges::find(data_keys, kid, &Key::kid);
-        const std::string sealed = hex_key(Secret(row[2].value()), "the vault's answer").reveal();
-        const auto value = key == data_keys.end()
-                               ? std::nullopt
-                               : gcm_open(key->bytes, sealed, row_of(domain, token, kid));
-        if (!value)
-            throw engine::Failure(
-                ErrorClass::permanent,
-                "a value of the domain \"" + domain + "\" cannot be decrypted: the row was changed"
-            );
+        const std::string value = opened(domain, row, data_keys);
         tokens.push_back(token);
         if (data) {
-            made.push_back(to_hex(gcm_seal(fresh.bytes, *value, row_of(domain, token, fresh.kid))));
+            made.push_back(to_hex(gcm_seal(fresh.bytes, value, row_of(domain, token, fresh.kid))));
         } else {
-            const Digest digest = hmac(unpacked(*value).key);
+            const Digest digest = hmac(unpacked(value).key);
             made.push_back(to_hex({reinterpret_cast<const char*>(digest.data()), digest.size()}));
         }
     }
@@ -92,6 +91,7 @@ Rotation Vault::rotate(
             "= t",
         {domain, std::to_string(fresh.kid), sql_array(tokens), sql_array(made)}
     );
+    if (data) out.changed += wrap_subjects(domain, all, rows);
     out.left = waiting(fresh.kid);
     if (out.left == 0) destroy_old(domain, purpose);
     transaction.commit();

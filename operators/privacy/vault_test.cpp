@@ -152,3 +152,50 @@ TEST_CASE("a token that passes is computed, and kept nowhere", "[mask][vault]") 
     CHECK(one != privacy::passing_token(master, "other", "a"));
     CHECK(one.size() == 30);
 }
+
+TEST_CASE("a subject that is erased takes its key and all its values with it", "[mask][vault]") {
+    VaultFixture f;
+    Vault vault(f.sql, master);
+    const auto tokens = vault.tokenize(
+        "person", {{"1", "1", "ana"}, {"2", "2", "ana"}, {"1", "1", "ben"}, {"1", "1"}}
+    );
+    // The same value of two subjects has two tokens; each gives it back.
+    CHECK(std::set<std::string>(tokens.begin(), tokens.end()).size() == 4);
+    CHECK(vault.tokenize("person", {{"2", "2", "ana"}}).at(0) == tokens[1]);
+    const auto values = [&] { return vault.detokenize("person", tokens, eve); };
+    CHECK(values() == std::vector<std::optional<std::string>>{"1", "2", "1", "1"});
+    // Both rotations leave them as they are: a new data key wraps the subjects' keys.
+    for (const auto purpose : {Purpose::data, Purpose::lookup}) {
+        auto rotation = vault.rotate("person", purpose, 1, eve);
+        CHECK(rotation.left > 0);
+        while (rotation.left > 0) rotation = vault.rotate("person", purpose, 1, eve);
+    }
+    CHECK(f.sql.integer("select count(*) from vault.key where state = 'destroyed'") == 2);
+    CHECK(values() == std::vector<std::optional<std::string>>{"1", "2", "1", "1"});
+    CHECK(vault.tokenize("person", {{"1", "1", "ben"}}).at(0) == tokens[2]);
+
+    // What a backup of the tokens would still have.
+    f.sql.execute("create temp table backup as select * from vault.token");
+    CHECK(vault.erase_subject("person", "ana", eve) == 2);
+    CHECK(vault.erase_subject("person", "ana", eve) == 0);
+    CHECK(values() == std::vector<std::optional<std::string>>{{}, {}, "1", "1"});
+    CHECK(f.sql.integer("select count(*) from vault.subject where wrapped is null") == 1);
+    CHECK(vault.tokenize("person", {{"1", "1", "ana"}}).at(0) == tokens[0]);
+    const auto late = vault.tokenize("person", {{"3", "3", "ana"}});
+    CHECK_FALSE(vault.detokenize("person", late, eve)[0]);
+    f.sql.execute("delete from vault.token; insert into vault.token select * from backup");
+    CHECK_THROWS_WITH(values(), Catch::Contains("cannot be decrypted"));
+    CHECK_FALSE(vault.broken_link());
+}
+
+TEST_CASE("a vault of before there were subjects is brought up", "[mask][vault]") {
+    VaultFixture f;
+    const auto tokens = f.tokens({"a"});
+    f.sql.execute(
+        "drop table vault.subject; drop index vault.token_subject; "
+        "alter table vault.token drop column subject"
+    );
+    Vault vault(f.sql, master);
+    CHECK(vault.detokenize("person", tokens, eve)[0] == "a");
+    CHECK(vault.tokenize("person", {{"a", "a", "ana"}}).at(0) != tokens[0]);
+}
