@@ -13,6 +13,7 @@
 #include "base/json_text.hpp"
 #include "base/limits.hpp"
 #include "model/layout.hpp"
+#include "model/lineage_file.hpp"
 #include "operator_catalogue.hpp"
 #include "operators/operators.hpp"
 #include "spec/loader.hpp"
@@ -53,6 +54,11 @@ void apply(const task::CheckReport& report, Dag& dag, std::vector<Problem>& prob
     }
     auto more = spec::add_reads(dag, reads);
     problems.insert(problems.end(), more.begin(), more.end());
+}
+
+/// Computed again for versions that were stored without it.
+void add_lineage(Dag& dag) {
+    if (!dag.datasets.empty()) dag.files[lineage_file] = ops::lineage(dag);
 }
 
 /// The check knows pointers only: file, line and column come from the text.
@@ -114,6 +120,7 @@ Parsed<Dag> DagLoading::load(
         // The answer is stored with the version: a restart needs no second check.
         if (!report->tasks.empty())
             parsed.value->files[report_file] = task::to_json(*report).dump();
+        add_lineage(*parsed.value);
     }
     place(parsed.problems, text, file);
     const bool failed = std::ranges::any_of(parsed.problems, [](const Problem& problem) {
@@ -139,6 +146,7 @@ DagPtr DagLoading::load_stored(const store::Journal::StoredVersion& stored) {
         std::vector<Problem> known;  // it loaded well once
         apply(task::report_of(nlohmann::json::parse(report->second)), dag, known);
         dag.files[report_file] = report->second;
+        add_lineage(dag);
     }
     if (const auto layout = stored.files.find(layout_file); layout != stored.files.end())
         dag = with_layout(std::move(dag), layout->second);

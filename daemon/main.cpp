@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/error.hpp"
+#include "cli/lineage.hpp"
 #include "cli/local_verbs.hpp"
 #include "cli/verbs.hpp"
 #include "wiring.hpp"
@@ -21,12 +22,14 @@ int main(int argc, char** argv) {
     sluice::add_check(app);
     sluice::add_sample(app);
     sluice::cli::dags::add(app);
+    sluice::add_check(*app.get_subcommand("dags"));
     sluice::add_dags_test(app);
     sluice::add_dags_plan(app);
     sluice::cli::runs::add(app);
     sluice::cli::tasks::add(app);
     sluice::cli::approve::add(app);
     sluice::cli::why::add(app);
+    sluice::cli::lineage::add(app);
     sluice::cli::backfill::add(app);
     sluice::cli::pools::add(app);
     sluice::cli::outbox::add(app);

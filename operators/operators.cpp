@@ -7,6 +7,7 @@
 #include "operators/external/external.hpp"
 #include "operators/extract/extract.hpp"
 #include "operators/lake/lake.hpp"
+#include "operators/lineage/view.hpp"
 #include "operators/load/load.hpp"
 #include "operators/mask/mask.hpp"
 #include "operators/privacy/vault_request.hpp"
@@ -45,6 +46,8 @@ std::string vault_request(
 ) {
     return privacy::vault_request(question, connection, secret);
 }
+
+std::string lineage(const Dag& dag) { return lineage::view(dag); }
 
 const std::vector<task::Operator>& all_operators() {
     static const std::vector<task::Operator> table = make_table();

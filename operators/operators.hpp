@@ -19,4 +19,7 @@ std::string vault_request(
     const std::function<Secret(const std::string& name)>& secret
 );
 
+/// Where every column of a DAG version comes from, as JSON (lineage/view.hpp).
+std::string lineage(const Dag& dag);
+
 }  // namespace sluice::ops

@@ -8,6 +8,7 @@
 #include "api/ui.hpp"
 #include "base/check.hpp"
 #include "base/limits.hpp"
+#include "model/lineage_file.hpp"
 
 namespace sluice::api {
 namespace {
@@ -326,6 +327,16 @@ Reply get_code(Services& services, const Request& request, const Caller&) {
     return reply(200, json);
 }
 
+Reply get_lineage(Services& services, const Request& request, const Caller&) {
+    const DagPtr dag = version_asked(services, request);
+    const auto lineage = dag->files.find(lineage_file);
+    Json json;
+    json["dag"] = dag->dag_id;
+    json["ver"] = dag->version_number;
+    json["datasets"] = lineage == dag->files.end() ? Json::array() : Json::parse(lineage->second);
+    return reply(200, json);
+}
+
 }  // namespace
 
 Rows ui_dag_endpoints() {
@@ -336,6 +347,7 @@ Rows ui_dag_endpoints() {
         {"GET", "/ui/v1/dags/{dag_id}/structure", "", in, get_structure},
         {"GET", "/ui/v1/dags/{dag_id}/grid", "", in, get_grid},
         {"GET", "/ui/v1/dags/{dag_id}/code", "", in, get_code},
+        {"GET", "/ui/v1/dags/{dag_id}/lineage", "", in, get_lineage},
     };
 }
 

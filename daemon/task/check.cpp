@@ -66,7 +66,7 @@ private:
         const auto found = datasets_.find(dataset_name);
         if (found == datasets_.end()) return nullptr;
         const TaskNo writer = found->second.writer;
-        if (writer != no_task && !found->second.declared) check(writer);
+        if (writer != no_task) check(writer);
         return &datasets_.at(dataset_name);
     }
 
@@ -108,6 +108,7 @@ private:
             const auto known = datasets_.find(written.name);
             if (known != datasets_.end() && known->second.declared) {
                 compare(known->second, written, into.problems);
+                inherit(task, written, known->second);
             } else {
                 if (known != datasets_.end()) written.readers = known->second.readers;
                 written.writer = find_task(dag_, task.id);
@@ -143,6 +144,19 @@ private:
             problem.pointer = "/to";
             problem.message = "column " + declared.name + '.' + column.name + ' ' + wrong;
             problems.push_back(std::move(problem));
+        }
+    }
+
+    /// A declaration says types; what a column shows it cannot take away: only a task that gives
+    /// the reason (`attest`) may declare a column without the class that its values have.
+    static void inherit(const Task& task, const DatasetSpec& derived, DatasetSpec& declared) {
+        if (declared.name.starts_with("raw.")) return;
+        for (ColumnSpec& column : declared.columns) {
+            const auto found = std::ranges::find(derived.columns, column.name, &ColumnSpec::name);
+            if (found == derived.columns.end()) continue;
+            column.origins = found->origins;
+            if (column.pii_class.empty() && task.attest.empty())
+                column.pii_class = found->pii_class;
         }
     }
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "operators/expression/expression.hpp"
+#include "operators/lineage/sink.hpp"
 #include "operators/load/plan.hpp"
 #include "task/problem.hpp"
 
@@ -232,6 +233,16 @@ std::vector<ColumnSpec> target_columns(
     return columns;
 }
 
+/// A declared table says its types; classes and origins are those of what is loaded.
+void inherit(const std::vector<ColumnSpec>& loaded, std::vector<ColumnSpec>& declared) {
+    for (ColumnSpec& column : declared) {
+        const auto found = std::ranges::find(loaded, column.name, &ColumnSpec::name);
+        if (found == loaded.end()) continue;
+        column.origins = found->origins;
+        if (column.pii_class.empty()) column.pii_class = found->pii_class;
+    }
+}
+
 }  // namespace
 
 task::CheckResult check(const task::CheckInput& input) {
@@ -273,9 +284,13 @@ task::CheckResult check(const task::CheckInput& input) {
     if (known != nullptr) target = *known;
     target.name = to;
     target.partition = "none";
-    if (!target.declared) {
-        if (plan.spine || !source.columns.empty())
-            target.columns = target_columns(input, plan, source);
+    if (plan.spine || !source.columns.empty()) {
+        auto columns = target_columns(input, plan, source);
+        lineage::check_sink(input, to, columns, result);
+        if (!target.declared)
+            target.columns = std::move(columns);
+        else
+            inherit(columns, target.columns);
     }
     if (target.key.empty()) target.key = plan.key;
     result.writes.push_back(std::move(target));

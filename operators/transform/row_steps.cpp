@@ -6,7 +6,6 @@
 #include "base/json_text.hpp"
 #include "operators/binding/binder.hpp"
 #include "operators/engine/sql.hpp"
-#include "operators/privacy/sql_functions.hpp"
 #include "operators/transform/step_tools.hpp"
 
 namespace sluice::transform {
@@ -338,17 +337,17 @@ Relation sql(Work& work, const json& with) {
     // The statement sees the rows so far as `input`; `*` never includes provenance columns.
     const std::string whole = "with input as (select " + list(work.in.columns) + " from " +
                               work.in.sql + ") select * from (" + text + ")";
-    std::vector<binding::Columns> sources{work.in.columns};
-    for (const std::string& name : *names.value) sources.push_back(work.inputs.columns_of(name));
+    std::vector<binding::NamedColumns> sources{{"input", work.in.columns}};
+    for (const std::string& name : *names.value)
+        sources.push_back({name, work.inputs.columns_of(name)});
     std::vector<engine::ColumnInfo> outputs;
     try {
         outputs = work.inputs.database().describe(work.prefix + " select * from (" + whole + ")");
     } catch (const Error& error) {
         throw StepError("E-SQL", error.what());
     }
-    binding::Columns columns = statement_columns(
-        outputs, sources, work.rules, privacy::masked_outputs(work.inputs.database(), text)
-    );
+    binding::Columns columns =
+        statement_columns(text, outputs, sources, work.inputs.database(), work.rules);
     return {
         "select " + list(columns) + ", " + new_hash(list(columns)) + " from (" + whole + ")",
         std::move(columns)

@@ -10,6 +10,7 @@
 
 #include "base/fields.hpp"
 #include "operators/engine/sql.hpp"
+#include "operators/privacy/sql_functions.hpp"
 #include "operators/transform/step_tools.hpp"
 
 namespace sluice::transform {
@@ -163,28 +164,40 @@ Compiled compile_steps(
     return out;
 }
 
-binding::Columns statement_columns(
-    const std::vector<engine::ColumnInfo>& outputs,
-    const std::vector<binding::Columns>& inputs,
-    const SqlStepRules& rules,
-    const std::set<std::string>& masked
-) {
-    std::string hidden;  // a classified column that an output might show
-    for (const binding::Columns& columns : inputs)
+namespace {
+
+/// A classified column that an output might show.
+std::string hidden_in(const std::vector<binding::NamedColumns>& inputs, const SqlStepRules& rules) {
+    std::string hidden;
+    for (const auto& [name, columns] : inputs)
         for (const ColumnSpec& column : columns)
             if (!column.pii_class.empty() &&
                 std::ranges::find(rules.allowed, column.pii_class) == rules.allowed.end())
                 hidden = column.name + " (" + column.pii_class + ")";
+    return hidden;
+}
+
+}  // namespace
+
+binding::Columns statement_columns(
+    const std::string& sql,
+    const std::vector<engine::ColumnInfo>& outputs,
+    const std::vector<binding::NamedColumns>& inputs,
+    engine::Database& database,
+    const SqlStepRules& rules
+) {
+    const std::string hidden = hidden_in(inputs, rules);
+    const std::set<std::string> masked = privacy::masked_outputs(database, sql);
+    const binding::SelectFlow flow(database, sql);
     binding::Columns out;
     for (const engine::ColumnInfo& output : engine::user_columns(outputs)) {
-        std::vector<const ColumnSpec*> sources;
         const bool is_masked = masked.contains(output.name);
-        for (const binding::Columns& columns : inputs)
-            if (is_masked)
-                continue;
-            else if (const ColumnSpec* found = binding::find(columns, output.name))
-                sources.push_back(found);
-        if (sources.empty() && !is_masked && !hidden.empty() && !rules.attested)
+        std::vector<const ColumnSpec*> called;
+        for (const auto& [name, columns] : inputs)
+            if (const ColumnSpec* found = binding::find(columns, output.name))
+                called.push_back(found);
+        const bool known = is_masked || (!called.empty() && !flow.opaque());
+        if (!known && !hidden.empty() && !rules.attested)
             throw StepError(
                 "E-ATTEST",
                 "the output \"" + output.name +
@@ -194,7 +207,12 @@ binding::Columns statement_columns(
                 "or write "
                 "`attest` with the reason"
             );
-        ColumnSpec column = binding::made_from(output.name, sources);
+        const auto shown = flow.sources(output.name, inputs);
+        ColumnSpec column = binding::made_from(output.name, shown.empty() ? called : shown);
+        // What the expression shows, and what the name says; with a reason to trust it, the name.
+        auto classified = called;
+        if (!rules.attested) classified.insert(classified.end(), shown.begin(), shown.end());
+        column.pii_class = is_masked ? "" : binding::made_from(output.name, classified).pii_class;
         column.type = engine::language_type(output.type).value_or(output.type);
         out.push_back(std::move(column));
     }

@@ -2,7 +2,6 @@
 // database where the inputs are empty tables (at load) or files of the lake (in a run) alike.
 #pragma once
 
-#include <set>
 #include <string>
 #include <vector>
 
@@ -10,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "operators/binding/inputs.hpp"
+#include "operators/binding/select_flow.hpp"
 #include "operators/engine/database.hpp"
 
 namespace sluice::transform {
@@ -61,14 +61,15 @@ Compiled compile_steps(
     std::size_t& step
 );
 
-/// Classes and origins of a statement's outputs, from the columns of what it reads: a column that
-/// keeps its name keeps its class, unless it is one of `masked`; any other beside classified inputs
-/// needs `attest`.
+/// Classes and origins of a statement's outputs, from the columns of what it reads: an output has
+/// the classes of the columns in its expression and of those that have its name, unless it is
+/// masked; one of a new name beside classified inputs needs `attest`.
 binding::Columns statement_columns(
+    const std::string& sql,
     const std::vector<engine::ColumnInfo>& outputs,
-    const std::vector<binding::Columns>& inputs,
-    const SqlStepRules& rules,
-    const std::set<std::string>& masked
+    const std::vector<binding::NamedColumns>& inputs,
+    engine::Database& database,
+    const SqlStepRules& rules
 );
 
 /// "Order ID" -> "order_id" (operators.md 4).

@@ -12,6 +12,7 @@
 #include "operators/engine/sql.hpp"
 #include "operators/expression/expression.hpp"
 #include "operators/lake/summary.hpp"
+#include "operators/lineage/sink.hpp"
 #include "operators/policy/policy.hpp"
 #include "operators/privacy/sql_functions.hpp"
 #include "operators/transform/schema.hpp"
@@ -57,16 +58,16 @@ bool masks(const json& params, const std::function<std::string(const std::string
 bool is_scope(const json& from) { return from.is_object() && !from.contains("dataset"); }
 
 /// Opens what a statement names and what `from` gives names to; the columns it can show.
-std::vector<binding::Columns> open_statement(
+std::vector<binding::NamedColumns> open_statement(
     const json& params, const std::vector<std::string>& names, binding::Inputs& inputs
 ) {
-    std::vector<binding::Columns> out;
+    std::vector<binding::NamedColumns> out;
     inputs.open_names(names);
-    for (const std::string& name : names) out.push_back(inputs.columns_of(name));
+    for (const std::string& name : names) out.push_back({name, inputs.columns_of(name)});
     if (params.contains("from") && is_scope(params.at("from")))
         for (const auto& [alias, dataset] : params.at("from").items()) {
             inputs.open_as(alias, dataset);
-            out.push_back(inputs.columns_of(alias));
+            out.push_back({alias, inputs.columns_of(alias)});
         }
     return out;
 }
@@ -88,10 +89,7 @@ Statement compile_statement(
     if (!names.value) throw StepError("E-SQL", names.error);
     const auto sources = open_statement(params, *names.value, inputs);
     out.columns = transform::statement_columns(
-        inputs.database().describe(out.sql),
-        sources,
-        rules,
-        privacy::masked_outputs(inputs.database(), out.sql)
+        out.sql, inputs.database().describe(out.sql), sources, inputs.database(), rules
     );
     return out;
 }
@@ -198,6 +196,8 @@ task::CheckResult check(const task::CheckInput& input) {
         else
             check_sql(input, inputs, out);
         out.reads = inputs.reads();
+        for (const DatasetSpec& made : out.writes)
+            lineage::check_sink(input, made.name, made.columns, out);
     } catch (const Error& error) {
         out.problems.push_back(problem("E-TRANSFORM", "", error.what()));
     }

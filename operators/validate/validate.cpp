@@ -10,6 +10,7 @@
 #include "operators/engine/failure.hpp"
 #include "operators/lake/progress.hpp"
 #include "operators/lake/summary.hpp"
+#include "operators/lineage/sink.hpp"
 #include "operators/policy/policy.hpp"
 #include "operators/privacy/scan.hpp"
 #include "operators/validate/quarantine.hpp"
@@ -62,6 +63,7 @@ void check_rows_task(
     made.key = from.key;
     made.columns = binding::with_origins(from);
     for (ColumnSpec& column : made.columns) column.parse.clear();
+    lineage::check_sink(input, made.name, made.columns, out);
     out.writes.push_back(std::move(made));
     out.writes.push_back(
         validate::quarantine_of(validate::quarantine_name(input.params, from.name), from)

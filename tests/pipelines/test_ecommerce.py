@@ -71,6 +71,43 @@ def test_no_canary_is_readable_in_any_guise(shop):
     leaks.leaks(values, leaks.places(shop.found))
 
 
+def test_the_lineage_shows_a_mask_between_every_private_column_and_its_readers(shop):
+    """Classes and columns from the DAG file, what may stay readable from the policy, the way from the API, the columns that
+    there are from the warehouse itself."""
+    dag = json.loads((ROOT / "dags/ecommerce_daily.json").read_text())
+    private = {f"{name}.{column}" for name, dataset in dag["datasets"].items() for column, type_ in dataset["columns"].items()
+               if "@" in str(type_) and "@quasi" not in str(type_)}
+    datasets = {one["dataset"]: one for one in shop.daemon.get("/ui/v1/dags/ecommerce_daily/lineage")["datasets"]}
+    steps = {f"{name}.{column['name']}": column["from"] for name, one in datasets.items() for column in one["columns"]}
+
+    def ways(place):
+        """[(column outside, the methods on the way)]"""
+        above = [(how, way) for how in steps[place] for way in ways(f"{how['dataset']}.{how['column']}")]
+        return [(begin, masks + [how["method"]] * how["masking"]) for how, (begin, masks) in above] or [(place, [])]
+    published = [place for place in steps if not place.startswith(("raw.", "processed."))]
+    for place in published:
+        for begin, masks in ways(place):
+            assert masks or begin not in private, f"{begin} reaches {place} unmasked"
+    emails = {place: ways(place) for place in published if place.startswith("curated.") and ".email" in place}
+    assert emails == {"curated.customers.email_key": [("raw.customers.email", ["hmac"])],
+                      "curated.customers.email_masked": [("raw.customers.email", ["email"])]}
+    assert {begin for place in published for begin, _ in ways(place)} >= private - {"raw.customers.street"}  # dropped
+    assert ways("sales.v_customers.birth_year") == [("raw.customers.birth_date", ["year"])]
+    assert sorted(ways("sales.fact_sales.net_cents")) == [
+        ("raw.order_items.qty", []), ("raw.order_items.unit_price_cents", []), ("raw.orders.discount_bp", [])]
+    for (table,) in shop.found.warehouse.execute("select relname from pg_class where relnamespace = 'sales'::regnamespace "
+                                                 "and relkind in ('r', 'v', 'm')").fetchall():
+        there = {name for (name,) in shop.found.warehouse.execute(
+            "select attname from pg_attribute where attrelid = ('sales.' || %s)::regclass and attnum > 0 and not attisdropped", (table,))}
+        known = {column["name"] for column in datasets["sales." + table]["columns"]}
+        assert {name for name in there if not name.startswith("_sluice")} == known, table
+    said = shop.daemon.cli("lineage", "ecommerce_daily", "sales.dim_customer.email_key").stdout
+    assert "<- processed.customers_clean.email @email  by mask.customers (mask), masked by hmac" in said
+    assert "read from outside by extract.customers" in said
+    assert "curated.customers.email_masked" in shop.daemon.cli("lineage", "ecommerce_daily", "raw.customers.email", "--down").stdout
+    assert "has no column" in shop.daemon.cli("lineage", "ecommerce_daily", "sales.dim_customer.nothing", check=False).stderr
+
+
 def test_views_hold_what_their_queries_give_and_the_report_what_the_files_say(shop):
     invariants.materialized_views(shop.star, shop.found)
     # The last day's report may have been made before another day was loaded: made again, it shows all.

@@ -86,7 +86,7 @@ def places(found):
     """(name, bytes) of all that is searched."""
     yield from _tables(found.warehouse, "^(sales|_sluice|vault)$")
     yield from _tables(found.metadata, "^(?!pg_|information_schema)")
-    for folder in ("lake/curated", "lake/reports", "logs"):
+    for folder in ("lake/curated", "lake/reports", "logs", "artefacts"):
         for path in sorted((Path(found.home) / folder).rglob("*")):
             if path.suffix == ".parquet":
                 yield from parquet(path)
