@@ -24,7 +24,7 @@ std::string text_of(const json& node, const char* key) {
 bool is_star(const json& item) { return text_of(item, "class") == "STAR"; }
 
 /// Its alias, or the column's own; "" = an expression without one.
-std::string name_of(const json& item) {
+std::string output_name(const json& item) {
     const std::string alias = text_of(item, "alias");
     if (!alias.empty() || text_of(item, "class") != "COLUMN_REF") return lower(alias);
     return lower(item.at("column_names").back().get<std::string>());
@@ -79,7 +79,7 @@ void SelectFlow::walk(const json& node) {
     if (type == "PIVOT" || (type == "TABLE_FUNCTION" && !makes_its_own_rows(node))) opaque_ = true;
     if (type == "SET_OPERATION_NODE" || type == "RECURSIVE_CTE_NODE") add_branches(node);
     if (node.contains("select_list"))
-        for (const json& item : node.at("select_list")) add_item(name_of(item), item);
+        for (const json& item : node.at("select_list")) add_item(output_name(item), item);
     for (const auto& [key, value] : node.items()) walk(value);
 }
 
@@ -103,7 +103,7 @@ void SelectFlow::add_branches(const json& node) {
             return;
         }
         for (std::size_t i = 0; i < list->size(); ++i)
-            add_item(name_of(lists.front()->at(i)), list->at(i));
+            add_item(output_name(lists.front()->at(i)), list->at(i));
     }
 }
 
