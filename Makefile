@@ -31,9 +31,10 @@ test-servers: deps ## tests against servers that take minutes to get
 quick: dev ## unit and simulation tests
 	@ctest --test-dir build/dev -L 'unit|sim' -j $(JOBS) --output-on-failure
 
-soak: dev ## simulator and reference for as long as asked (SOAK_SECONDS=600), then rounds of faults on the daemon (ROUNDS=1000)
+soak: dev ## simulator and reference for as long as asked (SOAK_SECONDS=600), then rounds of faults on the daemon (ROUNDS=1000), then every operator over GIGABYTES=10 in 512 MiB
 	@tests/sim/soak $(or $(SOAK_SECONDS),600)
 	@tests/run --venv && .venv/bin/python tests/faults/soak.py --rounds $(or $(ROUNDS),1000) $(if $(SEED),--seed $(SEED))
+	@.venv/bin/python tests/pipelines/memory.py --gigabytes $(or $(GIGABYTES),10)
 
 invariants: dev ## the sample pipeline for ten days of 10,000 orders in every order, with kills, judged by the checker (DAYS, ORDERS_PER_DAY, SEED)
 	@tests/run --venv && DAYS=$(or $(DAYS),10) ORDERS_PER_DAY=$(or $(ORDERS_PER_DAY),10000) $(if $(SEED),SEED=$(SEED)) .venv/bin/python -m pytest -q -s tests/pipelines/test_ecommerce.py

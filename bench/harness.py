@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = Path(os.environ.get("SLUICE_BUILD", ROOT / "build/release"))
 SLUICE = Path(os.environ.get("SLUICE", BUILD / "sluice"))
-RESULTS = ROOT / "bench/results"
+RESULTS = Path(os.environ.get("BENCH_RESULTS", ROOT / "bench/results"))
 SUCCESS, NO_WAIT = 4, 0.002
 
 
@@ -263,7 +263,7 @@ class Limit:
         return told
 
 
-def save(name, number, figures, limits, daemon):
+def save(name, number, figures, limits, daemon, **more):
     """Writes bench/results/NAME.json and prints a line; returns whether every limit holds."""
     judged = [limit.judge(figures) for limit in limits]
     passed = all(row["passed"] for row in judged)
@@ -271,7 +271,7 @@ def save(name, number, figures, limits, daemon):
               "machine": {"cpu": cpu_model(), "cores": os.cpu_count(), "kernel": platform.release(),
                           "load_before": round(LOAD_BEFORE, 2)},
               "postgresql": daemon.psql("show server_version") if daemon.process.poll() is None else None,
-              "fdatasync_us": fdatasync_us(daemon.home), "figures": figures, "limits": judged, "passed": passed}
+              "fdatasync_us": fdatasync_us(daemon.home if daemon.home.exists() else tempfile.gettempdir()), **more, "figures": figures, "limits": judged, "passed": passed}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
     print(f"{'ok  ' if passed else 'FAIL'} {number:3} {name}: " + ", ".join(f"{k} {v}" for k, v in figures.items()) +

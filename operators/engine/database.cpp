@@ -238,6 +238,7 @@ struct Database::State {
 
 Database::Database(const DatabaseOptions& options)
     : state_(std::make_shared<State>(std::make_shared<Instance>(options))) {
+    register_hash_functions(state_->lib, state_->connection);
     execute("set timezone = " + literal(options.timezone));
     execute(
         "set enable_progress_bar = true; set enable_progress_bar_print = false; "

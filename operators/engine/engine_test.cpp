@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "operators/engine/chunk.hpp"
+#include "operators/engine/content_hash.hpp"
 #include "operators/engine/database.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
@@ -172,6 +173,43 @@ TEST_CASE("row hashes tell NULL from empty and boundaries apart", "[engine][hash
     CHECK(hash("null", "''") == db.text("select sha256('nv0:')"));
     CHECK(hash("'a|'", "'b'") != hash("'a'", "'|b'"));
     CHECK(hash("'é'", "null") == db.text("select sha256('v2:én')"));
+}
+
+TEST_CASE("a row hash is that of the text, by SQL's own means", "[engine][hash]") {
+    Database db(small());
+    const std::vector<ColumnInfo> columns{
+        {"i", "BIGINT"}, {"b", "BOOLEAN"}, {"d", "DECIMAL(10,2)"}, {"t", "VARCHAR"}
+    };
+    std::string parts;
+    for (const ColumnInfo& column : columns) {
+        const std::string text = canonical_text(quote(column.name), column.type);
+        parts += (parts.empty() ? "" : " || ") +
+                 ("case when " + quote(column.name) + " is null then 'n' else 'v' || strlen(" +
+                  text + ") || ':' || " + text + " end");
+    }
+    // Three chunks and a piece, NULLs at different places in each column.
+    const std::string rows =
+        "(select case when r % 7 <> 0 then r end as i, case when r % 5 <> 0 then r % 2 = 0 end as "
+        "b, "
+        "case when r % 3 <> 0 then r::decimal(10,2) / 4 end as d, case when r % 11 <> 0 then "
+        "repeat('é', (r % 40)::int) end as t from range(7000) x(r))";
+    CHECK(
+        db.integer(
+            "select count(*) from " + rows + " where " + row_hash(columns) +
+            " is distinct from sha256(" + parts + ")"
+        ) == 0
+    );
+}
+
+TEST_CASE("the pieces of a content hash are those of its text", "[engine][hash]") {
+    Database db(small());
+    const std::string rows =
+        " from (select sha256(r::varchar) as _sluice_row_hash from range(5000) x(r))";
+    const auto native = db.query("select " + std::string(content_hash_pieces) + rows).rows.at(0);
+    const auto text = db.query("select " + std::string(content_hash_aggregates) + rows).rows.at(0);
+    CHECK(native == text);
+    CHECK_THROWS_AS(db.query("select sluice_hash_piece('short', 0)"), Failure);
+    CHECK(is_null(db.value("select sluice_hash_piece(null::varchar, 0)")));
 }
 
 TEST_CASE("canonical text does not depend on scale, zone or session", "[engine][hash]") {

@@ -79,6 +79,7 @@ namespace sluice::engine {
     X(duckdb_destroy_scalar_function)                 \
     X(duckdb_scalar_function_set_name)                \
     X(duckdb_scalar_function_add_parameter)           \
+    X(duckdb_scalar_function_set_varargs)             \
     X(duckdb_scalar_function_set_return_type)         \
     X(duckdb_scalar_function_set_special_handling)    \
     X(duckdb_scalar_function_set_volatile)            \

@@ -45,6 +45,8 @@ Appender make_appender(const Library& lib, duckdb_connection connection, const s
 RowAppender make_row_appender(
     const Library& lib, duckdb_connection connection, const std::string& table
 );
+/// sluice_row_hash and sluice_hash_piece: what row_hash() and content_hash_pieces call.
+void register_hash_functions(const Library& lib, duckdb_connection connection);
 void register_function(
     const Library& lib, duckdb_connection connection, const ScalarFunction& function
 );

@@ -293,7 +293,7 @@ std::string duckdb_type_of_postgres(std::string_view format_type) {
 std::string canonical_text(std::string_view expression, std::string_view type) {
     std::string e(expression);
     if (type == "VARCHAR") return e;
-    if (type == "BOOLEAN") return "case when " + e + " then 't' else 'f' end";
+    if (type == "BOOLEAN") return "case when " + e + " then 't' when not " + e + " then 'f' end";
     if (type.substr(0, 8) == "DECIMAL(") {
         if (type.size() > 3 && type.substr(type.size() - 3) == ",0)") return e + "::varchar";
         return "rtrim(rtrim(" + e + "::varchar, '0'), '.')";
@@ -312,13 +312,10 @@ std::string canonical_text(std::string_view expression, std::string_view type) {
 std::string row_hash(const std::vector<ColumnInfo>& columns) {
     std::string parts;
     for (const ColumnInfo& column : columns) {
-        const std::string name = quote(column.name);
-        const std::string text = canonical_text(name, column.type);
-        if (!parts.empty()) parts += " || ";
-        parts += "case when " + name + " is null then 'n' else 'v' || strlen(" + text +
-                 ") || ':' || (" + text + ") end";
+        if (!parts.empty()) parts += ", ";
+        parts += canonical_text(quote(column.name), column.type);
     }
-    return parts.empty() ? "sha256('')" : "sha256(" + parts + ")";
+    return parts.empty() ? "sha256('')" : "sluice_row_hash(" + parts + ")";
 }
 
 std::string content_hash(const std::array<std::string, 4>& sums) {

@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "operators/engine/content_hash.hpp"
 #include "operators/engine/sql.hpp"
 #include "operators/lake/progress.hpp"
 
@@ -18,12 +19,12 @@ constexpr const char* name = "part-0.parquet";
 }  // namespace
 
 Content content_of(engine::Database& database, const std::string& relation) {
-    const auto sums = database
-                          .query(
-                              "select count(*), " + std::string(engine::content_hash_aggregates) +
-                              " from " + relation
-                          )
-                          .rows.at(0);
+    const auto sums =
+        database
+            .query(
+                "select count(*), " + std::string(engine::content_hash_pieces) + " from " + relation
+            )
+            .rows.at(0);
     return {
         std::get<std::int64_t>(sums.at(0)),
         engine::content_hash(

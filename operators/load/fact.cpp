@@ -37,11 +37,13 @@ std::string all_of(
     return out;
 }
 
-std::string date_key(const std::string& instant, const std::string& type, const std::string& zone) {
+std::string local_date(
+    const std::string& instant, const std::string& type, const std::string& zone
+) {
     const std::string local = type == "timestamp with time zone"
                                   ? "(" + instant + " at time zone " + literal(zone) + ")"
                                   : instant;
-    return "to_char(" + local + "::date, 'YYYYMMDD')::integer";
+    return local + "::date";
 }
 
 class FactLoad {
@@ -69,12 +71,15 @@ public:
         }
         check_cross();
         remember_inferred();
-        sql_.execute(
-            "delete from " + table_ + " where _sluice_interval = $1", {warehouse_.slice()}
-        );
+        if (!made_)
+            sql_.execute(
+                "delete from " + table_ + " where _sluice_interval = $1", {warehouse_.slice()}
+            );
         const std::int64_t rows = insert();
+        if (made_) add_keys();
+        for (const Dimension& dimension : dimensions_) add_members(dimension);
+        if (made_) add_references();
         for (const Dimension& dimension : dimensions_) {
-            add_members(dimension);
             drop_inferred(dimension);
             // Loads that infer hold the dimension alone.
             if (dimension.kind != "date" && dimension.missing == Missing::infer)
@@ -96,8 +101,8 @@ private:
     /// The join of `s` (the stage) with a dimension as `dim`.
     [[nodiscard]] std::string on(const Dimension& dimension, const std::string& dim) const {
         if (dimension.kind == "date") {
-            return dim + ".date_sk = " +
-                   date_key(
+            return dim + ".date = " +
+                   local_date(
                        "s." + quote(dimension.at),
                        type_in(stage_, dimension.at),
                        context_.info().timezone
@@ -114,25 +119,36 @@ private:
             );
         }
         for (const PgColumn& column : provenance()) columns.push_back(column);
-        const std::string primary =
-            plan_.key.empty() ? "" : ", primary key (" + quoted_list(plan_.key) + ")";
-        if (!warehouse_.make(table_, columns, primary)) return;
+        made_ = warehouse_.make(table_, columns, "");
+    }
+
+    /// Of a new table, with its first rows in it: an index that is built at once costs a fraction
+    /// of one that grows row by row, and so does a reference that is checked once.
+    void add_keys() {
+        if (!plan_.key.empty())
+            sql_.execute(
+                "alter table " + table_ + " add primary key (" + quoted_list(plan_.key) + ")"
+            );
         sql_.execute("create index on " + table_ + " (_sluice_interval)");
         for (const Dimension& dimension : dimensions_) {
-            const std::string sk = quote(dimension.lookup.sk_column());
-            // Deferred, because a dimension's load may delete a version before it re-keys facts.
             sql_.execute(
-                "alter table " + table_ + " add foreign key (" + sk + ") references " +
-                dimension.table + " (" + quote(dimension.primary) +
-                ") deferrable initially deferred"
+                "create index on " + table_ + " (" + quote(dimension.lookup.sk_column()) + ")"
             );
-            sql_.execute("create index on " + table_ + " (" + sk + ")");
-            if (dimension.kind != "date") {
+            if (dimension.kind != "date")
                 sql_.execute(
                     "create index on " + table_ + " (" + quoted_list(dimension.fact_columns) + ")"
                 );
-            }
         }
+    }
+
+    void add_references() {
+        for (const Dimension& dimension : dimensions_)
+            // Deferred, because a dimension's load may delete a version before it re-keys facts.
+            sql_.execute(
+                "alter table " + table_ + " add foreign key (" +
+                quote(dimension.lookup.sk_column()) + ") references " + dimension.table + " (" +
+                quote(dimension.primary) + ") deferrable initially deferred"
+            );
     }
 
     /// Registers the look-up, so that later loads of the dimension re-key these facts.
@@ -224,7 +240,7 @@ private:
 
     /// A fact's key belongs to one interval.
     void check_cross() {
-        if (plan_.key.empty()) return;
+        if (plan_.key.empty() || made_) return;
         const auto rows = sql_.query(
             "select " + all_of(plan_.key, "s", "", ", ") + ", f._sluice_interval from " +
                 stage_table + " s join " + table_ + " f using (" + quoted_list(plan_.key) +
@@ -271,10 +287,11 @@ private:
 
     void add_members(const Dimension& dimension) {
         const std::string sk = quote(dimension.lookup.sk_column());
+        const std::string ours =
+            made_ ? "" : "_sluice_interval = " + literal(warehouse_.slice()) + " and ";
         const auto found = sql_.query(
-            "select bool_or(" + sk + " = -1), bool_or(" + sk + " = -2) from " + table_ +
-                " where _sluice_interval = $1 and " + sk + " in (-1, -2)",
-            {warehouse_.slice()}
+            "select bool_or(" + sk + " = -1), bool_or(" + sk + " = -2) from " + table_ + " where " +
+            ours + sk + " in (-1, -2)"
         );
         if (found.rows[0][0] == "t") ensure_member(warehouse_, dimension.lookup.dimension, -1);
         if (found.rows[0][1] == "t") ensure_member(warehouse_, dimension.lookup.dimension, -2);
@@ -325,6 +342,7 @@ private:
     const Stage& stage_;
     const std::vector<Dimension>& dimensions_;
     const std::string table_;
+    bool made_{false};  // the table is new
 };
 
 }  // namespace

@@ -1,6 +1,9 @@
 #include "operators/load/stage.hpp"
 
 #include <algorithm>
+#include <chrono>
+
+#include <fmt/format.h>
 
 #include "base/fault.hpp"
 #include "operators/engine/chunk.hpp"
@@ -144,21 +147,13 @@ std::string end_literal(const task::TaskInfo& info) {
 
 std::string stage_query(
     const task::TaskInfo& info,
-    const Warehouse& warehouse,
     const Plan& plan,
     const lake::Source& source,
     const std::vector<ColumnInfo>& columns
 ) {
     std::vector<std::string> names;
     for (const ColumnInfo& column : columns) names.push_back(column.name);
-    const std::string from = plan.from ? plan.from->dataset : "date_spine";
-    // A date spine is the same whichever run loads it.
-    const std::string loaded_at = info.logical_date && !plan.spine
-                                      ? literal(format_offset(*info.logical_date)) + "::timestamptz"
-                                      : "null::timestamptz";
-    std::string query = "select " + quoted_list(names) + ", " + literal(info.run_id) + ", " +
-                        literal(lake::writer_name(info)) + ", " + literal(warehouse.slice()) +
-                        ", " + literal(from) + ", " + engine::row_hash(columns) + ", " + loaded_at;
+    std::string query = "select " + quoted_list(names) + ", " + engine::row_hash(columns);
     if (plan.observed()) {
         const std::string end = end_literal(info) + "::timestamptz";
         query += ", " + (plan.updated_at.empty() ? end : quote(plan.updated_at) + "::timestamptz");
@@ -168,6 +163,34 @@ std::string stage_query(
         query += ", " + (plan.mode == Mode::scd2 ? version_hash(plan, columns) : "null::varchar");
     }
     return query + " from " + source.relation;
+}
+
+/// The table that is copied into, and over it the view that has what is the same in every row:
+/// some 130 bytes of each, which need not be sent, stored and read.
+void make_stage(
+    const task::TaskInfo& info,
+    Warehouse& warehouse,
+    const Plan& plan,
+    const std::vector<PgColumn>& columns
+) {
+    std::string list;
+    std::vector<std::string> names;
+    for (const auto& [name, type] : columns) {
+        list += (list.empty() ? "" : ", ") + quote(name) + " " + type;
+        names.push_back(name);
+    }
+    // A date spine is the same whichever run loads it.
+    const std::string loaded_at = info.logical_date && !plan.spine
+                                      ? literal(format_offset(*info.logical_date))
+                                      : std::string("null");
+    warehouse.sql().execute(std::string("create temp table sluice_stage_rows (") + list + ")");
+    warehouse.sql().execute(
+        "create temp view sluice_stage as select " + quoted_list(names) + ", " +
+        literal(info.run_id) + "::text as _sluice_run_id, " + literal(lake::writer_name(info)) +
+        "::text as _sluice_task, " + literal(warehouse.slice()) + "::text as _sluice_interval, " +
+        literal(plan.from ? plan.from->dataset : "date_spine") + "::text as _sluice_source, " +
+        loaded_at + "::timestamptz as _sluice_loaded_at from " + stage_rows
+    );
 }
 
 /// The sum of row hashes modulo 2^128, as 32 hex digits.
@@ -207,9 +230,10 @@ void copy_rows(
     constexpr std::size_t piece_bytes = std::size_t{256} << 10;
     HashSum hash;
     lake::Progress progress(context, "copying rows", total);
+    const auto begin = std::chrono::steady_clock::now();
     std::int64_t sent = 0;
     std::string buffer = copy_header();
-    warehouse.sql().copy_begin(std::string("copy ") + stage_table + " from stdin (format binary)");
+    warehouse.sql().copy_begin(std::string("copy ") + stage_rows + " from stdin (format binary)");
     try {
         database.stream(query, [&](const engine::Chunk& chunk) {
             encode(chunk, buffer);
@@ -226,6 +250,7 @@ void copy_rows(
         fault_point("load_mid_copy");
         buffer += copy_trailer();
         warehouse.sql().copy_put(buffer);
+        sent += static_cast<std::int64_t>(buffer.size());
     } catch (...) {
         warehouse.sql().copy_abort();
         throw;
@@ -239,6 +264,10 @@ void copy_rows(
         );
     }
     stage.content_hash = hash.text();
+    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
+    context.info(
+        fmt::format("staged {} rows, {} bytes, in {:.2f} s", stage.rows, sent, spent.count())
+    );
 }
 
 }  // namespace
@@ -266,29 +295,25 @@ Stage fill_stage(
         }
     }
     std::vector<PgColumn> columns = pg_columns(stage.columns);
-    const std::size_t hash_column = columns.size() + 4;
-    for (const PgColumn& column : provenance()) columns.push_back(column);
+    const std::size_t hash_column = columns.size();
+    columns.emplace_back("_sluice_row_hash", "text");
     if (plan.observed()) {
         columns.emplace_back("_sluice_eff", "timestamp with time zone");
         columns.emplace_back("_sluice_op", "text");
         columns.emplace_back("_sluice_hd", "text");
     }
-    std::string list;
-    for (const auto& [name, type] : columns) {
-        list += (list.empty() ? "" : ", ") + quote(name) + " " + type;
-    }
     fault_point("load_before_stage");
-    warehouse.sql().execute(std::string("create temp table sluice_stage (") + list + ")");
+    make_stage(context.info(), warehouse, plan, columns);
     copy_rows(
         context,
         database,
         warehouse,
-        stage_query(context.info(), warehouse, plan, source, stage.columns),
+        stage_query(context.info(), plan, source, stage.columns),
         source.rows,
         hash_column,
         stage
     );
-    warehouse.sql().execute(std::string("analyze ") + stage_table);
+    warehouse.sql().execute(std::string("analyze ") + stage_rows);
     fault_point("load_after_stage");
     return stage;
 }

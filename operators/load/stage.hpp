@@ -13,7 +13,8 @@
 
 namespace sluice::load {
 
-inline constexpr const char* stage_table = "pg_temp.sluice_stage";
+inline constexpr const char* stage_table = "pg_temp.sluice_stage";      // a view, to read
+inline constexpr const char* stage_rows = "pg_temp.sluice_stage_rows";  // what lies below it
 
 struct Stage {
     std::vector<engine::ColumnInfo> columns;  // of the source, without `_sluice_*`
@@ -27,8 +28,8 @@ std::vector<engine::ColumnInfo> source_columns(
     const Plan& plan, const std::vector<engine::ColumnInfo>& columns
 );
 
-/// Checks keys (not null, not twice) and copies the rows. Stage columns: the source's, the six of
-/// provenance, and for observed tables _sluice_eff, _sluice_op, _sluice_hd.
+/// Checks keys (not null, not twice) and copies the rows. Columns of the stage: the source's, the
+/// six of provenance, and for observed tables _sluice_eff, _sluice_op, _sluice_hd.
 Stage fill_stage(
     task::TaskContext& context,
     engine::Database& database,

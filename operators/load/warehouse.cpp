@@ -80,6 +80,11 @@ void Warehouse::enter() {
         context_.warn("ended " + std::to_string(ended.rows.size()) + " sessions of older attempts");
     }
     sql().execute("set application_name = " + literal(name));
+    // Indexes of a new table are built at once.
+    sql().query(
+        "select set_config('maintenance_work_mem', '256MB', false) where "
+        "pg_size_bytes(current_setting('maintenance_work_mem')) < pg_size_bytes('256MB')"
+    );
     // A slice that several runs write (a table that is replaced) has one writer at a time; the lock
     // goes with the session.
     sql().query(

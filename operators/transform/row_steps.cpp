@@ -52,7 +52,9 @@ Relation dedup(Work& work, const json& with) {
         order = expression::sql(*items.value, engine::Dialect::duckdb) + ", ";
     }
     work.out.deduplicated.push_back(
-        work.prefix + " select count(*) - count(distinct row(" + by + ")) from " + work.in.sql
+        work.prefix +
+        " select coalesce(sum(rows_ - 1), 0)::bigint from (select count(*) as rows_ from " +
+        work.in.sql + " group by " + by + ")"
     );
     return {
         select(

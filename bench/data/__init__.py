@@ -1,0 +1,1 @@
+"""Benchmarks of the data plane, side by side with the same work done otherwise."""
