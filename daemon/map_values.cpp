@@ -1,6 +1,7 @@
 #include "map_values.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -107,6 +108,42 @@ std::string MapValues::value(const AttemptOrder& order, MapNo map, MapIndex oute
         return items[place];
     };
     return map_value(ExpandShape::read(length->shape), index, item).dump();
+}
+
+std::vector<std::string> MapValues::list(const AttemptOrder& order, MapNo map, MapIndex outer) {
+    const RunKey run = order.key.task.run;
+    std::vector<std::string> values;
+    const auto fill = [&](const ExpandShape& shape, const auto& item) {
+        for (std::int32_t index = 0; index < shape.length; ++index)
+            values.push_back(map_value(shape, index, item).dump());
+    };
+    if (order.dag->mappings[static_cast<std::size_t>(map)].length) {
+        const auto expansion = literal(order.dag, map);
+        fill(expansion->shape, [&](std::size_t list, std::int64_t at) {
+            return expansion->items[list].at(static_cast<std::size_t>(at));
+        });
+        return values;
+    }
+    const auto length = items_.length(run, map, outer);
+    if (!length || length->length < 0)
+        throw Error(ErrorCode::not_found, "the items of this mapping are gone");
+    std::map<std::size_t, std::pair<int, json>>
+        parsed;  // the chunk that was used last of each list
+    fill(ExpandShape::read(length->shape), [&](std::size_t list, std::int64_t at) {
+        constexpr auto size = store::MapItems::chunk_size;
+        const int number = static_cast<int>(at / size);
+        auto& [held, items] = parsed.try_emplace(list, -1, json()).first->second;
+        if (held != number) {
+            items =
+                json::parse(chunk(run, *length, static_cast<int>(list), number), nullptr, false);
+            held = number;
+        }
+        const auto place = static_cast<std::size_t>(at % size);
+        if (!items.is_array() || items.size() <= place)
+            throw Error(ErrorCode::not_found, "the items of this mapping are gone");
+        return items[place];
+    });
+    return values;
 }
 
 std::string MapValues::of(const AttemptOrder& order) {

@@ -29,6 +29,8 @@ public:
     void put(const ExpandOrder& order, const Expansion& expansion);
     /// JSON object. Throws Error.
     std::string of(const AttemptOrder& order);
+    /// What every instance of one list has, in its order: JSON objects.
+    std::vector<std::string> list(const AttemptOrder& order, MapNo map, MapIndex outer);
 
 private:
     /// The value in one mapping, or in the list of an outer instance.

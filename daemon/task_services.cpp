@@ -1,11 +1,13 @@
 #include "task_services.hpp"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "lake_service.hpp"
+#include "map_keys.hpp"
 #include "map_values.hpp"
 #include "model/timetable.hpp"
 #include "model/zone.hpp"
@@ -163,6 +165,33 @@ Pushed pushed_for(store::MapItems& items, const AttemptOrder& order, TaskNo task
     return {.list = true, .of = std::move(of)};
 }
 
+/// Where an instance depends on some instances of the writer only, it reads their slices only: the
+/// others are still writing theirs.
+void keep_own_instances(
+    store::MapItems& items,
+    const AttemptOrder& order,
+    const std::string& dataset,
+    std::vector<task::InputSlice>& slices
+) {
+    const auto* known = find_dataset(*order.dag, dataset);
+    const TaskKey& own = order.key.task;
+    if (known == nullptr || known->writer == no_task || known->writer == own.task) return;
+    const auto mapping = [&](TaskNo no) {
+        return order.dag->tasks[static_cast<std::size_t>(no)].mapping;
+    };
+    if (own.map_index == unmapped || mapping(known->writer) == no_map) return;
+    const Pushed from = pushed_for(items, order, known->writer);
+    if (from.list && !from.of) return;
+    std::set<std::string> wanted;
+    if (!from.list) wanted.insert(std::to_string(from.index));
+    for (const MapIndex index : from.of.value_or(std::vector<MapIndex>{}))
+        wanted.insert(std::to_string(index));
+    std::erase_if(slices, [&](const task::InputSlice& slice) {
+        const auto hash = slice.slice.find('#');
+        return hash == std::string::npos || !wanted.contains(slice.slice.substr(hash + 1));
+    });
+}
+
 /// The values of a mapped task's instances; each may be an artefact.
 std::string resolved_list(const std::string& list, Artefacts& artefacts) {
     auto values = nlohmann::json::parse(list);
@@ -292,11 +321,18 @@ executor::Services task_services(ServiceSources sources) {
             values->put(order, expansion);
         };
         services.map_value = [values](const auto& order) { return values->of(order); };
+        auto keys = std::make_shared<MapKeys>(*sources.map_items, values);
+        services.map_keys = [keys](const auto& order, const auto& question) {
+            return keys->answer(order, question);
+        };
     }
     services.partition_key = partition_key_of;
     services.partition = partition_of;
-    services.inputs = [&ledger = sources.ledger](const auto& order, const auto& query) {
-        return live_inputs(ledger, order, query);
+    services.inputs = [&ledger = sources.ledger,
+                       items = sources.map_items](const auto& order, const auto& query) {
+        auto slices = live_inputs(ledger, order, query);
+        if (items != nullptr) keep_own_instances(*items, order, query.dataset, slices);
+        return slices;
     };
     services.claim = [&ledger = sources.ledger](const auto& order, const auto& request) {
         return claim_output(ledger, order, request);

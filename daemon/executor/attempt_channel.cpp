@@ -131,6 +131,10 @@ Json AttemptChannel::call(const Json& request) {
         if (!services_.lake) nothing("ledger");
         return Json::parse(services_.lake(order_, request.at("question").dump()));
     }
+    if (type == "map_keys") {
+        if (!services_.map_keys) nothing("mappings");
+        return Json::parse(services_.map_keys(order_, request.dump()));
+    }
     if (type == "metrics") return answer_metrics(request);
     if (type == "progress") {
         take_progress(request);

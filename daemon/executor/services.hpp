@@ -45,6 +45,8 @@ struct Services {
     /// Keeps the items of a mapping; and what `map` is for a mapped instance, as JSON text.
     std::function<void(const ExpandOrder&, const Expansion&)> put_items;
     std::function<std::string(const AttemptOrder&)> map_value;
+    /// What names the rows of a mapped instance in a warehouse: JSON in and out (map_keys.hpp).
+    std::function<std::string(const AttemptOrder&, const std::string& question)> map_keys;
     /// Label of the run's partition ("2026-01-05"), and of one data set's ("dt=2026-01-05").
     std::function<std::string(const AttemptOrder&)> partition_key;
     std::function<std::string(const AttemptOrder&, const std::string& dataset)> partition;

@@ -127,19 +127,6 @@ void check_mappings(Draft& draft) {
         for (const TaskNo task : mapping.tasks) {
             auto& beside = draft.tasks[at(task)];
             beside.xcom_tasks.insert(reads.xcom_tasks.begin(), reads.xcom_tasks.end());
-            for (const auto& use : beside.writes)
-                if (!draft.stored &&
-                    draft.dag.schemas.contains(use.name.substr(0, use.name.find('.'))))
-                    draft.problems.error(
-                        "E-NOT-YET",
-                        use.pointer,
-                        fmt::format(
-                            "a mapped task that writes the warehouse table {} comes with a later "
-                            "version of Sluice",
-                            use.name
-                        ),
-                        "let it write a data set of the lake, and one task load that"
-                    );
         }
     }
     for (std::size_t i = 0; i < draft.tasks.size() && !draft.stored; ++i) {

@@ -96,6 +96,18 @@ void MemoryLedger::keep(const SlicesKept& kept) {
         return slice.find('#') != std::string::npos;
     };
     const bool mapped = kept.length >= 0;
+    // Slices of a warehouse are named by items; of two of one index the later is the instance's.
+    const auto is_latest = [&](const SliceKey& place, const Entry& own) {
+        for (const auto& [key, entries] : slices_)
+            for (const Entry& other : entries)
+                if (key.dataset == place.dataset && key.partition == place.partition &&
+                    base_of(key.slice) == place.slice && is_mapped(key.slice) &&
+                    other.slice.state == "committed" &&
+                    other.claim.attempt.task.map_index == own.claim.attempt.task.map_index &&
+                    other.slice.committed_at > own.slice.committed_at)
+                    return false;
+        return true;
+    };
     std::set<SliceKey> places;  // with the base of the slice
     for (const auto& [key, entries] : slices_)
         for (const Entry& entry : entries) {
@@ -109,14 +121,17 @@ void MemoryLedger::keep(const SlicesKept& kept) {
             if (key.dataset != place.dataset || key.partition != place.partition) continue;
             const bool same = base_of(key.slice) == place.slice;
             if (key.partition.empty() && !same) continue;
-            const auto is_there = [&] {
-                const int index = std::stoi(key.slice.substr(key.slice.find('#') + 1));
-                return index < kept.length && std::ranges::count(kept.gone, index) == 0;
-            };
-            const bool keeps = same && is_mapped(key.slice) == mapped && (!mapped || is_there());
-            if (keeps) continue;
-            for (Entry& entry : entries)
-                if (entry.slice.state == "committed") entry.slice.state = "superseded";
+            for (Entry& entry : entries) {
+                if (entry.slice.state != "committed") continue;
+                const int index = entry.claim.attempt.task.map_index;
+                const auto is_there = [&] {
+                    return index < kept.length && std::ranges::count(kept.gone, index) == 0 &&
+                           is_latest(place, entry);
+                };
+                const bool keeps =
+                    same && is_mapped(key.slice) == mapped && (!mapped || is_there());
+                if (!keeps) entry.slice.state = "superseded";
+            }
         }
 }
 

@@ -48,6 +48,7 @@ std::vector<DatasetSpec> datasets_of(const Json& json) {
 
 constexpr Members task_members{
     Member{"id", &Task::id},
+    Member{"mapping", &Task::mapping},
     Member{"group", &Task::group},
     Member{"operator", &Task::operator_name},
     Member{"with", &Task::with},

@@ -69,11 +69,11 @@ public:
             use(dimension);
             settle_missing(dimension);
         }
-        check_cross();
+        if (!made_) check_cross(warehouse_, plan_);
         remember_inferred();
         if (!made_)
             sql_.execute(
-                "delete from " + table_ + " where _sluice_interval = $1", {warehouse_.slice()}
+                "delete from " + table_ + " where _sluice_interval in " + warehouse_.replaced()
             );
         const std::int64_t rows = insert();
         if (made_) add_keys();
@@ -238,26 +238,6 @@ private:
         );
     }
 
-    /// A fact's key belongs to one interval.
-    void check_cross() {
-        if (plan_.key.empty() || made_) return;
-        const auto rows = sql_.query(
-            "select " + all_of(plan_.key, "s", "", ", ") + ", f._sluice_interval from " +
-                stage_table + " s join " + table_ + " f using (" + quoted_list(plan_.key) +
-                ") where f._sluice_interval <> $1 limit 1",
-            {warehouse_.slice()}
-        );
-        if (rows.rows.empty()) return;
-        std::string example;
-        for (std::size_t i = 0; i + 1 < rows.columns.size(); ++i) {
-            example += (i == 0 ? "" : ", ") + rows.rows[0][i].value_or("NULL");
-        }
-        engine::bad_data(
-            "a fact belongs to one interval, but the key (" + example + ") of " + plan_.to +
-            " was loaded for " + rows.rows[0].back().value_or("?") + " [E-LOAD-CROSS]"
-        );
-    }
-
     std::int64_t insert() {
         std::vector<std::string> names;
         for (const auto& column : stage_.columns) names.push_back(column.name);
@@ -309,7 +289,7 @@ private:
                 " on commit drop as select distinct d." + quote(dimension.primary) +
                 " as sk from " + table_ + " f join " + dimension.table + " d on d." +
                 quote(dimension.primary) + " = f." + quote(dimension.lookup.sk_column()) +
-                " where d.is_inferred and f._sluice_interval = " + literal(warehouse_.slice())
+                " where d.is_inferred and f._sluice_interval in " + warehouse_.replaced()
             );
         }
     }
@@ -346,6 +326,32 @@ private:
 };
 
 }  // namespace
+
+void check_cross(Warehouse& warehouse, const Plan& plan) {
+    if (plan.key.empty()) return;
+    const auto crossing = [&] {
+        return warehouse.sql().query(
+            "select " + all_of(plan.key, "s", "", ", ") + ", f._sluice_interval from " +
+            stage_table + " s join " + warehouse.table() + " f using (" + quoted_list(plan.key) +
+            ") where f._sluice_interval not in " + warehouse.replaced() + " limit 1"
+        );
+    };
+    auto rows = crossing();
+    // A key may have moved here from an item that is no more.
+    if (!rows.rows.empty() && warehouse.mapped() && warehouse.find_gone(true)) rows = crossing();
+    if (rows.rows.empty()) return;
+    std::string example;
+    for (std::size_t i = 0; i + 1 < rows.columns.size(); ++i) {
+        example += (i == 0 ? "" : ", ") + rows.rows[0][i].value_or("NULL");
+    }
+    engine::bad_data(
+        std::string(
+            warehouse.mapped() ? "a row belongs to one instance" : "a fact belongs to one interval"
+        ) +
+        ", but the key (" + example + ") of " + plan.to + " was loaded for " +
+        rows.rows[0].back().value_or("?") + " [E-LOAD-CROSS]"
+    );
+}
 
 std::int64_t load_fact(
     task::TaskContext& context,

@@ -2,6 +2,7 @@
 // schema for each test, and loads of rows written as SQL.
 #pragma once
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -101,15 +102,39 @@ public:
         if (outcome.kind != OutcomeKind::success) throw std::runtime_error(outcome.message);
     }
 
-    Outcome load(int day_number, nlohmann::json params, const std::string& rows = "") {
+    /// `item` of `items`: as an instance of a mapped task.
+    Outcome load(
+        int day_number,
+        nlohmann::json params,
+        const std::string& rows = "",
+        const std::string& item = "",
+        const std::vector<std::string>& items = {}
+    ) {
         if (!rows.empty()) put(day_number, rows);
         if (!params.contains("from")) params["from"] = "curated.rows";
         task::FakeContext fake(ledger);
         prepare(fake, day_number);
+        if (!item.empty()) instance(fake, item, items);
         fake.job.reuse = reuse;
         const Outcome outcome = fake.run(ops::load_operator(), params);
         xcom = fake.xcom();
         return outcome;
+    }
+
+    /// The daemon's answers about the items of a mapping.
+    static void instance(
+        task::FakeContext& fake, const std::string& item, const std::vector<std::string>& items
+    ) {
+        const auto own = std::find(items.begin(), items.end(), item);
+        fake.job.info.map_index = static_cast<int>(own - items.begin());
+        fake.answers = [item, items](const nlohmann::json& question) {
+            if (question.at("what") == "own")
+                return nlohmann::json{{"key", item}, {"items", items.size()}};
+            nlohmann::json gone = nlohmann::json::array();
+            for (const auto& key : question.at("keys"))
+                if (std::find(items.begin(), items.end(), key) == items.end()) gone.push_back(key);
+            return nlohmann::json{{"gone", gone}};
+        };
     }
 
     /// All cells of a query, columns joined by ',', rows by ' '.

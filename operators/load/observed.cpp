@@ -169,9 +169,9 @@ private:
     /// The keys whose rows may change: those of the old and of the new observations.
     void collect_keys() {
         const std::string slice = literal(warehouse_.slice());
-        std::string select = "select " + key_ + " from " + obs_ +
-                             " where _sluice_interval = " + slice + " union select " + key_ +
-                             " from " + stage_table;
+        std::string select = "select " + key_ + " from " + obs_ + " where _sluice_interval in " +
+                             warehouse_.replaced() + " union select " + key_ + " from " +
+                             stage_table;
         if (plan_.deletes == Deletes::absent) {
             // Which load comes before which may change: their keys may have vanished.
             select += " union select " + key_ + " from " + obs_ +
@@ -195,7 +195,7 @@ private:
     [[nodiscard]] std::string loads() const {
         return "select slice, coalesce(interval_end, '-infinity') as iv from " +
                warehouse_.own("ledger") + " where dataset = " + literal(plan_.to) +
-               " and state = 'committed' and slice <> " + literal(warehouse_.slice()) +
+               " and state = 'committed' and slice not in " + warehouse_.replaced() +
                " union all select " + literal(warehouse_.slice()) + ", " + iv();
     }
 
@@ -212,7 +212,7 @@ private:
     }
 
     void replace_observations() {
-        sql_.execute("delete from " + obs_ + " where _sluice_interval = $1", {warehouse_.slice()});
+        sql_.execute("delete from " + obs_ + " where _sluice_interval in " + warehouse_.replaced());
         const std::string unique = scd2_ ? "distinct on (" + key_ + ", _sluice_eff) " : "";
         const std::string order =
             scd2_ ? " order by " + key_ + ", _sluice_eff, _sluice_op desc, _sluice_row_hash" : "";

@@ -14,9 +14,10 @@ std::int64_t load_replace(Warehouse& warehouse, const Plan& plan, const Stage& s
     const std::string names = quoted_list(names_of(columns));
     const std::string primary =
         plan.key.empty() ? "" : ", primary key (" + quoted_list(plan.key) + ")";
-    warehouse.make(table, columns, primary);
+    connect::Postgres& sql = warehouse.sql();
+    const bool made = warehouse.make(table, columns, primary);
     if (plan.spine) {
-        warehouse.sql().execute(
+        sql.execute(
             "insert into " + warehouse.own("dimension") +
                 " values ($1, 'date', '{date}') on conflict (dimension) do update set kind = "
                 "'date', "
@@ -24,11 +25,18 @@ std::int64_t load_replace(Warehouse& warehouse, const Plan& plan, const Stage& s
             {plan.to}
         );
     }
+    // A mapped instance replaces what its item loaded before, else the table is the slice.
+    std::string mine;
+    if (warehouse.mapped()) {
+        if (made) sql.execute("create index on " + table + " (_sluice_interval)");
+        check_cross(warehouse, plan);
+        mine = "t._sluice_interval in " + warehouse.replaced();
+    }
+    const std::string insert =
+        "insert into " + table + " as t (" + names + ") select " + names + " from " + stage_table;
     if (plan.key.empty()) {
-        warehouse.sql().execute("delete from " + table);
-        return warehouse.sql().execute(
-            "insert into " + table + " (" + names + ") select " + names + " from " + stage_table
-        );
+        sql.execute("delete from " + table + " t" + (mine.empty() ? "" : " where " + mine));
+        return sql.execute(insert);
     }
     // Rows that others reference stay where they are: only what differs is touched.
     std::string same;
@@ -40,14 +48,13 @@ std::int64_t load_replace(Warehouse& warehouse, const Plan& plan, const Stage& s
         sets += (sets.empty() ? "" : ", ") + quote(name) + " = excluded." + quote(name);
     }
     // Members of a date dimension (-1) are Sluice's own.
-    const std::string own = plan.spine ? " and t.date_sk > 0" : "";
-    warehouse.sql().execute(
+    if (plan.spine) mine = "t.date_sk > 0";
+    sql.execute(
         "delete from " + table + " t where not exists (select 1 from " + stage_table + " s where " +
-        same + ")" + own
+        same + ")" + (mine.empty() ? "" : " and " + mine)
     );
-    warehouse.sql().execute(
-        "insert into " + table + " as t (" + names + ") select " + names + " from " + stage_table +
-        " on conflict (" + quoted_list(plan.key) + ") do update set " + sets + " where (" +
+    sql.execute(
+        insert + " on conflict (" + quoted_list(plan.key) + ") do update set " + sets + " where (" +
         quoted_list(names_of(columns), "t.") + ") is distinct from (" +
         quoted_list(names_of(columns), "excluded.") + ")"
     );

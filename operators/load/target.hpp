@@ -36,7 +36,11 @@ std::int64_t load_fact(
     const std::vector<Dimension>& dimensions
 );
 
-/// The whole table is replaced: by upsert and delete of the missing if it has a key.
+/// E-LOAD-CROSS: a staged key that is there in a slice which this load does not replace.
+void check_cross(Warehouse& warehouse, const Plan& plan);
+
+/// The whole table is replaced, by a mapped instance what its item loaded before: by upsert and
+/// delete of the missing if it has a key.
 std::int64_t load_replace(Warehouse& warehouse, const Plan& plan, const Stage& stage);
 
 /// Merge and scd2: observations are replaced, the table is derived from them, facts follow.

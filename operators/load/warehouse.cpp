@@ -52,8 +52,7 @@ std::string opt_instant(bool present, Instant at) {
 }  // namespace
 
 Warehouse::Warehouse(task::TaskContext& context, const Plan& plan)
-    : context_(context), logical_(plan.to) {
-    if (plan.mode != Mode::replace) slice_ = lake::writer_slice(context.info());
+    : context_(context), logical_(plan.to), slice_(context, plan.mode == Mode::replace) {
     const std::string schema = schema_part(logical_);
     test_ = context.physical_schema(schema) != schema;
     own_schema_ = test_ ? context.physical_schema(schema) : "_sluice";
@@ -62,9 +61,28 @@ Warehouse::Warehouse(task::TaskContext& context, const Plan& plan)
     enter();
 }
 
+bool Warehouse::find_gone(bool sure) {
+    const auto rows = sql().query(
+        "select slice from " + own("ledger") +
+            " where dataset = $1 and state = 'committed' and slice <> $2 and (slice = $3::text or "
+            "starts_with(slice, $3::text || '#')) order by slice",
+        {logical_, slice(), slice_.base()}
+    );
+    std::vector<std::string> others;
+    for (const auto& row : rows.rows) others.push_back(row.at(0).value());
+    gone_ = slice_.gone(others, sure);
+    return !gone_.empty();
+}
+
+std::string Warehouse::replaced() const {
+    std::string list = literal(slice());
+    for (const std::string& slice : gone_) list += ", " + literal(slice);
+    return "(" + list + ")";
+}
+
 std::string Warehouse::session_name() const {
     const task::TaskInfo& info = context_.info();
-    const std::string instance = logical_ + "|" + slice_ + "|" + info.dag_id + "|" + info.run_id +
+    const std::string instance = logical_ + "|" + slice() + "|" + info.dag_id + "|" + info.run_id +
                                  "|" + info.task_id + "|" + std::to_string(info.map_index);
     return "sluice:" + sha256_hex(instance).substr(0, 16) + ":";
 }
@@ -89,7 +107,7 @@ void Warehouse::enter() {
     // goes with the session.
     sql().query(
         "select pg_advisory_lock(hashtextextended($1, 0))",
-        {"sluice:writer:" + physical(logical_) + "|" + slice_}
+        {"sluice:writer:" + physical(logical_) + "|" + slice()}
     );
 }
 
@@ -146,7 +164,7 @@ bool Warehouse::same_as_live(const LedgerEntry& entry) {
                "select 1 from " + own("ledger") +
                    " where dataset = $1 and slice = $2 and state = 'committed' and "
                    "code_hash = decode($3, 'hex') and input = $4::jsonb",
-               {logical_, slice_, entry.code_hash, entry.input}
+               {logical_, slice(), entry.code_hash, entry.input}
            ) == "1";
 }
 
@@ -154,9 +172,9 @@ void Warehouse::claim() {
     const std::int64_t least = sql().integer(
         "select coalesce(max(generation), 0) + 1 from " + own("ledger") +
             " where dataset = $1 and slice = $2",
-        {logical_, slice_}
+        {logical_, slice()}
     );
-    generation_ = context_.claim_output(logical_, "", slice_, least).generation;
+    generation_ = context_.claim_output(logical_, "", slice(), least).generation;
     const task::TaskInfo& info = context_.info();
     const bool has = info.data_interval.has_value();
     const Interval interval = info.data_interval.value_or(Interval{});
@@ -169,7 +187,7 @@ void Warehouse::claim() {
             ", $7, $8::int, 'writing' where not exists (select 1 from " + own("ledger") +
             " where dataset = $1 and slice = $2 and generation >= $3::bigint)",
         {logical_,
-         slice_,
+         slice(),
          std::to_string(generation_),
          info.dag_id,
          info.task_id,
@@ -190,7 +208,7 @@ void Warehouse::confirm() {
         "select generation, state from " + own("ledger") +
             " where dataset = $1 and slice = $2 and generation >= $3::bigint "
             "order by generation desc for update",
-        {logical_, slice_, std::to_string(generation_)}
+        {logical_, slice(), std::to_string(generation_)}
     );
     if (states.rows.size() != 1 || states.rows[0][1] != "writing") {
         throw Failure(
@@ -205,15 +223,28 @@ void Warehouse::publish(const LedgerEntry& entry) {
             " set state = case state when 'committed' then 'superseded' else 'deleted' end "
             "where dataset = $1 and slice = $2 and generation < $3::bigint and "
             "state in ('committed', 'writing')",
-        {logical_, slice_, std::to_string(generation_)}
+        {logical_, slice(), std::to_string(generation_)}
     );
+    if (!gone_.empty()) {
+        sql().execute(
+            "update " + own("ledger") +
+                " set state = case state when 'committed' then 'superseded' else 'deleted' end "
+                "where dataset = $1 and slice in " +
+                replaced() + " and slice <> $2 and state in ('committed', 'writing')",
+            {logical_, slice()}
+        );
+        context_.info(
+            "took away what " + std::to_string(gone_.size()) +
+            " slices had that nobody writes any more"
+        );
+    }
     sql().execute(
         "update " + own("ledger") +
             " set state = 'committed', rows = $4::bigint, content_hash = decode($5, 'hex'), "
             "files = '[]', input = $6::jsonb, code_hash = decode($7, 'hex'), committed_at = now() "
             "where dataset = $1 and slice = $2 and generation = $3::bigint",
         {logical_,
-         slice_,
+         slice(),
          std::to_string(generation_),
          std::to_string(entry.rows),
          entry.content_hash,

@@ -10,6 +10,7 @@
 
 #include "operators/connect/postgres.hpp"
 #include "operators/engine/database.hpp"
+#include "operators/lake/table_slice.hpp"
 #include "operators/load/plan.hpp"
 #include "task/context.hpp"
 
@@ -41,7 +42,15 @@ public:
     /// A table of Sluice's own beside a data set: observations, surrogate keys, registries.
     [[nodiscard]] std::string beside(const std::string& dataset, const std::string& what) const;
     [[nodiscard]] std::string own(const std::string& name) const;
-    [[nodiscard]] const std::string& slice() const { return slice_; }
+    [[nodiscard]] const std::string& slice() const { return slice_.name(); }
+    /// An instance of a mapped task: the slice is that of its item.
+    [[nodiscard]] bool mapped() const { return slice_.mapped(); }
+    /// In the transaction: which slices of the same interval (of the same table, if it is replaced)
+    /// are of no instance any more, or of the task before it was mapped or unmapped. `sure` asks
+    /// even if there are no more slices than items. True if there are any.
+    bool find_gone(bool sure);
+    /// SQL: the slices whose rows this load replaces, to stand after "in".
+    [[nodiscard]] std::string replaced() const;
     [[nodiscard]] bool exists(const std::string& quoted_table);
     [[nodiscard]] bool own_schema_of_test() const { return test_; }
 
@@ -78,7 +87,8 @@ private:
 
     task::TaskContext& context_;
     std::string logical_;
-    std::string slice_;
+    lake::TableSlice slice_;
+    std::vector<std::string> gone_;
     bool test_{false};
     std::string own_schema_;
     std::unique_ptr<connect::Postgres> postgres_;

@@ -177,6 +177,14 @@ task::CheckResult check(const task::CheckInput& input) {
         out.problems.push_back(
             problem("E-TRANSFORM", "/to", "steps write into the lake; inside a warehouse use sql")
         );
+    if (!lake && input.task.mapping != no_map)
+        out.problems.push_back(problem(
+            "E-TRANSFORM",
+            "/to",
+            "each instance of the mapped task would make the whole of " +
+                params.at("to").get<std::string>() +
+                " anew; let it write a data set of the lake, which a load takes into the warehouse"
+        ));
     if (lake && params.value("materialized", "table") != "table")
         out.problems.push_back(
             problem("E-TRANSFORM", "/materialized", "a data set of the lake is always a table")
