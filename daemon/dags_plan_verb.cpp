@@ -15,6 +15,7 @@
 #include "base/error.hpp"
 #include "cli/table.hpp"
 #include "dag_loading.hpp"
+#include "operators/plan/lake_files.hpp"
 #include "operators/plan/plan.hpp"
 #include "shadow_ledger.hpp"
 #include "stop_signals.hpp"
@@ -107,17 +108,21 @@ Dag without_effects(Dag dag, std::vector<std::string>& left_out) {
     return dag;
 }
 
-/// The folder of the real lake.
-fs::path real_lake(const TrialConnections& connections, const std::string& conn_id) {
-    const auto place = connections.real(conn_id);
-    if (!place || place->type != "fs")
+/// The real lake: a folder or a bucket.
+task::Connection real_lake(const TrialConnections& connections, const std::string& conn_id) {
+    auto place = connections.real(conn_id);
+    if (!place || (place->type != "fs" && !plan::LakeFiles::lie_in_a_bucket(*place)))
         throw Error(
             ErrorCode::invalid,
-            "a plan reads a lake in a folder; the connection \"" + conn_id + "\" is " +
-                (place ? "of type " + place->type : "not defined")
+            "a plan reads a lake in a folder or in a bucket; the connection \"" + conn_id +
+                "\" is " + (place ? "of type " + place->type : "not defined")
         );
-    const auto extra = nlohmann::json::parse(place->extra, nullptr, false);
-    const std::string path = extra.is_object() ? extra.value("path", place->schema) : place->schema;
+    return *std::move(place);
+}
+
+fs::path folder_of(const task::Connection& place) {
+    const auto extra = nlohmann::json::parse(place.extra, nullptr, false);
+    const std::string path = extra.is_object() ? extra.value("path", place.schema) : place.schema;
     return fs::absolute(path);
 }
 
@@ -135,7 +140,12 @@ public:
             plan::copy_schema(shadow, views_of(shadow.schema));
             if (stop()) throw Error(ErrorCode::internal, "stopped before its end");
         }
-        return run_.run(stop);
+        try {
+            return run_.run(stop);
+        } catch (...) {
+            if (files_) files_->stop();
+            throw;
+        }
     }
 
     void print() {
@@ -169,10 +179,21 @@ private:
         store::ConnectionPool* pool = run.connections().pool();
         if (pool == nullptr)
             throw Error(ErrorCode::unavailable, "the daemon's database has gone away");
-        lake_ = real_lake(run.connections(), run.dag().lake);
-        fs::create_directory_symlink(lake_, run.folder() / "lake" / live_folder);
+        const auto place = real_lake(run.connections(), run.dag().lake);
+        const fs::path live = run.folder() / "lake" / live_folder;
         real_.emplace(*pool);
-        shadow_.emplace(run.ledger(), *real_, live_folder);
+        if (place.type == "fs") {
+            lake_ = folder_of(place);
+            fs::create_directory_symlink(lake_, live);
+            shadow_.emplace(run.ledger(), *real_, live_folder);
+        } else {
+            // What the run reads is brought here; what it writes never goes there.
+            lake_ = live;
+            files_.emplace(place, live);
+            shadow_.emplace(run.ledger(), *real_, live_folder, [this](const std::string& file) {
+                files_->fetch(file);
+            });
+        }
         return *shadow_;
     }
 
@@ -228,7 +249,7 @@ private:
             bool found = false;
             for (const store::Slice& before : real_->history(slice.key)) {
                 if (before.state != "committed") continue;
-                add_files(files.before, lake_, before);
+                add_files(files.before, lake_, before, true);
                 found = before.content_hash == slice.content_hash;
             }
             same = same && found;
@@ -237,15 +258,22 @@ private:
         return plan::compare_files(files, dataset, (run_.folder() / "scratch").string());
     }
 
-    static void add_files(
-        std::vector<std::string>& paths, const fs::path& root, const store::Slice& slice
+    void add_files(
+        std::vector<std::string>& paths,
+        const fs::path& root,
+        const store::Slice& slice,
+        bool real = false
     ) {
-        for (const auto& file : nlohmann::json::parse(slice.files.empty() ? "[]" : slice.files))
-            paths.push_back((root / file.at("path").get<std::string>()).string());
+        for (const auto& file : nlohmann::json::parse(slice.files.empty() ? "[]" : slice.files)) {
+            const auto path = file.at("path").get<std::string>();
+            if (real && files_) files_->fetch(path);
+            paths.push_back((root / path).string());
+        }
     }
 
     const PlanOptions& options_;
     fs::path lake_;
+    std::optional<plan::LakeFiles> files_;  // of a lake in a bucket
     std::optional<store::PgLedger> real_;
     std::optional<ShadowLedger> shadow_;
     TrialRun run_;

@@ -13,6 +13,15 @@ store::Slice ShadowLedger::from_real(store::Slice slice) const {
     return slice;
 }
 
+void ShadowLedger::fetch(const std::vector<store::Slice>& slices) const {
+    if (!fetch_) return;
+    for (const store::Slice& slice : slices)
+        for (const auto& file : nlohmann::json::parse(slice.files.empty() ? "[]" : slice.files)) {
+            const auto path = file.at("path").get<std::string>();
+            if (path.starts_with(prefix_ + '/')) fetch_(path.substr(prefix_.size() + 1));
+        }
+}
+
 std::int64_t ShadowLedger::claim(const store::Claim& claim) { return own_.claim(claim); }
 
 std::vector<store::Slice> ShadowLedger::live(const store::SliceQuery& query) {
@@ -32,6 +41,7 @@ std::vector<store::Slice> ShadowLedger::live(const store::SliceQuery& query) {
         const std::string latest = found.back().key.partition;
         std::erase_if(found, [&](const auto& slice) { return slice.key.partition != latest; });
     }
+    fetch(found);
     return found;
 }
 

@@ -17,6 +17,8 @@ import shop  # noqa: E402
 from conftest import standalone, wait_for, write_dag  # noqa: E402
 from object_store import KEY, SECRET, Bucket, Faults, minio  # noqa: E402
 from test_lake import COLUMNS, DAYS, Keeper, ninety_days_of_raw  # noqa: E402
+from test_lake import COLUMNS, DAYS, Keeper  # noqa: E402
+import test_quality as quality  # noqa: E402
 
 ONE_DAY = {"schedule": "@daily", "start_date": DAYS[0], "end_date": DAYS[0], "catchup": True}
 ERROR_CLASSES = {1: "transient", 2: "rate_limited", 3: "auth", 5: "data_quality", 6: "resource", 7: "permanent"}
@@ -331,3 +333,53 @@ def test_killed_while_it_removes_the_next_one_goes_on(crashing, point):
     with daemon.database() as db:
         assert db.execute("select count(*) from ledger where dataset = %s and state = 'deleted' and files_removed_at is null",
                           (dataset,)).fetchone()[0] == 0
+
+
+def test_a_plan_compares_with_a_lake_in_a_bucket_and_writes_nothing_into_it(bucket, tmp_path):
+    env = {"SLUICE_CONN_LAKE": bucket.connection(server_side_encryption="AES256")}
+    with standalone(env=env) as daemon:
+        sales = quality.Shop(daemon)
+        keys, day = bucket.keys(), quality.DAYS[1]
+        here = {**os.environ, **env, "TMPDIR": str(tmp_path)}
+        same = sales.plan("--date", day, env=here)
+        assert same.returncode == 0, same.stdout + same.stderr
+        rows = quality.table(same.stdout)
+        assert rows["mart.sales"] == ["130", "130", "0", "0", "0"] and rows["raw.sales"] == ["20", "20", "0", "0", "0"]
+        kept = (sales.folder / f"{day}.csv").read_text()
+        (sales.folder / f"{day}.csv").write_text(kept.replace(",0,ok", ",77,ok"))
+        plan = sales.plan("--date", day, env=here)
+        assert plan.returncode == 0, plan.stdout + plan.stderr
+        rows = quality.table(plan.stdout)
+        assert rows["raw.sales"] == ["20", "20", "0", "1", "0"] and rows["mart.sales"] == ["130", "130", "0", "1", "0"]
+        assert "~ id=100 qty: 0 -> 77" in plan.stdout
+        assert bucket.keys() == keys and not list(tmp_path.iterdir()) and not sales.schemas()
+        lost = {**here, "SLUICE_CONN_LAKE": bucket.connection(password="wrong")}
+        refused = sales.plan("--date", day, env=lost)
+        assert refused.returncode != 0 and "SignatureDoesNotMatch" in refused.stdout + refused.stderr and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("point", ["target_before_commit", "s3_mid_upload", "s3_before_complete", "target_after_commit"])
+def test_a_load_writes_an_object_whole_or_not_at_all(bucket, point):
+    """Files of a bucket as a target: killed at every point there is the old object or the new one."""
+    with standalone(env={"SLUICE_CONN_OUT": bucket.connection(part_bytes=5 << 20)}) as daemon:
+        source = people(daemon, "people.csv", large(3))
+        write_dag(daemon, "people", [
+            {"task_id": "extract", "operator": "extract", "with": source},
+            {"task_id": "t", "operator": "load", "retries": 20, "retry_delay": "1s",
+             "with": {"from": "raw.people", "to": {"conn_id": "out", "path": "exports/{{ ds }}.csv"}}}],
+            **ONE_DAY, is_paused_upon_creation=True, datasets={"raw.people": {"columns": COLUMNS}})
+        key = f"lake/exports/{DAYS[0]}.csv"
+        bucket.put(key, b"old")
+        daemon.stop()
+        daemon.start(env={"SLUICE_FAULT": f"{point}:1"})
+        daemon.unpause("people")
+        runs = lambda: daemon.get("/api/v2/dags/people/dagRuns")["dag_runs"]
+        wait_for(runs)
+        run_id = runs()[0]["dag_run_id"]
+        wait_for(lambda: daemon.tasks("people", run_id)["t"]["state"] == "up_for_retry", 60)
+        assert (bucket.get(key) == b"old") == (point != "target_after_commit")
+        daemon.stop()
+        daemon.start()
+        assert daemon.wait_run("people", run_id)["state"] == "success"
+        assert bucket.get(key).count(b"\n") == LARGE + 1 and not bucket.uploads(key)
+        assert bucket.keys("lake/exports/") == [key]
