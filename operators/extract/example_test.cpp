@@ -1,11 +1,13 @@
 // The source of docs/add-a-source.md: what the page shows is what is compiled and run here.
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include "operators/engine/chunk.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/extract/source.hpp"
 #include "task/fake_context.hpp"
@@ -40,6 +42,28 @@ Extracted read_countdown(
     return extracted;
 }
 
+Stored write_countdown(
+    task::TaskContext& context, engine::Database& database, const WriteRequest& request
+) {
+    Stored stored;
+    stored.generation = request.claim(1);
+    const auto board = request.to.at("board").get<std::string>();
+    const std::string part = board + ".part";
+    std::ofstream out(part, std::ios::trunc);
+    database.stream(request.query, [&](const engine::Chunk& chunk) {
+        for (std::size_t row = 0; row < chunk.rows(); ++row) {
+            out << chunk.column(0).integer(row) << '\n';
+        }
+        stored.rows += static_cast<std::int64_t>(chunk.rows());
+    });
+    out.close();
+    if (!out || context.cancelled()) {
+        throw engine::Failure(ErrorClass::transient, "cannot write the board " + board);
+    }
+    std::filesystem::rename(part, board);  // the old one until now, the new one from now on
+    return stored;
+}
+
 DataSource countdown_source() {
     return {
         .name = "countdown",
@@ -49,6 +73,9 @@ DataSource countdown_source() {
         .has_rejects = false,
         .check = {},
         .read = read_countdown,
+        .writes = {"board"},
+        .modes = {"replace"},
+        .write = write_countdown,
     };
 }
 // [/example]
@@ -81,6 +108,42 @@ TEST_CASE("the source of docs/add-a-source.md reads", "[extract][example]") {
     CHECK(database->text("select string_agg(n, ' ') from (" + extracted.query + ")") == "3 2 1");
     request.from["count"] = -1;
     CHECK_THROWS_AS(source.read(fake.context(), *database, request), engine::Failure);
+}
+
+TEST_CASE("the source of docs/add-a-source.md writes", "[extract][example]") {
+    task::FakeLedger ledger;
+    task::FakeContext fake(ledger);
+    const auto board = std::filesystem::path(fake.context().scratch()) / "board";
+    const auto database = engine::open_database(fake.context());
+    WriteRequest request;
+    request.to = {{"conn_id", "c"}, {"board", board.string()}};
+    request.query = "select unnest([3, 2, 1])::bigint as n";
+    request.claim = [](std::int64_t at_least) { return at_least; };
+    CHECK(countdown_source().write(fake.context(), *database, request).rows == 3);
+    std::ifstream in(board);
+    CHECK(std::string(std::istreambuf_iterator<char>(in), {}) == "3\n2\n1\n");
+    CHECK_FALSE(std::filesystem::exists(board.string() + ".part"));
+}
+
+TEST_CASE("who can be written to, and by what", "[extract]") {
+    const auto refused = [](const std::string& type, const nlohmann::json& to, const char* mode) {
+        try {
+            (void)target_of({.id = "c", .type = type}, to, mode);
+        } catch (const Error& error) {
+            return std::string(error.what());
+        }
+        return std::string();
+    };
+    CHECK(refused("mysql", {{"table", "t"}}, "merge").empty());
+    CHECK(refused("s3", {{"path", "t.csv"}}, "").empty());
+    CHECK(
+        refused("mysql", {{"table", "t"}}, "scd2") ==
+        "connection \"c\" is of type \"mysql\", which load writes by append, replace or merge, not "
+        "by scd2"
+    );
+    CHECK(refused("fs", {{"table", "t"}}, "").find("written by path") != std::string::npos);
+    CHECK(refused("http", {{"table", "t"}}, "").find("mysql, fs, s3 and aws") != std::string::npos);
+    CHECK(refused("postgres", {{"table", "t"}}, "").find("schema.table") != std::string::npos);
 }
 
 TEST_CASE("every source has its own types of connections, and says what it reads", "[extract]") {

@@ -359,6 +359,10 @@ DataSource file_source() {
         .has_rejects = true,
         .check = {},
         .read = from_files,
+        .writes = {"path"},
+        .write_keys = {"format", "compression", "delimiter", "header"},
+        .modes = {"replace"},
+        .write = write_file,
     };
 }
 

@@ -401,6 +401,9 @@ DataSource mysql_source() {
         .has_rejects = false,
         .check = {},
         .read = from_mysql,
+        .writes = {"table"},
+        .modes = {"append", "replace", "merge"},
+        .write = write_mysql,
     };
 }
 

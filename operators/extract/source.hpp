@@ -15,6 +15,7 @@
 #include "model/dag.hpp"
 #include "operators/engine/database.hpp"
 #include "operators/extract/cursor.hpp"
+#include "operators/lake/table_slice.hpp"
 #include "task/context.hpp"
 #include "task/operator.hpp"
 
@@ -49,8 +50,31 @@ struct Extracted {
     std::function<void()> written;  // called when the rows are safe in the lake; may be empty
 };
 
-/// A kind of system that `extract` reads from. One file makes one; `sources()` lists them
-/// (docs/add-a-source.md).
+/// What `load` has for an outside system: rows of the engine, and where they go.
+struct WriteRequest {
+    nlohmann::json to;  // rendered
+    std::string mode;   // append, replace or merge
+    std::vector<std::string> key;
+    std::string query;  // SQL of the rows: the columns to write, without `_sluice_*`
+    std::vector<engine::ColumnInfo> columns;  // of the query
+    std::int64_t rows{};
+    /// Whose rows these are: a repeated run replaces what it wrote before, and only that.
+    const lake::TableSlice* slice{nullptr};
+    Instant at;         // the end of the interval: the later load of a key shows
+    bool verify{true};  // what was sent and what is there must agree
+    /// A generation for the slice, at least this one and larger than any before. Throws
+    /// Error(conflict) if a newer attempt has one.
+    std::function<std::int64_t(std::int64_t at_least)> claim;
+};
+
+struct Stored {
+    std::int64_t rows{};
+    std::int64_t bytes{-1};  // of files
+    std::int64_t generation{};
+};
+
+/// A kind of system that `extract` reads from, and `load` writes to. One file makes one;
+/// `sources()` lists them (docs/add-a-source.md).
 struct DataSource {
     std::string name;                     // "postgres"; for messages
     std::vector<std::string> conn_types;  // types of connections that it reads
@@ -62,6 +86,15 @@ struct DataSource {
     /// Reads into tables of the engine. Throws Failure with its class, in a message that names the
     /// connection and what is read.
     std::function<Extracted(task::TaskContext&, engine::Database&, const Request&)> read;
+
+    // Empty for what is only read:
+    std::vector<std::string> writes{};  // keys of `to`, exactly one of which says what is written
+    std::vector<std::string> write_keys{};  // other keys of `to` that it takes
+    std::vector<std::string> modes{
+    };  // of a load: append, replace, merge; the first is the default
+    /// Writes the rows, all of them or none: until it is done nobody sees any of them, whenever the
+    /// process is killed. Throws Failure like `read`.
+    std::function<Stored(task::TaskContext&, engine::Database&, const WriteRequest&)> write{};
 };
 
 DataSource table_source();
@@ -74,6 +107,17 @@ const std::vector<DataSource>& sources();
 /// The one that reads this connection. Throws Error(invalid) if none does, or if `from` does not
 /// say what is read in the way of that one.
 const DataSource& source_of(const task::Connection& connection, const nlohmann::json& from);
+/// The one that writes to this connection in this mode ("" = its default). Throws Error(invalid).
+const DataSource& target_of(
+    const task::Connection& connection, const nlohmann::json& to, const std::string& mode
+);
+/// What is wrong with `to` and `mode` for every system that can be written to.
+void check_target(
+    task::CheckResult& result, const nlohmann::json& to, const std::string& mode, bool mapped
+);
+
+Stored write_mysql(task::TaskContext&, engine::Database&, const WriteRequest&);
+Stored write_file(task::TaskContext&, engine::Database&, const WriteRequest&);
 
 /// CREATE TABLE of the lines that could not be read.
 inline constexpr const char* rejects_table =

@@ -6,6 +6,7 @@
 
 #include "operators/expression/expression.hpp"
 #include "operators/lineage/sink.hpp"
+#include "operators/load/outside.hpp"
 #include "operators/load/plan.hpp"
 #include "task/problem.hpp"
 
@@ -17,28 +18,42 @@ const char* const schema = R"json({
   "additionalProperties": false,
   "properties": {
     "from": {
-      "x-dataset": "in", "x-template": "none",
-      "description": "A data set, or {date_spine} for the date dimension.",
+      "x-dataset": "in",
+      "description": "A data set, or {date_spine} for the date dimension. `where`: which of its rows, e.g. those of a mapped instance's item.",
       "oneOf": [
-        {"type": "string"},
+        {"type": "string", "x-template": "none"},
         {"type": "object", "required": ["dataset"], "additionalProperties": false, "properties": {
-          "dataset": {"type": "string"},
+          "dataset": {"type": "string", "x-template": "none"},
           "partitions": {"enum": ["interval", "latest", "all"]},
-          "lookback": {"type": "string"}}},
+          "lookback": {"type": "string"},
+          "where": {"type": ["string", "array", "object"], "x-template": "sql"}}},
         {"type": "object", "required": ["date_spine"], "additionalProperties": false, "properties": {
-          "date_spine": {"type": "object", "required": ["start", "end"], "additionalProperties": false, "properties": {
+          "date_spine": {"type": "object", "x-template": "none", "required": ["start", "end"], "additionalProperties": false, "properties": {
             "start": {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
             "end": {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
             "fiscal_year_start": {"type": "integer", "minimum": 1, "maximum": 12}}}}}
       ]
     },
-    "to": {"type": "string", "x-dataset": "out", "x-template": "none", "description": "A table: made on first load, changed only by adding columns."},
+    "to": {
+      "description": "A table of a schema, made on first load and changed only by adding columns; or {conn_id, table} of MySQL, or {conn_id, path} for a file.",
+      "oneOf": [
+        {"type": "string", "x-dataset": "out", "x-template": "none"},
+        {"type": "object", "required": ["conn_id"], "additionalProperties": false, "properties": {
+          "conn_id": {"type": "string", "x-template": "none"},
+          "table": {"type": "string", "x-template": "none", "pattern": "^[^.]+([.][^.]+)?$", "description": "MySQL: table, or database.table."},
+          "path": {"type": "string", "minLength": 1, "description": "File under the connection's folder or bucket, written whole."},
+          "format": {"enum": ["csv", "json", "jsonl", "parquet"], "description": "Files: default by the name's ending."},
+          "compression": {"enum": ["none", "gzip", "zstd"], "description": "Files: default by the name's ending; Parquet zstd."},
+          "delimiter": {"type": "string", "minLength": 1, "maxLength": 1, "description": "CSV: default a comma."},
+          "header": {"type": "boolean", "description": "CSV: names in the first line; default true."}}}
+      ]
+    },
     "mode": {"enum": ["merge", "append", "replace", "scd2"], "description": "Default: merge with a key, replace for a date spine, else append. All replace exactly what this interval wrote before."},
     "key": {"type": ["string", "array"], "items": {"type": "string"}, "description": "Primary key, grain of a fact, natural key of a dimension."},
     "updated_at": {"type": "string", "description": "scd2: the column that dates a version; default is the interval's end."},
     "type1": {"type": ["string", "array"], "items": {"type": "string"}, "description": "scd2: columns overwritten in all versions."},
     "first_valid_from": {"enum": ["beginning", "observed"], "description": "scd2: when the first version begins; default beginning (1900-01-01)."},
-    "history": {"enum": ["full", "changes"], "description": "scd2: what is kept of observations; default full."},
+    "history": {"enum": ["full", "changes"], "description": "scd2: what is kept of observations: full; changes is refused, as corrections need all."},
     "deletes": {
       "description": "What a delete looks like: ignore (default), absent (the source is a snapshot), {where}.",
       "oneOf": [
@@ -61,8 +76,8 @@ const char* const schema = R"json({
       ]}
     },
     "event_time": {"type": "string", "description": "When the fact happened; makes the table a fact."},
-    "max_rejects": {"type": ["integer", "string"]},
-    "verify": {"enum": ["counts", "hash", "none"], "description": "Default counts: rows sent, staged and inserted must agree."},
+    "max_rejects": {"type": ["integer", "string"], "description": "0: a load takes all rows or none; validate sets rows aside."},
+    "verify": {"enum": ["counts", "hash", "none"], "description": "Default counts: rows sent, staged and inserted must agree. hash is refused: compare with validate."},
     "analyze": {"type": "boolean", "description": "Update the planner's statistics; default true."}
   }
 })json";
@@ -87,18 +102,42 @@ void check_column(
     task::problem(result, "E-COLUMN", pointer, source.name + " has no column \"" + name + "\"");
 }
 
-void check_not_yet(task::CheckResult& result, const Json& params, const DatasetSpec* target) {
-    const auto refuse = [&](const std::string& pointer, const std::string& what) {
-        task::problem(result, "E-NOT-YET", pointer, what + " is not supported yet");
-    };
-    if (params.value("history", "full") == "changes")
-        refuse("/history", "\"history\": \"changes\"");
-    if (params.contains("max_rejects") && params["max_rejects"] != 0) {
-        refuse("/max_rejects", "\"max_rejects\" of a load");
+/// What a load does not do, and what does.
+void check_never(task::CheckResult& result, const Json& params, const DatasetSpec* target) {
+    if (params.value("history", "full") == "changes") {
+        task::problem(
+            result,
+            "E-LOAD-MODE",
+            "/history",
+            "a history of changes alone could not be derived anew when an interval is corrected: "
+            "all observations are kept (full)"
+        );
     }
-    if (params.value("verify", "counts") == "hash") refuse("/verify", "\"verify\": \"hash\"");
+    if (params.contains("max_rejects") && params["max_rejects"] != 0) {
+        task::problem(
+            result,
+            "E-LOAD-MODE",
+            "/max_rejects",
+            "a load takes all rows or none; let a validate before it set rows aside (max_bad)"
+        );
+    }
+    if (params.value("verify", "counts") == "hash") {
+        task::problem(
+            result,
+            "E-LOAD-MODE",
+            "/verify",
+            "rows are counted when they are sent, staged and inserted; what they say is compared "
+            "by "
+            "a validate of the table with the rule compare"
+        );
+    }
     if (target != nullptr && !target->partition_by.empty()) {
-        refuse("/to", "\"partition_by\" of a table");
+        task::problem(
+            result,
+            "E-LOAD-MODE",
+            "/to",
+            "a load does not cut tables of a warehouse into partitions: leave partition_by out"
+        );
     }
 }
 
@@ -138,6 +177,39 @@ void check_modes(task::CheckResult& result, const Json& params, const Plan& plan
     }
 }
 
+/// What instances of a mapped task cannot do beside each other.
+void check_mapped(task::CheckResult& result, const Plan& plan) {
+    if (plan.spine) {
+        task::problem(
+            result,
+            "E-LOAD-MAPPED",
+            "/from",
+            "every instance of the mapped task would load the same dates; load them with a task of "
+            "their own"
+        );
+    }
+    if (plan.deletes == Deletes::absent) {
+        task::problem(
+            result,
+            "E-LOAD-MAPPED",
+            "/deletes",
+            "each instance of the mapped task sees a part of the keys, so the keys of the others "
+            "would be absent; use {where}, or load the whole snapshot with one task that is not "
+            "mapped"
+        );
+    }
+}
+
+/// An expression of the parameters; false = it is wrong, and that is said.
+bool check_where(task::CheckResult& result, const Json& where, const std::string& pointer) {
+    auto parsed = expression::parse(expression::source_of(where));
+    for (Problem& found : parsed.problems) {
+        found.pointer = pointer;
+        result.problems.push_back(found);
+    }
+    return parsed.value.has_value();
+}
+
 void check_columns(
     task::CheckResult& result, const Json& params, const Plan& plan, const DatasetSpec& source
 ) {
@@ -154,13 +226,17 @@ void check_columns(
             check_column(result, source, plan.lookups[i].at, pointer + "/at");
         }
     }
-    if (plan.deletes == Deletes::where) {
-        auto parsed = expression::parse(expression::source_of(params["deletes"]["where"]));
+    const auto check_expression = [&](const Json& where, const std::string& pointer) {
+        auto parsed = expression::parse(expression::source_of(where));
         if (!parsed.value) return;
         for (const auto& column : parsed.value->columns()) {
-            check_column(result, source, column.name, "/deletes/where");
+            check_column(result, source, column.name, pointer);
         }
+    };
+    if (plan.deletes == Deletes::where) {
+        check_expression(params["deletes"]["where"], "/deletes/where");
     }
+    if (!plan.where.empty()) check_expression(params["from"]["where"], "/from/where");
 }
 
 ColumnSpec column_of(const std::string& name, const std::string& type, bool not_null) {
@@ -248,22 +324,24 @@ void inherit(const std::vector<ColumnSpec>& loaded, std::vector<ColumnSpec>& dec
 task::CheckResult check(const task::CheckInput& input) {
     task::CheckResult result;
     const Json& params = input.params;
+    if (is_outside(params)) return check_outside(input);
     const std::string to = params.at("to").get<std::string>();
     const DatasetSpec* known = input.dataset(to);
-    check_not_yet(result, params, known);
-    if (params.contains("deletes") && params["deletes"].is_object()) {
-        auto parsed = expression::parse(expression::source_of(params["deletes"]["where"]));
-        for (Problem& found : parsed.problems) {
-            found.pointer = "/deletes/where";
-            result.problems.push_back(found);
-        }
-        if (!parsed.value) return result;
+    check_never(result, params, known);
+    if (params.contains("deletes") && params["deletes"].is_object() &&
+        !check_where(result, params["deletes"]["where"], "/deletes/where")) {
+        return result;
+    }
+    if (params["from"].is_object() && params["from"].contains("where") &&
+        !check_where(result, params["from"]["where"], "/from/where")) {
+        return result;
     }
     // Derived columns of an earlier pass must not decide what the columns are.
     DatasetSpec declared;
     if (known != nullptr) declared.key = known->key;
     const Plan plan = plan_of(params, &declared);
     check_modes(result, params, plan);
+    if (input.task.mapping != no_map) check_mapped(result, plan);
     DatasetSpec source;
     if (plan.from) {
         result.reads.push_back(plan.from->dataset);

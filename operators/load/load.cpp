@@ -8,6 +8,8 @@
 #include "operators/engine/sql.hpp"
 #include "operators/lake/summary.hpp"
 #include "operators/load/check.hpp"
+#include "operators/load/inputs.hpp"
+#include "operators/load/outside.hpp"
 #include "operators/load/target.hpp"
 #include "task/job.hpp"
 
@@ -20,19 +22,6 @@ using namespace sluice::load;
 
 /// Part of the code hash: raise it when the same parameters begin to mean other rows.
 constexpr const char* code_version = "load/2";
-
-std::string inputs_json(const lake::Source& source) {
-    Json list = Json::array();
-    for (const task::InputSlice& slice : source.slices) {
-        list.push_back(
-            {{"dataset", slice.dataset},
-             {"partition", slice.partition},
-             {"slice", slice.slice},
-             {"generation", slice.generation}}
-        );
-    }
-    return list.dump();
-}
 
 const DatasetSpec* find_dataset(const task::TaskContext& context, const std::string& name) {
     try {
@@ -73,6 +62,7 @@ std::int64_t apply(
     }
     warehouse.lock(exclusive, shared);
     warehouse.confirm();
+    warehouse.find_gone(false);
     std::int64_t rows = 0;
     if (plan.observed()) {
         rows = load_observed(context, warehouse, plan, stage);
@@ -109,13 +99,13 @@ void acknowledge(
 }
 
 Outcome run(task::TaskContext& context, const Json& params) {
+    if (is_outside(params)) return run_outside(context, params);
     const std::string to = params.at("to").get<std::string>();
     const Plan plan = plan_of(params, find_dataset(context, to));
     lake::Summary summary;
     Warehouse warehouse(context, plan);
     const auto database = engine::open_database(context);
-    const lake::Source source = plan.spine ? date_spine(*database, *plan.spine)
-                                           : lake::read(context, *database, *plan.from);
+    const lake::Source source = read_source(context, *database, plan);
     LedgerEntry entry;
     entry.code_hash = sha256_hex(code_version + params.dump());
     entry.input = inputs_json(source);
@@ -140,7 +130,7 @@ Outcome run(task::TaskContext& context, const Json& params) {
 task::Operator load_operator() {
     task::Operator op;
     op.name = "load";
-    op.summary = "Loads a data set into a table of a warehouse: replace, append, merge or scd2.";
+    op.summary = "Loads a data set into a table of a warehouse, a table of MySQL or a file.";
     op.schema = load::schema;
     op.traits.isolation = Isolation::process;
     op.traits.idempotent = true;

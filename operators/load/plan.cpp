@@ -61,6 +61,14 @@ Mode mode_of(const Json& params, bool has_key) {
     return has_key ? Mode::merge : Mode::append;
 }
 
+std::string condition_of(const Json& where, const std::string& key) {
+    auto parsed = expression::parse(expression::source_of(where));
+    if (!parsed.value) {
+        throw Error(ErrorCode::invalid, key + ": " + parsed.problems.at(0).message);
+    }
+    return parsed.value->sql(engine::Dialect::duckdb);
+}
+
 std::string last_part(const std::string& name) { return name.substr(name.find('.') + 1); }
 
 }  // namespace
@@ -80,7 +88,7 @@ bool Plan::observed() const {
 
 Plan plan_of(const Json& params, const DatasetSpec* dataset) {
     Plan plan;
-    plan.to = params.at("to").get<std::string>();
+    if (params.at("to").is_string()) plan.to = params.at("to").get<std::string>();
     const Json& from = params.at("from");
     if (from.is_object() && from.contains("date_spine")) {
         const Json& spine = from["date_spine"];
@@ -91,6 +99,8 @@ Plan plan_of(const Json& params, const DatasetSpec* dataset) {
         };
     } else {
         plan.from = lake::query_of(from);
+        if (from.is_object() && from.contains("where"))
+            plan.where = condition_of(from["where"], "from.where");
     }
     plan.key = names_of(params, "key");
     if (plan.key.empty() && dataset != nullptr) plan.key = dataset->key;
@@ -104,11 +114,7 @@ Plan plan_of(const Json& params, const DatasetSpec* dataset) {
         if (deletes == "absent") plan.deletes = Deletes::absent;
         if (deletes.is_object()) {
             plan.deletes = Deletes::where;
-            auto parsed = expression::parse(expression::source_of(deletes.at("where")));
-            if (!parsed.value) {
-                throw Error(ErrorCode::invalid, "deletes: " + parsed.problems.at(0).message);
-            }
-            plan.deletes_where = parsed.value->sql(engine::Dialect::duckdb);
+            plan.deletes_where = condition_of(deletes.at("where"), "deletes");
         }
     }
     plan.flag_deletes = params.value("on_delete", "delete") == "flag";

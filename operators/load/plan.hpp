@@ -41,6 +41,7 @@ struct DateSpine {
 struct Plan {
     std::string to;  // as written: "sales.fact_sales"
     std::optional<task::InputQuery> from;
+    std::string where;  // DuckDB SQL: which rows of `from`
     std::optional<DateSpine> spine;
     Mode mode{Mode::append};
     std::vector<std::string> key;

@@ -89,6 +89,8 @@ std::string examples(const engine::Rows& rows) {
     return text;
 }
 
+}  // namespace
+
 void check_key(engine::Database& database, const Plan& plan, const lake::Source& source) {
     if (plan.key.empty()) return;
     std::string nulls;
@@ -116,6 +118,8 @@ void check_key(engine::Database& database, const Plan& plan, const lake::Source&
         );
     }
 }
+
+namespace {
 
 /// The hash over what a version of a type 2 dimension is made of. NULLs are left out, so that a
 /// column added later (NULL in all old rows) changes no hash.

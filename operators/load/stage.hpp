@@ -46,4 +46,7 @@ std::vector<PgColumn> provenance();
 std::vector<std::string> provenance_names();
 std::vector<std::string> names_of(const std::vector<PgColumn>& columns);
 
+/// E-LOAD-KEY: rows without a key or with the same one.
+void check_key(engine::Database& database, const Plan& plan, const lake::Source& source);
+
 }  // namespace sluice::load

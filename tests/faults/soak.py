@@ -38,7 +38,9 @@ WORKER_POINTS = ["worker_started", "worker_before_result", "extract_before_write
 ELSEWHERE = ["load_before_stage", "load_mid_copy", "load_after_stage", "load_inside_transaction",
              "load_after_commit_before_ack", "before_delivery", "extract_chunk_done",
              # Of uploads and of removal from the lake: tests/servers/test_s3.py.
-             "s3_mid_upload", "s3_before_complete", "lake_before_removal", "lake_after_removal"]
+             "s3_mid_upload", "s3_before_complete", "lake_before_removal", "lake_after_removal",
+             # In tests/servers/test_mariadb_target.py, tests/pipelines/test_file_target.py.
+             "target_before_stage", "target_after_stage", "target_before_commit", "target_after_commit"]
 FAULTS = ["daemon killed", "worker killed", "postgresql stopped", "connection cut", "connection silent", "disk full",
           "daemon stopped and continued", "restart", *(f"at {p}" for p in DAEMON_POINTS), f"at {MIGRATION_POINT}",
           *(f"at {p}" for p in WORKER_POINTS)]

@@ -206,7 +206,9 @@ def test_every_fault_point_of_the_source_is_reached_by_a_test():
     elsewhere = {"before_delivery",  # in tests/api/test_callbacks.py
                  "extract_chunk_done",  # in test_postgres_source.py
                  # in tests/servers/test_s3.py
-                 "s3_mid_upload", "s3_before_complete", "lake_before_removal", "lake_after_removal"}
+                 "s3_mid_upload", "s3_before_complete", "lake_before_removal", "lake_after_removal",
+                 # in tests/servers/test_mariadb_target.py, tests/pipelines/test_file_target.py.
+                 "target_before_stage", "target_after_stage", "target_before_commit", "target_after_commit"}
     in_rounds = {*soak.DAEMON_POINTS, soak.MIGRATION_POINT, *soak.WORKER_POINTS}
     assert named == set(WORKER_POINTS) | DAEMON_POINTS | in_rounds | elsewhere
 

@@ -17,7 +17,6 @@ import shop  # noqa: E402
 from conftest import standalone, wait_for, write_dag  # noqa: E402
 from object_store import KEY, SECRET, Bucket, Faults, minio  # noqa: E402
 from test_lake import COLUMNS, DAYS, Keeper, ninety_days_of_raw  # noqa: E402
-from test_lake import COLUMNS, DAYS, Keeper  # noqa: E402
 import test_quality as quality  # noqa: E402
 
 ONE_DAY = {"schedule": "@daily", "start_date": DAYS[0], "end_date": DAYS[0], "catchup": True}
