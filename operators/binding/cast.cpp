@@ -45,7 +45,11 @@ std::string number(const std::string& text, std::string_view language, const std
     const char* pattern = is_integer(language)
                               ? "[-+]?[0-9]+"
                               : R"([-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?)";
-    return "case when " + matches(text, pattern) + " then " + try_cast(text, type) + " end";
+    const std::string value = try_cast(text, type);
+    // What a double is too small for becomes infinite.
+    const bool floating = language == "double" || language == "real";
+    return "case when " + matches(text, pattern) +
+           (floating ? " and isfinite(" + value + ")" : "") + " then " + value + " end";
 }
 
 std::string iso(const std::string& text, std::string_view language, const std::string& type) {

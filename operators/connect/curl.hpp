@@ -9,6 +9,7 @@
 #include <curl/curl.h>
 
 #include "base/error.hpp"
+#include "task/context.hpp"
 
 namespace sluice::connect {
 
@@ -47,6 +48,33 @@ inline void append(List& list, const std::string& line) {
     if (longer == nullptr) throw std::bad_alloc();
     (void)list.release();
     list.reset(longer);
+}
+
+using Multi = std::shared_ptr<CURLM>;
+
+/// For the transfers of one attempt; a cancel wakes it.
+inline Multi new_multi(task::TaskContext& ctx) {
+    Multi multi(curl_multi_init(), MultiDelete{});
+    ctx.on_cancel([weak = std::weak_ptr<CURLM>(multi)] {
+        if (const auto alive = weak.lock()) curl_multi_wakeup(alive.get());
+    });
+    return multi;
+}
+
+/// Runs one transfer to its end, or until the attempt is cancelled.
+inline CURLcode perform(task::TaskContext& ctx, const Multi& multi, const Easy& easy) {
+    curl_multi_add_handle(multi.get(), easy.get());
+    int running = 1;
+    while (running != 0 && !ctx.cancelled()) {
+        if (curl_multi_perform(multi.get(), &running) != CURLM_OK) break;
+        if (running != 0) curl_multi_poll(multi.get(), nullptr, 0, 1'000, nullptr);
+    }
+    CURLcode code = CURLE_ABORTED_BY_CALLBACK;
+    int left = 0;
+    while (const CURLMsg* done = curl_multi_info_read(multi.get(), &left))
+        if (done->msg == CURLMSG_DONE) code = done->data.result;
+    curl_multi_remove_handle(multi.get(), easy.get());
+    return code;
 }
 
 }  // namespace sluice::connect

@@ -3,6 +3,7 @@
 #include "operators/connect/aws_settings.hpp"
 #include "operators/connect/files.hpp"
 #include "operators/connect/s3_cache.hpp"
+#include "operators/engine/failure.hpp"
 
 namespace sluice::connect {
 
@@ -15,12 +16,29 @@ struct FilePlace::Bucket {
     S3Cache cache;
 };
 
+namespace {
+
+PlacedFile placed(const fs::path& root, const fs::path& path) {
+    PlacedFile file{.name = path.lexically_relative(root).string(), .path = path};
+    std::error_code gone;
+    file.bytes = static_cast<std::int64_t>(fs::file_size(path, gone));
+    const auto written = gone ? fs::file_time_type() : fs::last_write_time(path, gone);
+    if (gone) file.bytes = -1;
+    file.written = written.time_since_epoch().count();
+    file.changed_at =
+        std::chrono::time_point_cast<Duration>(std::chrono::file_clock::to_sys(written));
+    return file;
+}
+
+}  // namespace
+
 FilePlace::FilePlace(task::TaskContext& context, const task::Connection& connection) {
     if (is_object_store(connection)) {
         bucket_ = std::make_unique<Bucket>(context, connection);
         root_ = bucket_->cache.folder();
     } else {
         root_ = folder_of(connection);
+        links_anywhere_ = links_anywhere(connection);
     }
 }
 
@@ -39,22 +57,31 @@ std::vector<PlacedFile> FilePlace::find(const std::string& pattern) {
             );
         return found;
     }
-    for (const fs::path& path : find_files(root_, pattern)) {
-        PlacedFile file{.name = path.lexically_relative(root_).string(), .path = path};
-        std::error_code gone;
-        file.bytes = static_cast<std::int64_t>(fs::file_size(path, gone));
-        const auto written = gone ? fs::file_time_type() : fs::last_write_time(path, gone);
-        if (gone) file.bytes = -1;
-        file.written = written.time_since_epoch().count();
-        file.changed_at =
-            std::chrono::time_point_cast<Duration>(std::chrono::file_clock::to_sys(written));
-        found.push_back(std::move(file));
-    }
+    for (const fs::path& path : find_files(root_, pattern, links_anywhere_))
+        found.push_back(placed(root_, path));
     return found;
 }
 
 void FilePlace::fetch(const PlacedFile& file) {
-    if (bucket_) bucket_->cache.fetch(file.name);
+    if (!bucket_) return;
+    try {
+        bucket_->cache.fetch(file.name);
+    } catch (const engine::Failure& failure) {
+        if (failure.error_class() != ErrorClass::permanent || bucket_->s3.head(file.name)) throw;
+        throw engine::Failure(
+            ErrorClass::transient, std::string(failure.what()) + ": it was there a moment ago"
+        );
+    }
+}
+
+bool FilePlace::has_changed(const PlacedFile& file) const {
+    if (bucket_) return false;
+    const PlacedFile now = placed(root_, file.path);
+    return now.bytes != file.bytes || now.written != file.written;
+}
+
+std::string FilePlace::instead_of(const std::string& pattern) const {
+    return bucket_ ? "" : instead_of_file(root_ / pattern);
 }
 
 const fs::path& FilePlace::root() const { return root_; }

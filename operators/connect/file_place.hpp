@@ -33,6 +33,10 @@ public:
     std::vector<PlacedFile> find(const std::string& pattern);
     /// Afterwards it can be read at its path.
     void fetch(const PlacedFile& file);
+    /// True if a file of a folder is not what find() saw; an object is read as it was fetched.
+    [[nodiscard]] bool has_changed(const PlacedFile& file) const;
+    /// "a folder", "a named pipe": what stands at a path in place of a file; "" if nothing does.
+    [[nodiscard]] std::string instead_of(const std::string& pattern) const;
     /// What all paths begin with.
     [[nodiscard]] const std::filesystem::path& root() const;
     /// "/srv/landing", "s3://bucket/prefix/": for messages.
@@ -41,6 +45,7 @@ public:
 private:
     struct Bucket;
     std::filesystem::path root_;
+    bool links_anywhere_{false};
     std::unique_ptr<Bucket> bucket_;
 };
 

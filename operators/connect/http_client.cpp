@@ -14,8 +14,6 @@
 namespace sluice::connect {
 namespace {
 
-using Multi = std::shared_ptr<CURLM>;
-
 /// A reply as it comes.
 struct Coming {
     HttpReply reply;
@@ -136,10 +134,7 @@ struct HttpClient::State {
 
 HttpClient::HttpClient(task::TaskContext& ctx) {
     start_curl();
-    state_ = std::make_unique<State>(State{ctx, Multi(curl_multi_init(), MultiDelete{})});
-    ctx.on_cancel([weak = std::weak_ptr<CURLM>(state_->multi)] {
-        if (const auto alive = weak.lock()) curl_multi_wakeup(alive.get());
-    });
+    state_ = std::make_unique<State>(State{ctx, new_multi(ctx)});
 }
 
 HttpClient::~HttpClient() = default;
@@ -151,17 +146,7 @@ HttpAnswer HttpClient::send(const HttpRequest& request) {
     const List headers = header_list(request);
     const Easy easy = make_easy(request, headers, coming, message);
     coming.easy = easy.get();
-    curl_multi_add_handle(multi.get(), easy.get());
-    int running = 1;
-    while (running != 0 && !ctx.cancelled()) {
-        if (curl_multi_perform(multi.get(), &running) != CURLM_OK) break;
-        if (running != 0) curl_multi_poll(multi.get(), nullptr, 0, 1'000, nullptr);
-    }
-    CURLcode code = CURLE_ABORTED_BY_CALLBACK;
-    int left = 0;
-    while (const CURLMsg* done = curl_multi_info_read(multi.get(), &left))
-        if (done->msg == CURLMSG_DONE) code = done->data.result;
-    curl_multi_remove_handle(multi.get(), easy.get());
+    const CURLcode code = perform(ctx, multi, easy);
     if (ctx.cancelled()) return {std::nullopt, {ErrorClass::permanent, "cancelled"}};
     if (coming.refused) std::rethrow_exception(coming.refused);
     if (code != CURLE_OK) {

@@ -73,7 +73,7 @@ public:
             const char* message = lib_.duckdb_prepare_error(prepared);
             const std::string text = message != nullptr ? message : "cannot be prepared";
             lib_.duckdb_destroy_prepare(&prepared);
-            throw Failure(class_of_message(text), text);
+            throw failure_of(text);
         }
         return prepared;
     }
@@ -222,7 +222,7 @@ struct Database::State {
             const char* message = lib.duckdb_pending_error(pending);
             const std::string text = message != nullptr ? message : "cannot be run";
             lib.duckdb_destroy_pending(&pending);
-            throw Failure(class_of_message(text), text);
+            throw failure_of(text);
         }
         Result result(lib);
         const duckdb_state state = lib.duckdb_execute_pending(pending, result.get());

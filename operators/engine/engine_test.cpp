@@ -275,3 +275,61 @@ TEST_CASE("rendered SQL is written out with literals", "[engine][sql]") {
     CHECK(with_literals("select 1") == "select 1");
     CHECK_THROWS_AS(with_literals(nlohmann::json{{"text", "$2"}, {"values", {1}}}), Error);
 }
+
+TEST_CASE(
+    "long texts are handed on before a batch is full, lists and NULLs with them", "[engine]"
+) {
+    Database db(small());
+    db.execute("create table t (a varchar, b bigint[], c bigint)");
+    RowAppender rows = db.append_rows("t");
+    const std::string text(std::size_t{3} << 20, 'x');
+    for (int i = 0; i < 20; ++i) {
+        rows.text(text);
+        rows.begin_list(2);
+        rows.integer(i);
+        rows.null();
+        rows.end_list();
+        if (i % 7 == 0)
+            rows.null();
+        else
+            rows.integer(i);
+        rows.end_row();
+    }
+    rows.close();
+    CHECK(
+        db.text("select concat_ws(' ', count(*), sum(length(a)), sum(b[1]), count(b[2]), count(c), "
+                "sum(c)) from t") == "20 62914560 190 0 17 169"
+    );
+}
+
+TEST_CASE("a row hash of thousands of columns", "[engine]") {
+    Database db(small());
+    std::string columns;
+    for (int i = 0; i < 3000; ++i)
+        columns += (i > 0 ? ", " : "") + std::string("1 as c") + std::to_string(i);
+    const std::string query = "select " + columns;
+    CHECK(db.text("select " + row_hash(db.describe(query)) + " from (" + query + ")").size() == 64);
+    // The same, however it is put together.
+    CHECK(
+        db.text(
+            "select " + row_hash({{"a", "BIGINT"}, {"b", "VARCHAR"}}) +
+            " from (select 12::bigint a, null::varchar b)"
+        ) == db.text("select sha256('v2:12n')")
+    );
+}
+
+TEST_CASE(
+    "a full disk or memory is of class resource, without advice for another program", "[engine]"
+) {
+    DatabaseOptions options = small();
+    options.memory_bytes = std::int64_t{32} << 20;
+    Database db(options);
+    try {
+        db.execute("create table t as select range::varchar || repeat('x', 100) from range(3000000)"
+        );
+        FAIL("it fitted");
+    } catch (const Failure& failure) {
+        CHECK(failure.error_class() == ErrorClass::resource);
+        CHECK_THAT(failure.what(), Catch::Contains("resources.") && !Catch::Contains("SET "));
+    }
+}

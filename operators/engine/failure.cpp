@@ -1,9 +1,12 @@
 #include "operators/engine/failure.hpp"
 
+#include <cerrno>
 #include <exception>
 #include <new>
+#include <system_error>
 
 #include "base/check.hpp"
+#include "operators/engine/error_number.hpp"
 
 namespace sluice::engine {
 
@@ -12,6 +15,31 @@ Failure::Failure(ErrorClass error_class, const std::string& what)
           error_class == ErrorClass::transient ? ErrorCode::unavailable : ErrorCode::invalid, what
       ),
       error_class_(error_class) {}
+
+ErrorClass class_of_errno(int number) {
+    switch (number) {
+        case ENOSPC:
+        case EDQUOT:
+        case EFBIG:
+        case ENOMEM:
+        case EMFILE:
+        case ENFILE:
+            return ErrorClass::resource;
+        case EACCES:
+        case EPERM:
+            return ErrorClass::auth;
+        case ENOENT:
+        case EINTR:
+        case EAGAIN:
+        case EBUSY:
+        case EIO:
+        case ESTALE:
+        case ETIMEDOUT:
+            return ErrorClass::transient;
+        default:
+            return ErrorClass::permanent;
+    }
+}
 
 void bad_data(const std::string& what) { throw Failure(ErrorClass::data_quality, what); }
 
@@ -48,6 +76,8 @@ Outcome guarded(const std::function<Outcome()>& body) {
         return task::fail(class_of(error.code()), error.what());
     } catch (const std::bad_alloc&) {
         return task::fail(ErrorClass::resource, "out of memory");
+    } catch (const std::system_error& error) {
+        return task::fail(class_of_errno(error.code().value()), error.what());
     } catch (const std::exception& error) {
         return task::fail(ErrorClass::permanent, error.what());
     }

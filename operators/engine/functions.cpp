@@ -1,4 +1,4 @@
-// functions.cpp — C++ callbacks as scalar functions, and rows into tables.
+// functions.cpp — C++ callbacks as scalar functions.
 #include <cstring>
 #include <exception>
 
@@ -121,102 +121,6 @@ void register_function(
     if (state != DuckDBSuccess) {
         throw Error(ErrorCode::internal, "the function " + function.name + " cannot be registered");
     }
-}
-
-struct Appender::State {
-    const Library& lib;
-    duckdb_appender appender{nullptr};
-    duckdb_data_chunk chunk{nullptr};
-    std::vector<duckdb_vector> vectors;
-    std::vector<bool> nulls;  // this chunk's column has a validity mask
-    std::size_t capacity{0};
-    std::size_t row{0};
-    std::size_t column{0};
-
-    explicit State(const Library& library) : lib(library) {}
-    State(const State&) = delete;
-    State& operator=(const State&) = delete;
-    ~State() {
-        if (chunk != nullptr) lib.duckdb_destroy_data_chunk(&chunk);
-        if (appender != nullptr) lib.duckdb_appender_destroy(&appender);
-    }
-    [[noreturn]] void fail() const {
-        const char* message = lib.duckdb_appender_error(appender);
-        const std::string text = message != nullptr ? message : "rows cannot be added";
-        throw Failure(class_of_message(text), text);
-    }
-    void flush() {
-        if (row == 0) return;
-        lib.duckdb_data_chunk_set_size(chunk, row);
-        if (lib.duckdb_append_data_chunk(appender, chunk) != DuckDBSuccess) fail();
-        lib.duckdb_data_chunk_reset(chunk);
-        row = 0;
-        for (std::size_t i = 0; i < vectors.size(); ++i) {
-            vectors[i] = lib.duckdb_data_chunk_get_vector(chunk, i);
-            nulls[i] = false;
-        }
-    }
-};
-
-Appender::Appender(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Appender::Appender(Appender&&) noexcept = default;
-Appender::~Appender() = default;
-
-void Appender::text(std::string_view value) {
-    State& s = *state_;
-    s.lib.duckdb_vector_assign_string_element_len(
-        s.vectors[s.column++], s.row, value.data(), value.size()
-    );
-}
-
-void Appender::integer(std::int64_t value) {
-    State& s = *state_;
-    static_cast<std::int64_t*>(s.lib.duckdb_vector_get_data(s.vectors[s.column++]))[s.row] = value;
-}
-
-void Appender::null() {
-    State& s = *state_;
-    if (!s.nulls[s.column]) {
-        s.lib.duckdb_vector_ensure_validity_writable(s.vectors[s.column]);
-        s.nulls[s.column] = true;
-    }
-    s.lib.duckdb_validity_set_row_invalid(
-        s.lib.duckdb_vector_get_validity(s.vectors[s.column]), s.row
-    );
-    ++s.column;
-}
-
-void Appender::end_row() {
-    State& s = *state_;
-    SLUICE_CHECK(s.column == s.vectors.size());
-    s.column = 0;
-    if (++s.row == s.capacity) s.flush();
-}
-
-void Appender::close() {
-    State& s = *state_;
-    s.flush();
-    if (s.lib.duckdb_appender_close(s.appender) != DuckDBSuccess) s.fail();
-}
-
-Appender make_appender(const Library& lib, duckdb_connection connection, const std::string& table) {
-    auto state = std::make_unique<Appender::State>(lib);
-    if (lib.duckdb_appender_create(connection, nullptr, table.c_str(), &state->appender) !=
-        DuckDBSuccess) {
-        state->fail();
-    }
-    std::vector<duckdb_logical_type> types;
-    for (idx_t i = 0; i < lib.duckdb_appender_column_count(state->appender); ++i) {
-        types.push_back(lib.duckdb_appender_column_type(state->appender, i));
-    }
-    state->chunk = lib.duckdb_create_data_chunk(types.data(), types.size());
-    for (duckdb_logical_type& type : types) lib.duckdb_destroy_logical_type(&type);
-    state->capacity = lib.duckdb_vector_size();
-    for (std::size_t i = 0; i < types.size(); ++i) {
-        state->vectors.push_back(lib.duckdb_data_chunk_get_vector(state->chunk, i));
-        state->nulls.push_back(false);
-    }
-    return Appender(std::move(state));
 }
 
 }  // namespace sluice::engine

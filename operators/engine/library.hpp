@@ -73,6 +73,7 @@ namespace sluice::engine {
     X(duckdb_appender_column_type)                    \
     X(duckdb_appender_error)                          \
     X(duckdb_appender_close)                          \
+    X(duckdb_appender_flush)                          \
     X(duckdb_appender_destroy)                        \
     X(duckdb_append_data_chunk)                       \
     X(duckdb_create_scalar_function)                  \

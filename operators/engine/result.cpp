@@ -1,32 +1,58 @@
 #include "operators/engine/result.hpp"
 
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
-#include "operators/engine/failure.hpp"
-
 namespace sluice::engine {
+
+namespace {
+
+bool contains(std::string_view text, std::string_view part) {
+    return text.find(part) != std::string_view::npos;
+}
 
 ErrorClass class_of_message(std::string_view message) {
     struct Row {
         std::string_view prefix;
         ErrorClass error_class;
     };
-    static constexpr std::array<Row, 9> table{{
+    static constexpr std::array<Row, 12> table{{
         {"Out of Memory", ErrorClass::resource},
         {"INTERRUPT", ErrorClass::transient},
         {"Interrupted", ErrorClass::transient},
         {"IO Error", ErrorClass::transient},
         {"HTTP", ErrorClass::transient},
         {"Conversion", ErrorClass::data_quality},
+        {"Invalid Input", ErrorClass::data_quality},
+        {"Invalid Error", ErrorClass::data_quality},  // a file's format
+        {"Out of Range", ErrorClass::data_quality},
         {"Constraint", ErrorClass::data_quality},
         {"Binder", ErrorClass::schema},
         {"Catalog", ErrorClass::schema},
     }};
+    if (message.starts_with("IO Error"))
+        for (const int full : {ENOSPC, EDQUOT, EFBIG})
+            if (contains(message, std::strerror(full))) return ErrorClass::resource;
     for (const Row& row : table) {
         if (message.substr(0, row.prefix.size()) == row.prefix) return row.error_class;
     }
     return ErrorClass::permanent;
+}
+
+}  // namespace
+
+Failure failure_of(std::string_view message) {
+    const ErrorClass kind = class_of_message(message);
+    if (!message.starts_with("Out of Memory")) return {kind, std::string(message)};
+    const std::string_view what = message.substr(0, message.find('\n'));
+    const std::string_view advice =
+        contains(what, "offload")
+            ? "what does not fit into memory does not fit on the disk of the task's working folder "
+              "either, or into resources.temp of the task"
+            : "raise resources.memory of the task, or let it read less at a time";
+    return {kind, std::string(what) + ": " + std::string(advice)};
 }
 
 Result::Result(Result&& other) noexcept
@@ -38,8 +64,7 @@ Result::~Result() {
 
 void Result::fail() {
     const char* message = lib_->duckdb_result_error(&result_);
-    const std::string text = message != nullptr ? message : "the query failed";
-    throw Failure(class_of_message(text), text);
+    throw failure_of(message != nullptr ? message : "the query failed");
 }
 
 namespace {

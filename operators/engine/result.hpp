@@ -8,12 +8,14 @@
 #include "model/run.hpp"
 #include "operators/engine/chunk.hpp"
 #include "operators/engine/database.hpp"
+#include "operators/engine/failure.hpp"
 #include "operators/engine/library.hpp"
 
 namespace sluice::engine {
 
-/// By the words that DuckDB begins its messages with: "Out of Memory Error: ...".
-ErrorClass class_of_message(std::string_view message);
+/// Its class by the words that DuckDB begins its messages with ("Out of Memory Error: ...");
+/// without its advice on settings that no DAG has.
+Failure failure_of(std::string_view message);
 
 class Result {
 public:

@@ -16,8 +16,8 @@ namespace sluice::ops {
 
 using connect::Easy;
 using connect::List;
-using connect::MultiDelete;
 using connect::new_easy;
+using connect::new_multi;
 using connect::start_curl;
 
 namespace {
@@ -198,25 +198,6 @@ void set_server(const Easy& easy, const task::Connection& connection, const Json
     set(easy, CURLOPT_PASSWORD, connection.password.reveal().c_str());
 }
 
-CURLcode perform(task::TaskContext& ctx, const Easy& easy) {
-    const std::shared_ptr<CURLM> multi(curl_multi_init(), MultiDelete{});
-    ctx.on_cancel([weak = std::weak_ptr<CURLM>(multi)] {
-        if (const auto alive = weak.lock()) curl_multi_wakeup(alive.get());
-    });
-    curl_multi_add_handle(multi.get(), easy.get());
-    int running = 1;
-    while (running != 0 && !ctx.cancelled()) {
-        if (curl_multi_perform(multi.get(), &running) != CURLM_OK) break;
-        if (running != 0) curl_multi_poll(multi.get(), nullptr, 0, 1'000, nullptr);
-    }
-    CURLcode code = CURLE_ABORTED_BY_CALLBACK;
-    int left = 0;
-    while (const CURLMsg* done = curl_multi_info_read(multi.get(), &left))
-        if (done->msg == CURLMSG_DONE) code = done->data.result;
-    curl_multi_remove_handle(multi.get(), easy.get());
-    return code;
-}
-
 Outcome ended(task::TaskContext& ctx, const Easy& easy, CURLcode code, const char* message) {
     if (code == CURLE_OK) return task::success();
     if (ctx.cancelled()) return task::fail(ErrorClass::permanent, "cancelled");
@@ -265,7 +246,7 @@ Outcome send(task::TaskContext& ctx, const Json& params) {
     set(easy, CURLOPT_HTTPHEADER, headers.get());
     const Mime mime = make_mime(ctx, easy, params);
     set(easy, CURLOPT_MIMEPOST, mime.get());
-    const Outcome outcome = ended(ctx, easy, perform(ctx, easy), message);
+    const Outcome outcome = ended(ctx, easy, perform(ctx, new_multi(ctx), easy), message);
     if (outcome.kind == OutcomeKind::success)
         ctx.info("sent to " + joined(letter.to) + " by " + connection.host);
     return outcome;

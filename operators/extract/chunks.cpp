@@ -152,6 +152,19 @@ std::optional<ChunkOptions> chunk_options(const Request& request) {
     return options;
 }
 
+std::string condition_of(
+    const ChunkRange& range,
+    const std::string& column,
+    const std::function<std::string(const std::string&)>& literal
+) {
+    std::string condition;
+    if (range.from) condition = column + " >= " + literal(*range.from);
+    if (range.to)
+        condition += (condition.empty() ? "" : " and ") + column + " < " + literal(*range.to);
+    if (range.from || !range.to) return condition;
+    return "(" + condition + " or " + column + " is null)";
+}
+
 std::string column_definitions(const std::vector<engine::ColumnInfo>& columns) {
     std::string list;
     for (const auto& [name, type] : columns)

@@ -29,6 +29,13 @@ struct ChunkRange {
     std::optional<std::string> to;    // column < to
 };
 
+/// The range as a condition; `literal` writes a value of the column.
+std::string condition_of(
+    const ChunkRange& range,
+    const std::string& column,
+    const std::function<std::string(const std::string&)>& literal
+);
+
 /// A connection of one thread.
 class RangeReader {
 public:

@@ -4,6 +4,7 @@
 #include <deque>
 
 #include "operators/engine/failure.hpp"
+#include "operators/extract/rejects.hpp"
 
 namespace sluice::extract {
 
@@ -43,6 +44,17 @@ bool valid_utf8(std::string_view text) {
     return true;
 }
 
+void refuse_utf16(const std::string& name, std::string_view begin) {
+    using namespace std::string_view_literals;
+    // With the mark of its byte order, or two ASCII characters of two bytes.
+    const bool marked = begin.starts_with("\xFF\xFE"sv) || begin.starts_with("\xFE\xFF"sv);
+    const auto zero = [&](std::size_t at) { return begin[at] == '\0'; };
+    const bool wide =
+        begin.size() > 3 && zero(0) != zero(1) && zero(0) == zero(2) && zero(1) == zero(3);
+    if (marked || wide)
+        engine::bad_data(name + " seems to be UTF-16 or UTF-32, not UTF-8: it must be converted");
+}
+
 namespace {
 
 /// What came of trying to read one record at the head of the buffer.
@@ -59,9 +71,10 @@ public:
         : options_(options), columns_(columns), read_(read), handler_(handler) {}
 
     void run() {
-        while (view().size() < 3 && !at_end_) fill();
+        while (view().size() < 4 && !at_end_) fill();
+        refuse_utf16(options_.name, view());
         if (view().substr(0, 3) == "\xEF\xBB\xBF") begin_ += 3;
-        for (std::int64_t i = 0; i < options_.skip; ++i) drop_line();
+        for (std::int64_t i = 0; i < options_.skip; ++i) drop_line({});
         bool header = options_.header;
         while (prepare()) {
             if (skip_blank()) continue;
@@ -70,6 +83,7 @@ public:
                     fill();
                     break;
                 case Attempt::broken:
+                    if (header) fail_header();
                     reject_line();
                     break;
                 case Attempt::record:
@@ -101,26 +115,24 @@ private:
         if (got == 0) at_end_ = true;
     }
 
-    /// The first physical line without its end; `next` is where the one after it begins.
-    std::string_view first_line(std::size_t& next) {
-        for (;;) {
-            const std::string_view rest = view();
-            const std::size_t newline = rest.find('\n');
-            if (newline == std::string_view::npos && !at_end_ && rest.size() < csv_record_bytes) {
-                fill();
-                continue;
-            }
-            next = newline == std::string_view::npos ? rest.size() : newline + 1;
-            std::string_view line = rest.substr(0, newline);
-            if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-            return line;
+    /// Takes the first physical line off; it is given without the line break. Of a line that
+    /// is too long only the beginning is ever held.
+    void drop_line(const std::function<void(std::string_view)>& give) {
+        std::size_t newline = view().find('\n');
+        while (newline == std::string_view::npos && !at_end_ && view().size() < csv_record_bytes) {
+            fill();
+            newline = view().find('\n');
         }
-    }
-
-    void drop_line() {
-        std::size_t next = 0;
-        first_line(next);
-        begin_ += next;
+        const bool whole = newline != std::string_view::npos || at_end_;
+        std::string_view line = view().substr(0, whole ? newline : kept_of_long);
+        if (whole && !line.empty() && line.back() == '\r') line.remove_suffix(1);
+        if (give) give(line);
+        while (newline == std::string_view::npos && !at_end_) {
+            begin_ = buffer_.size();
+            fill();
+            newline = view().find('\n');
+        }
+        begin_ = newline == std::string_view::npos ? buffer_.size() : begin_ + newline + 1;
         ++line_;
     }
 
@@ -235,6 +247,9 @@ private:
 
     void take(bool& header) {
         if (header) {
+            for (const CsvField& field : fields_)
+                if (!field.quoted && field.text.find('\r') != std::string_view::npos)
+                    engine::bad_data(options_.name + ": its lines end in CR alone, not LF or CRLF");
             columns_ = handler_.header(fields_);
             header = false;
         } else {
@@ -244,13 +259,17 @@ private:
         line_ += lines_;
     }
 
+    [[noreturn]] void fail_header() const {
+        engine::bad_data(
+            options_.name + ": the header, line " + std::to_string(line_) +
+            ", cannot be read: " + reason_
+        );
+    }
+
     void reject_line() {
         // The views of a field may dangle after a fill; the reason is kept on its own.
-        std::size_t next = 0;
-        const std::string_view line = first_line(next);
-        handler_.reject({line_, line, reason_});
-        begin_ += next;
-        ++line_;
+        const std::int64_t line = line_;
+        drop_line([&](std::string_view text) { handler_.reject({line, text, reason_}); });
     }
 
     static constexpr std::size_t block_bytes = std::size_t{256} << 10;

@@ -2,7 +2,8 @@
 // aside with their reason instead of ending the file. Works in bounded memory.
 //
 // A record that is wrong costs one line only: its first physical line is rejected and reading goes
-// on with the next one, so an unclosed quote does not swallow what follows.
+// on with the next one, so an unclosed quote does not swallow what follows. A header that is wrong
+// throws Failure(data_quality): nothing is known of the rows then.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 namespace sluice::extract {
 
 struct CsvOptions {
+    std::string name{"the file"};  // for messages
     char delimiter{','};
     char quote{'"'};
     bool header{true};
@@ -26,8 +28,8 @@ struct CsvField {
 };
 
 struct CsvReject {
-    std::int64_t line{};  // 1-based, physical
-    std::string_view text;
+    std::int64_t line{};    // 1-based, physical
+    std::string_view text;  // of a line that is too long only its beginning
     std::string reason;
 };
 
@@ -38,7 +40,7 @@ struct CsvHandler {
     std::function<void(const CsvReject&)> reject;
 };
 
-/// A record longer than this is broken.
+/// A record longer than this is broken, and with it its whole line.
 inline constexpr std::size_t csv_record_bytes = std::size_t{1} << 20;
 
 /// `read` fills a buffer and returns the bytes, 0 at the end. Without a header rows have `columns`
@@ -51,5 +53,7 @@ void read_csv(
 );
 
 bool valid_utf8(std::string_view text);
+/// Throws Failure(data_quality) if the text begins as UTF-16 or UTF-32 does.
+void refuse_utf16(const std::string& name, std::string_view begin);
 
 }  // namespace sluice::extract

@@ -134,3 +134,38 @@ TEST_CASE("lines before the header are skipped, another delimiter is taken", "[c
     CHECK(outcome.header == std::vector<std::string>{"a", "b"});
     CHECK(outcome.rows.size() == 1);
 }
+
+TEST_CASE("a line of 100 MB costs that line, and little memory", "[csv][bad]") {
+    const std::string begin = "a,b\n1,x\n2,";
+    const std::string end = ",3\n4,z\n";  // as a line of its own the rest would fit the header
+    const std::size_t size = std::size_t{100} << 20;
+    std::size_t at = 0;
+    std::size_t most = 0;
+    const auto read = [&](char* buffer, std::size_t want) {
+        most = std::max(most, want);
+        std::size_t got = 0;
+        for (; got < want && at < begin.size() + size + end.size(); ++at) {
+            const bool before = at < begin.size();
+            const bool inside = at < begin.size() + size;
+            buffer[got++] = before ? begin[at] : inside ? 'y' : end[at - begin.size() - size];
+        }
+        return got;
+    };
+    std::vector<std::string> rows;
+    std::vector<CsvReject> rejects;
+    std::size_t kept = 0;
+    CsvHandler handler;
+    handler.header = [](const std::vector<CsvField>& fields) { return fields.size(); };
+    handler.row = [&](const std::vector<CsvField>& fields) { rows.emplace_back(fields[0].text); };
+    handler.reject = [&](const CsvReject& reject) {
+        kept = reject.text.size();
+        rejects.push_back({reject.line, {}, reject.reason});
+    };
+    read_csv({}, 0, read, handler);
+    CHECK(rows == std::vector<std::string>{"1", "4"});
+    REQUIRE(rejects.size() == 1);
+    CHECK(rejects[0].line == 3);
+    CHECK(rejects[0].reason == "the line is too long");
+    CHECK(kept == std::size_t{64} << 10);
+    CHECK(most <= std::size_t{1} << 20);
+}

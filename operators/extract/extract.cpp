@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <system_error>
 
 #include <nlohmann/json.hpp>
 
 #include "base/fault.hpp"
+#include "operators/engine/error_number.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
 #include "operators/extract/check.hpp"
@@ -47,15 +49,25 @@ std::vector<std::string> chosen_columns(
         declared.insert(column.name);
         (has(found, column.name) ? chosen : missing).push_back(column.name);
     }
-    for (const ColumnInfo& column : engine::user_columns(found)) {
-        if (!declared.contains(column.name)) extra.push_back(column.name);
+    std::vector<std::string> reserved;
+    for (const ColumnInfo& column : found) {
+        if (column.name == "_sluice_source") continue;
+        const bool own = engine::is_provenance(column.name);
+        if (!declared.contains(column.name)) (own ? reserved : extra).push_back(column.name);
     }
     if (!missing.empty()) {
+        // Their names may be values, where a file has no header.
         engine::bad_schema(
-            "declared columns that the source does not have: " + engine::quoted_list(missing)
+            "declared columns that the source does not have: " + engine::quoted_list(missing) +
+            " (of others it has " + std::to_string(extra.size()) + ")"
         );
     }
     const std::string on_change = params.value("on_schema_change", "fail");
+    if (!reserved.empty() && on_change != "ignore")
+        engine::bad_schema(
+            "the source has columns with names that are Sluice's own: " +
+            engine::quoted_list(reserved) + " (on_schema_change: ignore drops them)"
+        );
     if (declared.empty() || (on_change == "evolve" && !extra.empty())) {
         if (!declared.empty()) {
             context.warn("new columns, unclassified until declared: " + engine::quoted_list(extra));
@@ -131,64 +143,135 @@ Request request_of(task::TaskContext& context, const Json& params) {
     return request;
 }
 
-/// What the source says, with the names of connection and object where it does not say them itself.
-Extracted read(task::TaskContext& context, engine::Database& database, const Request& request) {
-    const auto connection = context.connection(request.from.at("conn_id").get<std::string>());
-    const extract::DataSource& source = extract::source_of(connection, request.from);
-    try {
-        return source.read(context, database, request);
-    } catch (const engine::Failure& failure) {
-        const std::string what = failure.what();
-        if (what.find('"' + connection.id + '"') != std::string::npos) throw;
-        std::string object;
+/// What is read from where, for messages.
+class Place {
+public:
+    Place(const task::Connection& connection, const extract::DataSource& source, const Json& from)
+        : id_('"' + connection.id + '"'), name_("connection " + id_) {
         for (const std::string& key : source.reads)
-            if (request.from.contains(key) && request.from[key].is_string())
-                object = ", " + request.from[key].get<std::string>();
-        throw engine::Failure(
-            failure.error_class(), "connection \"" + connection.id + "\"" + object + ": " + what
-        );
+            if (from.contains(key) && from[key].is_string())
+                name_ += ", " + from[key].get<std::string>();
     }
+
+    /// Runs a step of the reading; what it throws names connection and object.
+    template <class Step>
+    auto named(const Step& step) const {
+        try {
+            return step();
+        } catch (const engine::Failure& failure) {
+            if (says_where(failure.what())) throw;
+            throw engine::Failure(failure.error_class(), with_name(failure.what()));
+        } catch (const Error& error) {
+            if (says_where(error.what())) throw;
+            throw Error(error.code(), with_name(error.what()));
+        } catch (const std::system_error& error) {
+            throw engine::Failure(
+                engine::class_of_errno(error.code().value()), with_name(error.what())
+            );
+        }
+    }
+
+private:
+    [[nodiscard]] bool says_where(const std::string& what) const {
+        return what.find(id_) != std::string::npos;
+    }
+    [[nodiscard]] std::string with_name(const std::string& what) const {
+        return name_ + ": " + what;
+    }
+
+    std::string id_;
+    std::string name_;
+};
+
+struct Taken {
+    Extracted extracted;
+    lake::WriteRequest write;  // without a query if there is nothing to write
+    std::int64_t rejected{0};
+};
+
+/// The query of the rows that are to be written; its text is also the cursor's.
+std::string rows_to_write(
+    task::TaskContext& context,
+    engine::Database& database,
+    const Request& request,
+    const Json& params,
+    Taken& taken
+) {
+    if (taken.extracted.query.empty()) {
+        std::string columns;
+        for (const ColumnSpec& column : request.dataset.columns)
+            columns += "null::varchar as " + quote(column.name) + ", ";
+        if (!columns.empty())
+            taken.write.query = "select " + columns + "null::varchar as _sluice_source where false";
+        return "";
+    }
+    const auto found = database.describe(taken.extracted.query);
+    const auto chosen = chosen_columns(context, request, params, found);
+    const std::string rows = extract::narrowed(context, database, request, taken.extracted, found);
+    taken.write.query =
+        "select " + engine::quoted_list(chosen) + ", _sluice_source from (" + rows + ")";
+    return rows;
+}
+
+Taken take(
+    task::TaskContext& context,
+    engine::Database& database,
+    const extract::DataSource& source,
+    const Request& request,
+    const Json& params
+) {
+    Taken taken;
+    taken.extracted = source.read(context, database, request);
+    const auto check = [&] {
+        if (!taken.extracted.has_rejects) return;
+        const auto rejected = database.integer("select count(*) from sluice_rejects");
+        if (rejected == taken.rejected) return;
+        taken.rejected = rejected;
+        check_rejects(context, database, params, rejected, taken.extracted.rows_in);
+    };
+    // Before the columns: what could not be read may be what has them.
+    check();
+    taken.write.dataset = params.at("to").get<std::string>();
+    taken.write.code = params.dump();
+    const std::string rows = rows_to_write(context, database, request, params, taken);
+    taken.write.read = extract::read_now(database, request, taken.extracted, rows);
+    check();
+    return taken;
+}
+
+lake::Written write(
+    task::TaskContext& context, engine::Database& database, const Taken& taken, const Place& place
+) {
+    if (!taken.extracted.reads_late) return lake::write(context, database, taken.write);
+    return place.named([&] {
+        lake::Written written = lake::write(context, database, taken.write);
+        // It goes live only when the task has succeeded.
+        if (taken.extracted.check) taken.extracted.check();
+        return written;
+    });
 }
 
 Outcome run(task::TaskContext& context, const Json& params) {
     const Request request = request_of(context, params);
     lake::Summary summary;
     const auto database = engine::open_database(context);
-    const Extracted extracted = read(context, *database, request);
-    lake::WriteRequest write;
-    write.dataset = params.at("to").get<std::string>();
-    write.code = params.dump();
-    std::string rows;
-    if (extracted.query.empty()) {
-        // No file, and on_missing says that this is no rows.
-        std::string columns;
-        for (const ColumnSpec& column : request.dataset.columns) {
-            columns += "null::varchar as " + quote(column.name) + ", ";
-        }
-        if (columns.empty()) return lake::finish(context, {.rows_in = 0, .rows_out = 0});
-        write.query = "select " + columns + "null::varchar as _sluice_source where false";
-    } else {
-        const auto found = database->describe(extracted.query);
-        const auto chosen = chosen_columns(context, request, params, found);
-        rows = extract::narrowed(context, *database, request, extracted, found);
-        write.query =
-            "select " + engine::quoted_list(chosen) + ", _sluice_source from (" + rows + ")";
+    const auto connection = context.connection(request.from.at("conn_id").get<std::string>());
+    const extract::DataSource& source = extract::source_of(connection, request.from);
+    const Place place(connection, source, request.from);
+    const Taken taken =
+        place.named([&] { return take(context, *database, source, request, params); });
+    const Extracted& extracted = taken.extracted;
+    summary.rows_in = extracted.rows_in + taken.rejected;
+    summary.rows_rejected = taken.rejected;
+    summary.files = extracted.files;
+    if (!taken.write.query.empty()) {
+        fault_point("extract_before_write");
+        const lake::Written written = write(context, *database, taken, place);
+        summary.rows_out = written.rows;
+        summary.bytes = written.bytes;
     }
-    write.read = extract::read_now(*database, request, extracted, rows);
-    std::int64_t rejected = 0;
-    if (extracted.has_rejects) {
-        rejected = database->integer("select count(*) from sluice_rejects");
-        check_rejects(context, *database, params, rejected, extracted.rows_in);
-    }
-    fault_point("extract_before_write");
-    const lake::Written written = lake::write(context, *database, write);
     if (extracted.has_rejects) write_rejects(context, *database, params);
     if (extracted.written) extracted.written();
-    summary.rows_in = extracted.rows_in + rejected;
-    summary.rows_out = written.rows;
-    summary.rows_rejected = rejected;
-    summary.files = extracted.files;
-    summary.bytes = written.bytes;
     return lake::finish(context, summary);
 }
 

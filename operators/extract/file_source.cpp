@@ -2,7 +2,6 @@
 // json_lines.hpp, Parquet by the engine.
 #include <algorithm>
 #include <filesystem>
-#include <map>
 
 #include <nlohmann/json.hpp>
 
@@ -11,10 +10,12 @@
 #include "operators/connect/files.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
-#include "operators/extract/csv.hpp"
+#include "operators/extract/csv_loader.hpp"
 #include "operators/extract/file_version.hpp"
 #include "operators/extract/json_lines.hpp"
+#include "operators/extract/rejects.hpp"
 #include "operators/extract/source.hpp"
+#include "task/problem.hpp"
 
 namespace sluice::extract {
 
@@ -59,200 +60,35 @@ std::vector<File> find(connect::FilePlace& place, const nlohmann::json& from) {
         const connect::Compression compression = compression_of(from, file.path);
         files.push_back({std::move(file), compression});
     }
-    if (files.empty() && from.value("on_missing", "fail") == "fail") {
+    if (!files.empty()) return files;
+    const std::string in =
+        " in connection \"" + from.at("conn_id").get<std::string>() + "\" (" + place.told() + ")";
+    if (const std::string other = place.instead_of(pattern); !other.empty())
+        throw engine::Failure(
+            ErrorClass::permanent, "the source file \"" + pattern + "\"" + in + " is " + other
+        );
+    if (from.value("on_missing", "fail") == "fail")
         // It may come later: a retry is worth something.
         throw engine::Failure(
-            ErrorClass::transient,
-            "the source file \"" + pattern + "\" is missing in connection \"" +
-                from.at("conn_id").get<std::string>() + "\" (" + place.told() + ")"
+            ErrorClass::transient, "the source file \"" + pattern + "\" is missing" + in
         );
-    }
     return files;
 }
 
-/// {"order id", "id", "id"} -> {"order id", "id", "id_2"}; an empty name becomes column_N.
-std::vector<std::string> unique_names(const std::vector<CsvField>& fields) {
-    std::vector<std::string> names;
-    for (const CsvField& field : fields) {
-        std::string name(field.text);
-        if (name.empty()) name = "column_" + std::to_string(names.size() + 1);
-        std::string candidate = name;
-        for (int n = 2; std::find(names.begin(), names.end(), candidate) != names.end(); ++n) {
-            candidate = name + "_" + std::to_string(n);
-        }
-        names.push_back(candidate);
+/// One task reads files of one format.
+std::string format_of(const nlohmann::json& from, const std::vector<File>& files) {
+    std::string format = format_of(from, files.front());
+    for (const File& file : files) {
+        const std::string other = format_of(from, file);
+        if (other == format) continue;
+        throw engine::Failure(
+            ErrorClass::permanent,
+            files.front().name + " is " + format + " and " + file.name + " is " + other +
+                ": write \"format\", or a path that fits one of them"
+        );
     }
-    return names;
+    return format;
 }
-
-/// Lines that could not be read, into sluice_rejects.
-class Rejects {
-public:
-    explicit Rejects(engine::Database& database) : appender_(database.append("sluice_rejects")) {}
-    void add(
-        std::int64_t line,
-        std::string_view text,
-        const std::string& reason,
-        const std::string& source
-    ) {
-        appender_.integer(line);
-        // What is not UTF-8 cannot be kept as text: its hex is.
-        appender_.text(valid_utf8(text) ? std::string(text) : "\\x" + hex(text));
-        appender_.text(reason);
-        appender_.text(source);
-        appender_.end_row();
-    }
-    void close() { appender_.close(); }
-
-private:
-    static std::string hex(std::string_view bytes) {
-        static constexpr char digits[] = "0123456789abcdef";
-        std::string text;
-        for (const char c : bytes) {
-            const auto byte = static_cast<unsigned char>(c);
-            text += digits[byte >> 4];
-            text += digits[byte & 15];
-        }
-        return text;
-    }
-    engine::Appender appender_;
-};
-
-/// Tells cheaply whether a text is a time outside the increment; anything else stays in and is
-/// looked at by the engine.
-class EarlyFilter {
-public:
-    EarlyFilter(const Request& request, const std::vector<std::string>& columns) {
-        if (!request.increment) return;
-        for (const ColumnSpec& column : request.dataset.columns) {
-            const bool plain =
-                column.parse.empty() || column.parse == std::vector<std::string>{"iso"};
-            if (column.name == request.increment->column && column.type == "timestamptz" && plain) {
-                const auto found = std::find(columns.begin(), columns.end(), column.name);
-                if (found == columns.end()) return;
-                column_ = static_cast<std::size_t>(found - columns.begin());
-                interval_ = request.increment->interval;
-            }
-        }
-    }
-    bool outside(const std::vector<CsvField>& fields) {
-        if (!interval_) return false;
-        const std::string_view text = fields[column_].text;
-        // Files are mostly in order: the last answer often holds.
-        if (text == last_) return last_outside_;
-        last_ = text;
-        const auto parsed = parse_time(text);
-        last_outside_ = parsed && parsed->has_offset &&
-                        (parsed->at < interval_->start || parsed->at >= interval_->end);
-        return last_outside_;
-    }
-
-private:
-    std::optional<Interval> interval_;
-    std::size_t column_{0};
-    std::string last_;
-    bool last_outside_{false};
-};
-
-/// Reads CSV files into one table for each distinct header.
-class CsvLoader {
-public:
-    CsvLoader(task::TaskContext& context, engine::Database& database, const Request& request)
-        : context_(context), database_(database), request_(request), rejects_(database) {
-        const nlohmann::json& from = request.from;
-        options_.delimiter = from.value("delimiter", ",").at(0);
-        options_.quote = from.value("quote", "\"").at(0);
-        options_.header = from.value("header", true);
-        options_.skip = from.value("skip", std::int64_t{0});
-        if (from.contains("null_tokens")) {
-            null_tokens_ = from["null_tokens"].get<std::vector<std::string>>();
-        }
-    }
-
-    void load(const File& file) {
-        connect::FileReader reader(file.path, file.compression);
-        std::optional<EarlyFilter> filter;
-        if (!options_.header) open(declared_names(), filter);
-        CsvHandler handler;
-        handler.header = [&](const std::vector<CsvField>& fields) {
-            open(unique_names(fields), filter);
-            return fields.size();
-        };
-        handler.row = [&](const std::vector<CsvField>& fields) {
-            ++rows_;
-            if (filter->outside(fields)) return;
-            for (const CsvField& field : fields) put(field);
-            table_->text(file.name);
-            table_->end_row();
-        };
-        handler.reject = [&](const CsvReject& reject) {
-            rejects_.add(reject.line, reject.text, reject.reason, file.name);
-        };
-        const auto read = [&](char* buffer, std::size_t size) {
-            if (context_.cancelled()) throw engine::Failure(ErrorClass::transient, "cancelled");
-            return reader.read(buffer, size);
-        };
-        read_csv(options_, options_.header ? 0 : declared_names().size(), read, handler);
-        if (!filter) engine::bad_schema(file.name + " is empty: it has no header");
-        close();
-    }
-
-    Extracted finish() {
-        rejects_.close();
-        Extracted extracted;
-        for (const auto& [names, table] : tables_) {
-            if (!extracted.query.empty()) extracted.query += " union all by name ";
-            extracted.query += "select * from " + table;
-        }
-        extracted.rows_in = rows_;
-        return extracted;
-    }
-
-private:
-    std::vector<std::string> declared_names() const {
-        std::vector<std::string> names;
-        for (const ColumnSpec& column : request_.dataset.columns) names.push_back(column.name);
-        if (names.empty()) engine::bad_schema("a CSV without a header needs declared columns");
-        return names;
-    }
-    void open(const std::vector<std::string>& names, std::optional<EarlyFilter>& filter) {
-        filter.emplace(request_, names);
-        auto [found, is_new] = tables_.try_emplace(names, "");
-        if (is_new) {
-            found->second = "sluice_csv_" + std::to_string(tables_.size());
-            std::string columns;
-            for (const std::string& name : names) columns += quote(name) + " varchar, ";
-            database_.execute(
-                "create table " + found->second + " (" + columns + "_sluice_source varchar)"
-            );
-        }
-        table_.emplace(database_.append(found->second));
-    }
-    void close() {
-        table_->close();
-        table_.reset();
-    }
-    void put(const CsvField& field) {
-        const bool null =
-            !field.quoted &&
-            std::find(null_tokens_.begin(), null_tokens_.end(), field.text) != null_tokens_.end();
-        if (null) {
-            table_->null();
-        } else {
-            table_->text(field.text);
-        }
-    }
-
-    task::TaskContext& context_;
-    engine::Database& database_;
-    const Request& request_;
-    Rejects rejects_;
-    CsvOptions options_;
-    std::vector<std::string> null_tokens_{"", "NULL", "null", "N/A", "NA", "-", "\\N"};
-    std::map<std::vector<std::string>, std::string> tables_;
-    std::optional<engine::Appender> table_;
-    std::int64_t rows_{0};
-};
 
 std::function<std::size_t(char*, std::size_t)> reader_of(const File& file) {
     // Opened when it is first read: there may be many files.
@@ -276,16 +112,36 @@ Extracted load_parquet(
                       ", '') as _sluice_source) from read_parquet(" + engine::literal_list(paths) +
                       ", union_by_name = true, hive_partitioning = false, "
                       "filename = '_sluice_source')";
-    extracted.rows_in = database.integer("select count(*) from (" + extracted.query + ")");
+    extracted.reads_late = true;
+    try {
+        extracted.rows_in = database.integer("select count(*) from (" + extracted.query + ")");
+    } catch (const engine::Failure& failure) {
+        // Not the lines that show our statement.
+        const std::string what = failure.what();
+        throw engine::Failure(failure.error_class(), what.substr(0, what.find("\n\nLINE")));
+    }
     return extracted;
+}
+
+/// Files that are written while they are read give rows that never were in them together.
+void check_unchanged(const connect::FilePlace& place, const std::vector<File>& files) {
+    for (const File& file : files)
+        if (place.has_changed(file))
+            throw engine::Failure(
+                ErrorClass::transient,
+                file.name +
+                    " has changed or gone while it was read: write files under another "
+                    "name first, then rename them"
+            );
 }
 
 Extracted from_files(
     task::TaskContext& context, engine::Database& database, const Request& request
 ) {
-    connect::FilePlace place(
+    const auto shared = std::make_shared<connect::FilePlace>(
         context, context.connection(request.from.at("conn_id").get<std::string>())
     );
+    connect::FilePlace& place = *shared;
     std::vector<File> files = find(place, request.from);
     Extracted extracted;
     nlohmann::json files_read = nlohmann::json::object();
@@ -305,14 +161,14 @@ Extracted from_files(
     }
     if (files.empty()) return extracted;
     for (const File& file : files) place.fetch(file);
-    const std::string format = format_of(request.from, files.front());
+    const std::string format = format_of(request.from, files);
     const bool text = format != "parquet";
     if (text) database.execute(rejects_table);
     if (format == "csv") {
         CsvLoader loader(context, database, request);
         for (const File& file : files) {
             context.info("reading " + file.name);
-            loader.load(file);
+            loader.load(file.name, reader_of(file));
         }
         extracted = loader.finish();
     } else if (format == "parquet") {
@@ -334,7 +190,25 @@ Extracted from_files(
     extracted.files_read = std::move(files_read);
     extracted.text = text;
     extracted.has_rejects = text;
+    if (text)
+        check_unchanged(place, files);
+    else
+        extracted.check = [shared, files = std::move(files)] { check_unchanged(*shared, files); };
     return extracted;
+}
+
+void check_files(const nlohmann::json& from, task::CheckResult& result) {
+    const std::string delimiter = from.value("delimiter", ",");
+    const std::string quote = from.value("quote", "\"");
+    if (delimiter == quote)
+        task::problem(
+            result, "E-EXTRACT-FROM", "/from/delimiter", "delimiter and quote are the same"
+        );
+    for (const auto& [key, written] : {std::pair{"delimiter", delimiter}, {"quote", quote}})
+        if (written == "\n" || written == "\r")
+            task::problem(
+                result, "E-EXTRACT-FROM", std::string("/from/") + key, "a line break ends rows"
+            );
 }
 
 }  // namespace
@@ -357,7 +231,7 @@ DataSource file_source() {
              "nested",
              "on_missing"},
         .has_rejects = true,
-        .check = {},
+        .check = check_files,
         .read = from_files,
         .writes = {"path"},
         .write_keys = {"format", "compression", "delimiter", "header"},

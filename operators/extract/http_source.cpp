@@ -11,6 +11,7 @@
 #include "operators/extract/page_fetcher.hpp"
 #include "operators/extract/pager.hpp"
 #include "operators/extract/raw_json.hpp"
+#include "operators/extract/rejects.hpp"
 #include "operators/extract/source.hpp"
 #include "operators/extract/spool.hpp"
 #include "operators/lake/progress.hpp"
@@ -243,8 +244,6 @@ Extracted from_http(
     extracted.files = reading->pages();
     extracted.text = true;
     extracted.has_rejects = true;
-    // Nothing came, so nothing is known of the columns.
-    if (extracted.rows_in == 0) extracted.query.clear();
     extracted.written = [reading] { reading->spool().remove(); };
     return extracted;
 }

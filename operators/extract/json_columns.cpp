@@ -1,11 +1,11 @@
 #include "operators/extract/json_columns.hpp"
 
 #include <algorithm>
-#include <set>
 #include <vector>
 
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
+#include "operators/extract/column_names.hpp"
 
 namespace sluice::extract {
 
@@ -13,9 +13,6 @@ using engine::literal;
 using engine::quote;
 
 namespace {
-
-/// More than these are no columns: somebody uses values as keys.
-constexpr std::size_t most_columns = 5000;
 
 std::string json_step(const std::string& key) {
     std::string step = ".\"";
@@ -52,9 +49,12 @@ std::vector<JsonKey> keys_at(engine::Database& database, const std::string& path
     );
     std::vector<JsonKey> found;
     for (const auto& row : rows.rows) {
-        found.push_back(
-            {engine::to_text(row.at(0)), std::get<bool>(row.at(1)), std::get<bool>(row.at(2))}
-        );
+        std::string name = engine::to_text(row.at(0));
+        if (name.empty() || name.find('\0') != std::string::npos)
+            engine::bad_schema(
+                "a key of the objects is empty or has a zero byte: it can be no column's name"
+            );
+        found.push_back({std::move(name), std::get<bool>(row.at(1)), std::get<bool>(row.at(2))});
     }
     return found;
 }
@@ -70,7 +70,7 @@ public:
         for (const JsonKey& key : keys) {
             const std::string name = prefix.empty() ? key.name : prefix + "_" + key.name;
             // Never anything but null: still a column.
-            names.push_back(key.is_value || !key.is_object ? free_name(name) : "");
+            names.push_back(key.is_value || !key.is_object ? names_.free(name) : "");
         }
         for (std::size_t i = 0; i < keys.size(); ++i) {
             const std::string inner = path + json_step(keys[i].name);
@@ -82,17 +82,6 @@ public:
     [[nodiscard]] const std::string& select() const { return select_; }
 
 private:
-    std::string free_name(const std::string& name) {
-        std::string free = name;
-        for (int n = 2; names_.contains(free); ++n) free = name + "_" + std::to_string(n);
-        names_.insert(free);
-        if (names_.size() > most_columns)
-            engine::bad_data(
-                "flattened, the objects have more than " + std::to_string(most_columns) +
-                " columns: their keys are data, so keep them (\"nested\": \"keep\")"
-            );
-        return free;
-    }
     void column(const std::string& path, const std::string& name, bool also_object) {
         std::string text = "json_extract_string(object, " + literal(path) + ")";
         if (also_object) {
@@ -105,7 +94,10 @@ private:
     }
 
     engine::Database& database_;
-    std::set<std::string> names_;
+    ColumnNames names_{
+        "flattened, the objects have more than 5,000 columns: their keys are data, so keep them "
+        "(\"nested\": \"keep\")"
+    };
     std::string select_;
 };
 
@@ -122,9 +114,12 @@ std::string json_columns(engine::Database& database, Nested nested) {
         return flattened.select();
     }
     std::string select;
+    ColumnNames names("the objects have more than 5,000 different keys: their keys are data");
     for (const JsonKey& key : keys_at(database, "$", false)) {
-        select += "json_extract_string(object, " + literal("$" + json_step(key.name)) + ") as " +
-                  quote(key.name) + ", ";
+        // To the engine's paths * means every key, quoted too; to its pointers it is one.
+        const std::string step = key.name == "*" ? "/*" : "$" + json_step(key.name);
+        select += "json_extract_string(object, " + literal(step) + ") as " +
+                  quote(names.free(key.name)) + ", ";
     }
     return select;
 }

@@ -1,5 +1,5 @@
 // json_lines.hpp — JSON into the engine: one object a line, or documents that hold them. What is no
-// JSON object is set aside with its line.
+// JSON object is set aside with the number of its line or record.
 #pragma once
 
 #include <cstddef>
@@ -18,10 +18,14 @@ struct JsonInput {
     std::function<std::size_t(char*, std::size_t)> read;
 };
 
+/// A line or record longer than this is set aside, or fails its document.
+inline constexpr std::size_t json_record_bytes = std::size_t{16} << 20;
+
 enum class JsonText { lines, document };
 
 /// The table sluice_rejects must exist. `records`: the JSONPath of the objects of a document; "" =
-/// the elements of its array, or itself.
+/// the elements of its array, or itself. Without objects there is no query: nothing is known of the
+/// columns.
 Extracted load_json(
     task::TaskContext& context,
     engine::Database& database,

@@ -189,12 +189,7 @@ public:
                 by_.field.kind == MysqlKind::integer || by_.field.kind == MysqlKind::decimal;
             return number ? text : connect::mysql_text(text);
         };
-        std::string condition;
-        if (range.from) condition = column + " >= " + value(*range.from);
-        if (range.to)
-            condition += (condition.empty() ? "" : " and ") + column + " < " + value(*range.to);
-        if (!range.from && range.to) condition = "(" + condition + " or " + column + " is null)";
-        return stream_rows(*mysql_, select_, condition, into);
+        return stream_rows(*mysql_, select_, condition_of(range, column, value), into);
     }
     void stop() noexcept override { mysql_->cancel(); }
 

@@ -4,8 +4,10 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include "operators/connect/file_place.hpp"
 #include "operators/connect/s3.hpp"
 #include "operators/connect/s3_stub.hpp"
+#include "operators/engine/failure.hpp"
 #include "operators/extract/extract.hpp"
 #include "operators/lake/slice.hpp"
 #include "task/fake_context.hpp"
@@ -98,4 +100,25 @@ TEST_CASE(
     CHECK(landing.stub.requests() == 2);  // a list, and the new one
     landing.put("a.csv", "id\n1\n3\n");
     CHECK(landing.run(3, "*.csv", modified) == "a.csv:1 a.csv:3");
+}
+
+TEST_CASE("bad input, bucket: an object that vanishes behind its listing", "[extract][s3][bad]") {
+    Landing landing;
+    landing.put("a.csv", "id\n1\n");
+    task::FakeContext fake(landing.ledger);
+    landing.prepare(fake, 1);
+    connect::FilePlace place(fake.context(), landing.connection());
+    const auto found = place.find("*.csv");
+    REQUIRE(found.size() == 1);
+    connect::S3(fake.context(), landing.connection()).remove("a.csv");
+    try {
+        place.fetch(found[0]);
+        FAIL("it is there");
+    } catch (const engine::Failure& failure) {
+        CHECK(failure.error_class() == ErrorClass::transient);
+        CHECK_THAT(
+            failure.what(),
+            Catch::Contains("\"landing\"") && Catch::Contains("a.csv: 404 NoSuchKey")
+        );
+    }
 }

@@ -38,7 +38,8 @@ struct Request {
 };
 
 struct Extracted {
-    /// SQL with the source's columns as the source has them, and `_sluice_source`.
+    /// SQL with the source's columns as the source has them, and `_sluice_source`. "": no rows, and
+    /// nothing is known of the columns.
     std::string query;
     /// Rows read, also those that the increment leaves out; rejected lines are not in it.
     std::int64_t rows_in{0};
@@ -46,7 +47,11 @@ struct Extracted {
     bool increment_done{false};  // the source applied it
     bool text{false};            // cells are text: the increment must read times from text
     bool has_rejects{false};     // the table sluice_rejects exists
+    bool reads_late{false};      // the source's files are read when the query runs
     nlohmann::json files_read = nlohmann::json::object();  // path -> fingerprint, by files
+    /// Throws Failure if what was read is not what was to be read; called before the rows are
+    /// handed over; may be empty.
+    std::function<void()> check;
     std::function<void()> written;  // called when the rows are safe in the lake; may be empty
 };
 
@@ -118,10 +123,5 @@ void check_target(
 
 Stored write_mysql(task::TaskContext&, engine::Database&, const WriteRequest&);
 Stored write_file(task::TaskContext&, engine::Database&, const WriteRequest&);
-
-/// CREATE TABLE of the lines that could not be read.
-inline constexpr const char* rejects_table =
-    "create table sluice_rejects (line_no bigint, line varchar, reason varchar, "
-    "_sluice_source varchar)";
 
 }  // namespace sluice::extract

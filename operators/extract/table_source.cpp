@@ -138,12 +138,7 @@ public:
         const auto value = [&](const std::string& text) {
             return engine::literal(text) + "::" + by_.type;
         };
-        std::string condition;
-        if (range.from) condition = column + " >= " + value(*range.from);
-        if (range.to)
-            condition += (condition.empty() ? "" : " and ") + column + " < " + value(*range.to);
-        if (!range.from && range.to) condition = "(" + condition + " or " + column + " is null)";
-        return copy_rows(*postgres_, select_, condition, into);
+        return copy_rows(*postgres_, select_, condition_of(range, column, value), into);
     }
     void stop() noexcept override { postgres_->cancel(); }
 

@@ -1,12 +1,15 @@
 #include "operators/lake/local_storage.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "operators/engine/error_number.hpp"
 #include "operators/engine/failure.hpp"
 
 namespace sluice::lake {
@@ -16,11 +19,17 @@ using engine::Failure;
 
 namespace {
 
+/// A disk may find out only now that it has no room, or that it is broken.
 void sync_path(const fs::path& path) {
     const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) return;
-    ::fsync(descriptor);
-    ::close(descriptor);
+    const bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
+    const int number = errno;
+    if (descriptor >= 0) ::close(descriptor);
+    if (!synced)
+        throw Failure(
+            engine::class_of_errno(number),
+            path.string() + " cannot be made safe: " + std::strerror(number)
+        );
 }
 
 bool is_generation(const fs::path& folder) { return folder.filename().string().starts_with("g="); }
@@ -67,10 +76,15 @@ void LocalStorage::put(const std::string& file, const std::string& bytes) {
     const fs::path path = root_ / file;
     const fs::path part = path.string() + ".part";
     fs::create_directories(path.parent_path());
+    errno = 0;
     std::ofstream out(part, std::ios::binary | std::ios::trunc);
     out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
     out.close();
-    if (!out) throw Error(ErrorCode::unavailable, "cannot write " + part.string());
+    if (!out)
+        throw Failure(
+            errno != 0 ? engine::class_of_errno(errno) : ErrorClass::transient,
+            "cannot write " + part.string() + ": " + std::strerror(errno)
+        );
     fs::rename(part, path);
 }
 

@@ -161,7 +161,11 @@ std::int64_t rows_of(const std::vector<task::InputSlice>& inputs) {
 
 }  // namespace
 
-Written write(task::TaskContext& context, engine::Database& database, const WriteRequest& request) {
+namespace {
+
+Written write_slice(
+    task::TaskContext& context, engine::Database& database, const WriteRequest& request
+) {
     const auto [partition, slice] = own_slice(context, request.dataset);
     const task::OutputClaim claim = context.claim_output(request.dataset, partition, slice);
     const std::vector<ColumnInfo> given = database.describe(request.query);
@@ -191,6 +195,18 @@ Written write(task::TaskContext& context, engine::Database& database, const Writ
     context.commit_output(output);
     file.keep();
     return written;
+}
+
+}  // namespace
+
+Written write(task::TaskContext& context, engine::Database& database, const WriteRequest& request) {
+    try {
+        return write_slice(context, database, request);
+    } catch (const engine::Failure& failure) {
+        const std::string what = failure.what();
+        if (what.find(request.dataset) != std::string::npos) throw;
+        throw engine::Failure(failure.error_class(), request.dataset + ": " + what);
+    }
 }
 
 }  // namespace sluice::lake

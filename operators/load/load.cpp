@@ -125,6 +125,22 @@ Outcome run(task::TaskContext& context, const Json& params) {
     return lake::finish(context, summary);
 }
 
+/// What fails names connection and table where it does not say them itself.
+Outcome run_named(task::TaskContext& context, const Json& params) {
+    const std::string to = params.at("to").get<std::string>();
+    try {
+        return run(context, params);
+    } catch (const engine::Failure& failure) {
+        const std::string what = failure.what();
+        const auto id = context.schema_connection(to.substr(0, to.find('.')));
+        std::string where;
+        if (id && what.find('"' + *id + '"') == std::string::npos)
+            where = "connection \"" + *id + "\"";
+        if (what.find(to) == std::string::npos) where += (where.empty() ? "" : ", ") + to;
+        throw engine::Failure(failure.error_class(), where + (where.empty() ? "" : ": ") + what);
+    }
+}
+
 }  // namespace
 
 task::Operator load_operator() {
@@ -137,7 +153,7 @@ task::Operator load_operator() {
     op.traits.data = true;
     op.check = load::check;
     op.run = [](task::TaskContext& context, const Json& params) {
-        return engine::guarded([&] { return run(context, params); });
+        return engine::guarded([&] { return run_named(context, params); });
     };
     return op;
 }

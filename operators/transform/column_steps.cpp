@@ -60,8 +60,14 @@ std::string strict_cast(
     const std::string text = "cast(" + quote(column.name) + " as varchar)";
     const std::string message =
         engine::literal("column " + column.name + " cannot be cast to " + target.type + ": ");
+    // Of a classified value only its form may be read: "999-99-9999".
+    const std::string shown =
+        column.pii_class.empty()
+            ? text
+            : "regexp_replace(regexp_replace(" + text +
+                  R"(, '\p{L}', 'a', 'g'), '\p{N}', '9', 'g') || ' (its form)')";
     return "case when (" + value + ") is null and nullif(trim(" + text +
-           "), '') is not null then error(" + message + " || " + text + ") else " + value + " end";
+           "), '') is not null then error(" + message + " || " + shown + ") else " + value + " end";
 }
 
 }  // namespace

@@ -160,6 +160,58 @@ TEST_CASE("casts follow the contract or the step, and fail on what cannot be cas
     CHECK(outcome.message.find("column id cannot be cast to bigint: one") != std::string::npos);
 }
 
+TEST_CASE("numbers out of range and dates that do not exist fail a cast", "[transform][bad]") {
+    Transform t;
+    t.declare("processed.x", R"j({"v": "varchar", "s": "varchar @ssn"})j");
+    const auto cast = [&](const std::string& value, const std::string& type) {
+        t.put("processed.x", "select " + value + " as v, 'x' as s");
+        const Outcome outcome = t.run(
+            op(),
+            {{"from", "processed.x"},
+             {"to", "processed.out"},
+             {"steps", {{{"cast", {{"v", type}}}}}}}
+        );
+        CAPTURE(value, type, outcome.message);
+        CHECK(outcome.error_class == ErrorClass::data_quality);
+        CHECK_THAT(
+            outcome.message,
+            Catch::Contains("processed.out: ") &&
+                Catch::Contains("column v cannot be cast to " + type)
+        );
+    };
+    for (const auto& [value, type] : std::vector<std::pair<std::string, std::string>>{
+             {"'99999999999999999999'", "bigint"},
+             {"'32768'", "smallint"},
+             {"'12345678901.5'", "decimal(10,2)"},
+             {"'NaN'", "decimal(10,2)"},
+             {"'Infinity'", "double"},
+             {"'1e999'", "double"},
+             {"'2026-02-30'", "date"},
+             {"'0000-00-00'", "date"},
+             {"'2026-02-30T00:00:00Z'", "timestamptz"},
+             {"'2026-01-01T25:00:00Z'", "timestamptz"},
+             {"'25:00:00'", "time"},
+             {"'maybe'", "boolean"},
+             {"'12345678901234567890'::uhugeint", "bigint"},
+             {"'nan'::double", "bigint"},
+             {"'x'", "uuid"},
+             {"'{a'", "json"}
+         })
+        cast(value, type);
+    // A classified value is not told.
+    t.put("processed.x", "select '1' as v, '12-Secret-34' as s");
+    const Outcome outcome = t.run(
+        op(),
+        {{"from", "processed.x"}, {"to", "processed.out"}, {"steps", {{{"cast", {{"s", "date"}}}}}}}
+    );
+    CHECK(outcome.error_class == ErrorClass::data_quality);
+    CHECK_THAT(
+        outcome.message,
+        Catch::Contains("column s cannot be cast to date: 99-aaaaaa-99") &&
+            !Catch::Contains("Secret")
+    );
+}
+
 TEST_CASE("joins bring new columns, and their cardinality is checked", "[transform]") {
     Transform t;
     t.given(

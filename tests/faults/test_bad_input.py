@@ -1,8 +1,12 @@
 """Broken sources and broken processes under a whole pipeline: a clear error, and nothing lost."""
 import contextlib
+import http.server
+import json
 import os
 import re
+import resource
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -127,26 +131,97 @@ def wide_csv(rows):
     return "id,name\n" + "".join(f"{i},name {i}\n" for i in range(rows))
 
 
+@contextlib.contextmanager
+def slow_server(daemon, conn_id, rows):
+    """A server that answers with `rows` records when it is told to, behind a connection."""
+    asked, go = threading.Event(), threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.set()
+            go.wait(60)
+            body = json.dumps([{"id": i, "name": f"name {i}"} for i in range(rows)]).encode()
+            with contextlib.suppress(OSError):  # who asked may be dead
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    daemon.request("POST", "/api/v2/connections", 201, json={
+        "connection_id": conn_id, "conn_type": "http", "host": "127.0.0.1", "port": server.server_port, "schema": "http"})
+    try:
+        yield asked, go
+    finally:
+        go.set()
+        server.shutdown()
+
+
 def test_kill_9_of_a_worker_in_an_extract_is_a_failed_attempt_of_class_resource_and_the_run_succeeds(daemon):
-    # A named pipe as source: the worker waits in it until it is killed.
-    path = landing(daemon, "pipe.csv", "")
-    path.unlink()
-    os.mkfifo(path)
-    write_dag(daemon, "killed", **pipeline("killed", "pipe.csv", retries=3, retry_delay="1s"))
-    run_id = daemon.trigger("killed")["dag_run_id"]
-    wait_for(lambda: state(daemon, "killed", run_id, "extract") == "running")
-    worker = wait_for(lambda: workers_of(daemon))[0]
-    os.kill(worker, signal.SIGKILL)
-    wait_for(lambda: failed_attempts(daemon, "killed") or state(daemon, "killed", run_id, "extract") == "up_for_retry")
-    path.unlink()
-    landing(daemon, "pipe.csv", wide_csv(3))
-    assert daemon.wait_run("killed", run_id)["state"] == "success"
+    with slow_server(daemon, "slow", 3) as (asked, go):
+        body = pipeline("killed", "", retries=3, retry_delay="1s")
+        body["tasks"][0]["with"]["from"] = {"conn_id": "slow", "endpoint": "/rows"}
+        write_dag(daemon, "killed", **body)
+        run_id = daemon.trigger("killed")["dag_run_id"]
+        assert asked.wait(30)
+        os.kill(workers_of(daemon)[0], signal.SIGKILL)
+        wait_for(lambda: failed_attempts(daemon, "killed") or state(daemon, "killed", run_id, "extract") == "up_for_retry")
+        go.set()
+        assert daemon.wait_run("killed", run_id)["state"] == "success"
     error_class, error = failed_attempts(daemon, "killed")[0]
     assert error_class == RESOURCE
     assert "signal 9" in error and "not by Sluice" in error
     assert any("ended without a result" in line for line in daemon.log_lines("killed", run_id, "extract", 1))
     assert warehouse(daemon, "killed") == [(i, f"name {i}") for i in range(3)]
     assert daemon.process.poll() is None
+
+
+def test_long_lines_large_records_and_a_large_document_are_read_in_the_memory_of_the_task(daemon):
+    name = "x" * 1_000_000
+    files = {
+        "csv": (["id,name\n1,one\n2,", *[name] * 100, ",3\n4,four\n"], {"max_rejects": 1}, "2 1"),
+        "jsonl": ([f'{{"id":{i},"name":"{name}"}}\n' for i in range(30)], {}, "30 0"),
+        "json": (["["] + [f'{{"id":{i},"name":"{name[:1000]}"}},' for i in range(80_000)] + ['{"id":0,"name":""}]'], {}, "80001 0")}
+    tasks = []
+    for kind, (pieces, keys, _) in files.items():
+        landing(daemon, f"large.{kind}", "".join(pieces))
+        tasks.append({**extract(f"raw.large_{kind}", f"large.{kind}", resources={"memory": "480MiB"}, **keys), "task_id": kind})
+    write_dag(daemon, "large", tasks)
+    run_id = daemon.trigger("large")["dag_run_id"]
+    daemon.wait_run("large", run_id)
+    for kind, (_, _, counts) in files.items():
+        assert state(daemon, "large", run_id, kind) == "success", daemon.log_lines("large", run_id, kind)
+        said = xcom(daemon, "large", run_id, kind)
+        assert f"{said['rows_out']} {said['rows_rejected']}" == counts, (kind, said)
+
+
+def test_a_full_disk_of_postgresql_under_a_load_is_of_class_resource_changes_nothing_and_the_retry_loads(daemon):
+    landing(daemon, "full.csv", wide_csv(10))
+    body = pipeline("full", "full.csv")
+    body["tasks"][2]["retries"] = 60
+    write_dag(daemon, "full", **body)
+    assert daemon.wait_run("full", daemon.trigger("full")["dag_run_id"])["state"] == "success"
+    landing(daemon, "full.csv", "id,name\n" + "".join(f"{i},{'x' * 200}\n" for i in range(100_000)))
+    # To PostgreSQL a limit on the size of files is a full disk; files of its log, 16 MiB each, still fit.
+    daemon.stop()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (17_000_100, before[1]))
+    try:
+        daemon.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    run_id = daemon.trigger("full")["dag_run_id"]
+    wait_for(lambda: failed_attempts(daemon, "full", 2) or state(daemon, "full", run_id, "load") == "up_for_retry")
+    assert len(warehouse(daemon, "full")) == 10
+    daemon.stop()
+    daemon.start()
+    assert daemon.wait_run("full", run_id)["state"] == "success"
+    assert len(warehouse(daemon, "full")) == 100_000
+    error_class, error = failed_attempts(daemon, "full", 2)[0]
+    assert error_class == RESOURCE and error.startswith('connection "warehouse", faults.full: could not extend file'), error
 
 
 def test_a_worker_out_of_memory_is_a_failed_attempt_that_names_the_limit_and_the_daemon_lives(daemon):

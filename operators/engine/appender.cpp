@@ -1,4 +1,4 @@
-// row_appender.cpp — typed cells into the engine's vectors, a batch at a time.
+// appender.cpp — typed cells into the engine's vectors, a batch at a time.
 #include <cstring>
 
 #include "base/check.hpp"
@@ -8,6 +8,10 @@
 namespace sluice::engine {
 
 namespace {
+
+/// More text than this is handed on before a batch is full: neither the batch nor what the engine
+/// keeps of an appender counts against its memory limit.
+constexpr std::size_t batch_bytes = std::size_t{16} << 20;
 
 /// A vector that cells are written to: a column's, or that of a list's elements.
 struct Slot {
@@ -52,7 +56,8 @@ struct RowAppender::State {
     std::size_t capacity{0};
     std::size_t row{0};
     std::size_t column{0};
-    Slot* list{nullptr};  // whose elements are being given
+    std::size_t bytes{0};  // of texts since the engine has stored them
+    Slot* list{nullptr};   // whose elements are being given
     std::size_t element{0};
 
     explicit State(const Library& library) : lib(library) {}
@@ -64,8 +69,7 @@ struct RowAppender::State {
     }
     [[noreturn]] void fail() const {
         const char* message = lib.duckdb_appender_error(appender);
-        const std::string text = message != nullptr ? message : "rows cannot be added";
-        throw Failure(class_of_message(text), text);
+        throw failure_of(message != nullptr ? message : "rows cannot be added");
     }
     /// Where the next cell goes.
     std::pair<Slot*, std::size_t> next() {
@@ -83,6 +87,9 @@ struct RowAppender::State {
         lib.duckdb_data_chunk_reset(chunk);
         row = 0;
         point();
+        if (bytes < batch_bytes) return;
+        if (lib.duckdb_appender_flush(appender) != DuckDBSuccess) fail();
+        bytes = 0;
     }
     void set_null(Slot& slot, std::size_t at) {
         if (slot.validity == nullptr) {
@@ -151,6 +158,7 @@ void RowAppender::text(std::string_view value) { bytes(value); }
 
 void RowAppender::bytes(std::string_view value) {
     const auto [slot, row] = state_->next();
+    state_->bytes += value.size();
     state_->lib.duckdb_unsafe_vector_assign_string_element_len(
         slot->vector, row, value.data(), value.size()
     );
@@ -197,7 +205,7 @@ void RowAppender::end_row() {
     State& s = *state_;
     SLUICE_CHECK(s.column == s.slots.size());
     s.column = 0;
-    if (++s.row == s.capacity) s.flush();
+    if (++s.row == s.capacity || s.bytes >= batch_bytes) s.flush();
 }
 
 void RowAppender::close() {
@@ -224,6 +232,26 @@ RowAppender make_row_appender(
     state->capacity = lib.duckdb_vector_size();
     state->point();
     return RowAppender(std::move(state));
+}
+
+struct Appender::State {
+    RowAppender rows;
+};
+
+Appender::Appender(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Appender::Appender(Appender&&) noexcept = default;
+Appender::~Appender() = default;
+
+void Appender::text(std::string_view value) { state_->rows.text(value); }
+void Appender::integer(std::int64_t value) { state_->rows.integer(value); }
+void Appender::null() { state_->rows.null(); }
+void Appender::end_row() { state_->rows.end_row(); }
+void Appender::close() { state_->rows.close(); }
+
+Appender make_appender(const Library& lib, duckdb_connection connection, const std::string& table) {
+    return Appender(std::make_unique<Appender::State>(
+        Appender::State{make_row_appender(lib, connection, table)}
+    ));
 }
 
 }  // namespace sluice::engine
