@@ -29,7 +29,7 @@ function Health({ home }: { home: Home }) {
                 {beat === null ? "no heartbeat" : `heartbeat ${duration(beat)} ago`}
             </Light>
             <Light ok={database.ok} label="Database">
-                <span class="num">{database.ms} ms</span>
+                <span class="num">{database.ms.toFixed(1)} ms</span>
             </Light>
             <Light ok label="Executor">
                 <span class="num">
