@@ -28,7 +28,10 @@ target_compile_options(sluice_warnings INTERFACE
   -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-qual -Wformat=2 -Wswitch-enum
   -Wmissing-declarations -Wno-missing-field-initializers
   $<$<CXX_COMPILER_ID:GNU>:-Wduplicated-cond -Wlogical-op>
-  $<$<BOOL:${SLUICE_WERROR}>:-Werror>)
+  # libstdc++ 12 uses a deprecated function of its own in stable_sort and stable_partition; g++ tells of ours
+  $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>
+  # clang complains of flags that an assembler file does not need
+  $<$<AND:$<BOOL:${SLUICE_WERROR}>,$<COMPILE_LANGUAGE:CXX>>:-Werror>)
 if(CMAKE_UNITY_BUILD)
   # In a unit of several files a name of one file may stand in the next one; the dev preset, file by file, has both warnings.
   target_compile_options(sluice_warnings INTERFACE -Wno-shadow $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)

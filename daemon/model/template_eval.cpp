@@ -308,7 +308,7 @@ void Evaluator::render_loop(const Node& node, Sink& sink) {
                 locals_.emplace_back(variables[i], parts == nullptr ? item : (*parts)[i]);
         }
         render(node.body, sink);
-        locals_.resize(before);
+        locals_.erase(locals_.begin() + static_cast<std::ptrdiff_t>(before), locals_.end());
     }
 }
 
