@@ -208,6 +208,8 @@ Stored write_file(
     if (connect::is_object_store(connection)) {
         connect::S3 s3(context, connection);
         fault_point("target_before_commit");
+        // An upload that a killed attempt began is seen by nobody, and paid for.
+        s3.abort_uploads(name);
         s3.put(name, file);
     } else {
         move_into(context, file, connect::folder_of(connection) / name);
