@@ -99,7 +99,6 @@ void acknowledge(
 }
 
 Outcome run(task::TaskContext& context, const Json& params) {
-    if (is_outside(params)) return run_outside(context, params);
     const std::string to = params.at("to").get<std::string>();
     const Plan plan = plan_of(params, find_dataset(context, to));
     lake::Summary summary;
@@ -153,7 +152,9 @@ task::Operator load_operator() {
     op.traits.data = true;
     op.check = load::check;
     op.run = [](task::TaskContext& context, const Json& params) {
-        return engine::guarded([&] { return run_named(context, params); });
+        return engine::guarded([&] {
+            return is_outside(params) ? run_outside(context, params) : run_named(context, params);
+        });
     };
     return op;
 }
