@@ -158,13 +158,16 @@ Reply apply_mark(
     }
     if (!dry_run) command_all(services, std::move(events));
     Json list = Json::array();
+    std::vector<TaskKey> keys;
     for (auto& [target, items] : affected) {
         for (TaskInstance& item : items) {
             if (auto row = services.queries.task(item.key); row && !dry_run)
                 item = std::move(row->instance);
             list.push_back(instance_json(services, target->run, *target->dag, item));
+            keys.push_back(item.key);
         }
     }
+    name_instances(services, keys, list);
     const auto total = static_cast<std::int64_t>(list.size());
     return reply(200, instance_list(std::move(list), total));
 }
@@ -325,9 +328,13 @@ Reply clear(Services& services, const Request& request, const Caller& caller) {
     }
     const auto answers = command_all(services, std::move(events));
     Json list = Json::array();
+    std::vector<TaskKey> keys;
     for (std::size_t i = 0; i < answers.size(); ++i)
-        for (const TaskInstance& instance : answers[i].instances)
+        for (const TaskInstance& instance : answers[i].instances) {
             list.push_back(instance_json(services, touched[i]->run, *touched[i]->dag, instance));
+            keys.push_back(instance.key);
+        }
+    name_instances(services, keys, list);
     const auto total = static_cast<std::int64_t>(list.size());
     return reply(200, instance_list(std::move(list), total));
 }

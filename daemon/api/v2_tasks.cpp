@@ -1,5 +1,6 @@
 // /api/v2 task instances: lists, one, its tries.
 #include <algorithm>
+#include <span>
 
 #include "api/failure.hpp"
 #include "api/input.hpp"
@@ -161,6 +162,22 @@ bool is_about_tasks(const TaskQuery& asked) {
            filter.order.empty() && !any_time(filter.start_date) && !any_time(filter.end_date);
 }
 
+Json views_of(
+    Services& services,
+    const store::RunRow& run,
+    const Dag& dag,
+    std::span<const TaskInstance> instances
+) {
+    Json list = Json::array();
+    std::vector<TaskKey> keys;
+    for (const TaskInstance& instance : instances) {
+        list.push_back(instance_json(services, run, dag, instance));
+        keys.push_back(instance.key);
+    }
+    name_instances(services, keys, list);
+    return list;
+}
+
 /// Of one run: unborn instances are listed too.
 Json list_of_run(Services& services, const store::RunRow& run, const TaskQuery& asked) {
     const DagPtr dag = dag_of(services, run);
@@ -174,24 +191,28 @@ Json list_of_run(Services& services, const store::RunRow& run, const TaskQuery& 
                 ))
                 tasks.push_back(no);
         const MappedRun mapped(services, run.run, *dag);
-        Json list = Json::array();
-        for (const auto& instance :
-             mapped.page(tasks, asked.filter.page.offset, asked.filter.page.limit))
-            list.push_back(instance_json(services, run, *dag, instance));
-        return instance_list(std::move(list), mapped.total(tasks));
+        return instance_list(
+            views_of(
+                services,
+                run,
+                *dag,
+                mapped.page(tasks, asked.filter.page.offset, asked.filter.page.limit)
+            ),
+            mapped.total(tasks)
+        );
     }
     auto all = all_instances(services, run, *dag);
     std::erase_if(all, [&](const TaskInstance& instance) {
         return !passes(instance, dag->tasks[static_cast<std::size_t>(instance.key.task)], asked);
     });
     sort_instances(all, *dag, asked.filter.order);
-    Json list = Json::array();
     const auto& page = asked.filter.page;
     const auto begin = std::min(static_cast<std::size_t>(page.offset), all.size());
-    const auto end = std::min(begin + static_cast<std::size_t>(page.limit), all.size());
-    for (std::size_t i = begin; i < end; ++i)
-        list.push_back(instance_json(services, run, *dag, all[i]));
-    return instance_list(std::move(list), static_cast<std::int64_t>(all.size()));
+    const auto count = std::min(static_cast<std::size_t>(page.limit), all.size() - begin);
+    return instance_list(
+        views_of(services, run, *dag, std::span(all).subspan(begin, count)),
+        static_cast<std::int64_t>(all.size())
+    );
 }
 
 /// Over many runs: the instances that have rows.
@@ -203,7 +224,9 @@ Json list_of_many(Services& services, const TaskQuery& asked) {
         );
     const auto page = services.queries.tasks(asked.filter);
     Json list = Json::array();
+    std::vector<TaskKey> keys;
     for (const auto& row : page.rows) {
+        keys.push_back(row.instance.key);
         const DagPtr dag = services.versions.dag(row.version, row.dag_id, row.version_number);
         const TaskNo no = dag ? find_task(*dag, row.task_id) : no_task;
         const Task* task = no == no_task ? nullptr : &dag->tasks[static_cast<std::size_t>(no)];
@@ -219,6 +242,7 @@ Json list_of_many(Services& services, const TaskQuery& asked) {
              services.node}
         ));
     }
+    name_instances(services, keys, list);
     return instance_list(std::move(list), page.total);
 }
 
@@ -276,11 +300,9 @@ Reply get_task_instance(Services& services, const Request& request, const Caller
     auto rendered = services.queries.rendered(found.instance.key);
     if (rendered) rendered = resolved_fields(services.instance, *rendered);
     Json json = instance_view(found.instance, context_of(found, services), rendered);
-    // By its template, or by its places in a nested mapping.
-    if (found.instance.key.map_index != unmapped)
-        if (auto named = services.queries.map_name(found.instance.key); !named.empty())
-            json["rendered_map_index"] = std::move(named);
-    return reply(200, json);
+    Json views = Json::array({std::move(json)});
+    name_instances(services, {found.instance.key}, views);
+    return reply(200, views[0]);
 }
 
 Reply get_mapped(Services& services, const Request& request, const Caller&) {
@@ -360,6 +382,13 @@ Found find_from(Services& services, const http::Request& request) {
         request.param("task_id"),
         read_map_index(request)
     );
+}
+
+void name_instances(Services& services, const std::vector<TaskKey>& keys, Json& views) {
+    const auto names = services.queries.map_names(keys);
+    for (std::size_t i = 0; i < keys.size(); ++i)
+        if (const auto found = names.find(keys[i]); found != names.end())
+            views[i]["rendered_map_index"] = found->second;
 }
 
 Json instance_list(Json instances, std::int64_t total) {

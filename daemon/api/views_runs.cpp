@@ -109,7 +109,8 @@ Json instance_view(
     json["executor"] = nullptr;
     json["executor_config"] = "{}";
     json["note"] = text_or_null(instance.note);
-    json["rendered_map_index"] = nullptr;
+    // Until it has a name of its own (name_instances).
+    json["rendered_map_index"] = map == unmapped ? Json() : Json(std::to_string(map));
     json["rendered_fields"] = rendered ? stored_json(*rendered) : Json::object();
     json["trigger"] = nullptr;
     json["triggerer_job"] = nullptr;

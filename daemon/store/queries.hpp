@@ -267,8 +267,9 @@ public:
     /// Of instances with a map index that have rows.
     std::vector<MappedStates> mapped_states(RunKey run);
     std::vector<MapIndex> map_indexes(RunKey run, TaskNo task);
-    /// What its map_index_template became; "" = nothing.
-    std::string map_name(const TaskKey& key);
+    /// What their map_index_template became, or their places in a nested mapping; those that have
+    /// no name are not in it. One question for all.
+    std::map<TaskKey, std::string> map_names(const std::vector<TaskKey>& keys);
 
     std::vector<XcomRow> xcoms(const TaskKey& key);
     /// Of all instances of a mapped task: key -> JSON list in the order of map indexes, no nulls.

@@ -13,8 +13,10 @@ constexpr Query states_sql{"mapped_states", R"(
 constexpr Query indexes_sql{"map_indexes", R"(
     select map_index from task_instance
     where run_key = $1 and task_no = $2 and map_index >= 0 order by map_index)"};
-constexpr Query name_sql{"map_name", R"(
-    select name from map_name where run_key = $1 and task_no = $2 and map_index = $3)"};
+constexpr Query names_sql{"map_names", R"(
+    select n.run_key, n.task_no, n.map_index, n.name
+    from unnest($1::int8[], $2::int4[], $3::int4[]) as k(run_key, task_no, map_index)
+    join map_name n using (run_key, task_no, map_index))"};
 }  // namespace
 
 std::vector<TaskNo> Queries::ended_whole(RunKey run) {
@@ -67,12 +69,30 @@ std::vector<MapIndex> Queries::map_indexes(RunKey run, TaskNo task) {
     });
 }
 
-std::string Queries::map_name(const TaskKey& key) {
-    return read(pool_, [&](Connection& connection) -> std::string {
+std::map<TaskKey, std::string> Queries::map_names(const std::vector<TaskKey>& keys) {
+    std::vector<std::int64_t> runs;
+    std::vector<std::int32_t> tasks;
+    std::vector<std::int32_t> indexes;
+    for (const TaskKey& key : keys) {
+        if (key.map_index == unmapped) continue;
+        runs.push_back(key.run.value);
+        tasks.push_back(key.task);
+        indexes.push_back(key.map_index);
+    }
+    if (runs.empty()) return {};
+    return read(pool_, [&](Connection& connection) {
         Params params;
-        params.add(key.run.value).add_int(key.task).add_int(key.map_index);
-        const Result result = connection.run(name_sql, params);
-        return result.rows() == 0 ? std::string{} : result.text(0, 0);
+        params.add(std::span<const std::int64_t>{runs});
+        params.add(std::span<const std::int32_t>{tasks});
+        params.add(std::span<const std::int32_t>{indexes});
+        const Result result = connection.run(names_sql, params);
+        std::map<TaskKey, std::string> names;
+        for (int i = 0; i < result.rows(); ++i)
+            names.emplace(
+                TaskKey{RunKey{result.int8(i, 0)}, result.int4(i, 1), result.int4(i, 2)},
+                result.text(i, 3)
+            );
+        return names;
     });
 }
 

@@ -53,6 +53,16 @@ def test_the_forms_of_expand(daemons):
     assert listed["total_entries"] == 6 and [i["map_index"] for i in listed["task_instances"]] == list(range(6))
     page = task("each/listMapped", limit=2, offset=3)
     assert [i["map_index"] for i in page["task_instances"]] == [3, 4]
+    # Lists have the names too: of one run by task or by what it says, and of all runs.
+    names = [f"{colour}/{n}" for colour in ("red", "green", "blue") for n in (1, 2)]
+    assert [i["rendered_map_index"] for i in page["task_instances"]] == names[3:5]
+    for path, keys in ((run, {"task_id": "each"}), (run, {"task_id": "each", "map_index": range(6)}),
+                       ("/api/v2/dags/~/dagRuns/~", {"task_id": "each"})):
+        listed = daemon.get(f"{path}/taskInstances", params=keys)["task_instances"]
+        assert sorted((i["map_index"], i["rendered_map_index"]) for i in listed) == list(enumerate(names))
+    # One without a template has its number, one that is not mapped nothing.
+    assert {(i["map_index"], i["rendered_map_index"]) for i in task("g.then/listMapped")["task_instances"]} == {(i, str(i)) for i in range(3)}
+    assert task("joined")["rendered_map_index"] is None
     assert daemon.get("/ui/v1/dags/forms/grid")["maps"][0]["each"] == {"s": 6}
     cleared = daemon.request("POST", "/api/v2/dags/forms/clearTaskInstances", json={
         "dag_run_id": "r", "task_ids": [["each", 2]], "only_failed": False, "dry_run": False})
@@ -84,7 +94,7 @@ def test_a_mapping_inside_a_mapped_group(daemons):
     assert task("g.sum/1")["state"] == "skipped" and task("g.read/1")["state"] == "skipped"
     assert len(task("g.read/listMapped")["task_instances"]) == 6
     read = lambda: [task(f"g.read/{i}") for i in range(6)]
-    assert sorted(i["rendered_map_index"] or "-" for i in read()) == ["-", "0/0", "0/1", "2/0", "2/1", "2/2"]
+    assert sorted(i["rendered_map_index"] for i in read()) == ["0/0", "0/1", "1", "2/0", "2/1", "2/2"]
     # One index is cleared, the daemon is killed: its list is made again, nobody else's.
     daemon.request("POST", "/api/v2/dags/nested/clearTaskInstances", json={
         "dag_run_id": "r", "task_ids": [["g.files", 2]], "include_downstream": True, "only_failed": False,
