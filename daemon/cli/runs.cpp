@@ -243,7 +243,7 @@ void summary(const Options& options) {
     print("runs:          ", runs);
     print("task instances:", tasks);
     std::cout << "rows quarantined: " << static_cast<long long>(rows_quarantined)
-              << ", lines rejected: " << static_cast<long long>(rows_rejected) << '\n';
+              << ", rejected: " << static_cast<long long>(rows_rejected) << '\n';
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "operators/extract/extract.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 #include <system_error>
 
@@ -15,6 +14,7 @@
 #include "operators/extract/increment.hpp"
 #include "operators/extract/page_fetcher.hpp"
 #include "operators/extract/source.hpp"
+#include "operators/lake/limit.hpp"
 #include "operators/lake/slice.hpp"
 #include "operators/lake/summary.hpp"
 
@@ -106,12 +106,9 @@ void check_rejects(
     }
     std::int64_t allowed = 0;
     if (params.contains("max_rejects")) {
-        const Json& written = params["max_rejects"];
-        allowed = written.is_number() ? written.get<std::int64_t>()
-                                      : static_cast<std::int64_t>(std::floor(
-                                            std::stod(written.get<std::string>()) / 100 *
-                                            static_cast<double>(rows + rejected)
-                                        ));
+        // 100 % and more take everything.
+        const auto limit = lake::limit_of(params["max_rejects"]).value_or(lake::Limit{1, -1});
+        allowed = limit.allowed(rows + rejected);
     }
     if (rejected > allowed) {
         engine::bad_data(

@@ -76,7 +76,7 @@ const char* const schema = R"json({
       ]}
     },
     "event_time": {"type": "string", "description": "When the fact happened; makes the table a fact."},
-    "max_rejects": {"type": ["integer", "string"], "description": "0: a load takes all rows or none; validate sets rows aside."},
+    "max_rejects": {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+(\\.[0-9]+)?%$", "description": "Rows that the table may refuse: a number or a share (\"0.5%\"); they are set aside in _sluice.rejects. Default 0: all rows or none."},
     "verify": {"enum": ["counts", "hash", "none"], "description": "Default counts: rows sent, staged and inserted must agree. hash is refused: compare with validate."},
     "analyze": {"type": "boolean", "description": "Update the planner's statistics; default true."}
   }
@@ -113,13 +113,8 @@ void check_never(task::CheckResult& result, const Json& params, const DatasetSpe
             "all observations are kept (full)"
         );
     }
-    if (params.contains("max_rejects") && params["max_rejects"] != 0) {
-        task::problem(
-            result,
-            "E-LOAD-MODE",
-            "/max_rejects",
-            "a load takes all rows or none; let a validate before it set rows aside (max_bad)"
-        );
+    if (params.contains("max_rejects") && !lake::limit_of(params["max_rejects"])) {
+        task::problem(result, "E-LOAD-MODE", "/max_rejects", "at most 100% can be set aside");
     }
     if (params.value("verify", "counts") == "hash") {
         task::problem(

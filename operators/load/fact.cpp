@@ -46,6 +46,25 @@ std::string local_date(
     return local + "::date";
 }
 
+}  // namespace
+
+std::string stage_join(
+    const task::TaskContext& context,
+    const Stage& stage,
+    const Dimension& dimension,
+    const std::string& dim
+) {
+    const std::string at = "s." + quote(dimension.at);
+    const std::string type = dimension.at.empty() ? "" : type_in(stage, dimension.at);
+    const std::string& zone = context.info().timezone;
+    if (dimension.kind == "date") return dim + ".date = " + local_date(at, type, zone);
+    return join_condition(
+        dimension, "s", dim, dimension.at.empty() ? "null" : instant_of(at, type, zone)
+    );
+}
+
+namespace {
+
 class FactLoad {
 public:
     FactLoad(
@@ -89,26 +108,8 @@ public:
     }
 
 private:
-    [[nodiscard]] std::string at_of(const Dimension& dimension, const std::string& alias) const {
-        if (dimension.at.empty()) return "null";
-        return instant_of(
-            alias + "." + quote(dimension.at),
-            type_in(stage_, dimension.at),
-            context_.info().timezone
-        );
-    }
-
-    /// The join of `s` (the stage) with a dimension as `dim`.
     [[nodiscard]] std::string on(const Dimension& dimension, const std::string& dim) const {
-        if (dimension.kind == "date") {
-            return dim + ".date = " +
-                   local_date(
-                       "s." + quote(dimension.at),
-                       type_in(stage_, dimension.at),
-                       context_.info().timezone
-                   );
-        }
-        return join_condition(dimension, "s", dim, at_of(dimension, "s"));
+        return stage_join(context_, stage_, dimension, dim);
     }
 
     void make_table() {

@@ -10,6 +10,7 @@
 #include "operators/load/check.hpp"
 #include "operators/load/inputs.hpp"
 #include "operators/load/outside.hpp"
+#include "operators/load/rejects.hpp"
 #include "operators/load/target.hpp"
 #include "task/job.hpp"
 
@@ -44,13 +45,18 @@ void make_indexes(Warehouse& warehouse, const DatasetSpec* dataset) {
     }
 }
 
+struct Applied {
+    std::int64_t rows{};
+    std::int64_t rejected{};
+};
+
 /// The one transaction in which everything changes.
-std::int64_t apply(
+Applied apply(
     task::TaskContext& context,
     Warehouse& warehouse,
     const Plan& plan,
-    const Stage& stage,
-    const LedgerEntry& entry
+    Stage& stage,
+    LedgerEntry& entry
 ) {
     connect::Transaction transaction(warehouse.sql());
     std::vector<std::string> exclusive{plan.to};
@@ -63,20 +69,26 @@ std::int64_t apply(
     warehouse.lock(exclusive, shared);
     warehouse.confirm();
     warehouse.find_gone(false);
-    std::int64_t rows = 0;
+    const bool facts = !plan.observed() && plan.mode != Mode::replace;
+    const auto dimensions = facts ? dimensions_of(warehouse, plan) : std::vector<Dimension>{};
+    Applied done;
+    done.rejected = set_aside(context, warehouse, plan, stage, dimensions);
+    entry.rows = stage.rows;
+    entry.content_hash = stage.content_hash;
     if (plan.observed()) {
-        rows = load_observed(context, warehouse, plan, stage);
+        done.rows = load_observed(context, warehouse, plan, stage);
     } else if (plan.mode == Mode::replace) {
-        rows = load_replace(warehouse, plan, stage);
+        done.rows = load_replace(warehouse, plan, stage);
     } else {
-        rows = load_fact(context, warehouse, plan, stage, dimensions_of(warehouse, plan));
+        done.rows = load_fact(context, warehouse, plan, stage, dimensions);
     }
     make_indexes(warehouse, find_dataset(context, plan.to));
     fault_point("load_inside_transaction");
+    drop_old_rejects(warehouse);
     warehouse.publish(entry);
     transaction.commit();
     fault_point("load_after_commit_before_ack");
-    return rows;
+    return done;
 }
 
 void acknowledge(
@@ -113,14 +125,13 @@ Outcome run(task::TaskContext& context, const Json& params) {
         return task::unchanged();
     }
     warehouse.claim();
-    const Stage stage = fill_stage(context, *database, warehouse, plan, source);
-    entry.rows = stage.rows;
-    entry.content_hash = stage.content_hash;
-    const std::int64_t rows = apply(context, warehouse, plan, stage, entry);
+    Stage stage = fill_stage(context, *database, warehouse, plan, source);
+    const Applied done = apply(context, warehouse, plan, stage, entry);
     acknowledge(context, warehouse, plan, entry);
     if (plan.analyze) warehouse.sql().execute("analyze " + warehouse.table());
     summary.rows_in = source.rows;
-    summary.rows_out = rows;
+    summary.rows_out = done.rows;
+    if (plan.max_rejects) summary.rows_rejected = done.rejected;
     return lake::finish(context, summary);
 }
 

@@ -14,14 +14,19 @@ using Json = nlohmann::json;
 namespace {
 
 const Json facts{
-    {"to", "sales.fact"}, {"key", "id"}, {"event_time", "at_"}, {"dimensions", {"sales.dim_c"}}
+    {"to", "sales.fact"},
+    {"key", "id"},
+    {"event_time", "at_"},
+    {"dimensions", {"sales.dim_c"}},
+    {"max_rejects", 1}
 };
 const Json dimension{{"to", "sales.dim_c"}, {"mode", "scd2"}, {"key", "c"}, {"updated_at", "at_"}};
 
 constexpr const char* old_facts =
     "select 1 id, 1 c, timestamptz '2026-01-01 10:00:00+00' at_ union all select 2, 9, timestamptz "
     "'2026-01-01 11:00:00+00'";
-constexpr const char* new_facts = "select 2 id, 1 c, timestamptz '2026-01-01 12:00:00+00' at_";
+constexpr const char* new_facts =
+    "select 2 id, 1 c, timestamptz '2026-01-01 12:00:00+00' at_ union all select null, 8, null";
 constexpr const char* old_dimension = "select 1 c, 'a' v, timestamptz '2026-01-01 06:00:00+00' at_";
 constexpr const char* new_dimension =
     "select 1 c, 'b' v, timestamptz '2026-01-01 09:00:00+00' at_ union all select 9, 'n', "
@@ -33,7 +38,8 @@ std::string state(LoadFixture& f) {
                "select id, f.c, d.c, v, d.valid_from, d.valid_to, is_inferred from sales.fact f "
                "join sales.dim_c d using (c_sk) order by 1"
            ) +
-           " | " + f.text("select c, v, valid_from from sales.dim_c order by 1, 3");
+           " | " + f.text("select c, v, valid_from from sales.dim_c order by 1, 3") + " | " +
+           f.text("select column_name, reason from _sluice.rejects");
 }
 
 /// Runs the hidden test below in a new process that a fault point kills.

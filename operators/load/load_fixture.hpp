@@ -79,9 +79,10 @@ public:
         fake.interval(day(day_number).start, day(day_number).end);
         fake.job.info.run_id = "day" + std::to_string(day_number);
         fake.job.info.timezone = timezone;
-        fake.job.schemas["sales"] = {"warehouse", "sales"};
+        fake.job.schemas["sales"] = {"warehouse", schema};
         DatasetSpec rows;
         rows.name = "curated.rows";
+        rows.columns = columns;
         fake.datasets({rows});
     }
 
@@ -155,7 +156,9 @@ public:
     task::FakeLedger ledger;
     nlohmann::json xcom;
     std::string timezone{"UTC"};
+    std::string schema{"sales"};  // the schema behind "sales"
     bool reuse{false};
+    std::vector<ColumnSpec> columns;  // declared of curated.rows
 
 private:
     std::string lake_;

@@ -124,6 +124,11 @@ Plan plan_of(const Json& params, const DatasetSpec* dataset) {
     plan.event_time = params.value("event_time", "");
     plan.verify = params.value("verify", "counts") != "none";
     plan.analyze = params.value("analyze", true);
+    if (params.contains("max_rejects")) {
+        const auto limit = lake::limit_of(params["max_rejects"]);
+        if (!limit) throw Error(ErrorCode::invalid, "max_rejects: at most 100%");
+        if (limit->rows > 0 || (limit->rows < 0 && limit->share > 0)) plan.max_rejects = limit;
+    }
     plan.has_sk = plan.mode == Mode::scd2 || last_part(plan.to).substr(0, 4) == "dim_";
     if (dataset != nullptr) {
         plan.has_sk = plan.has_sk ||

@@ -11,6 +11,7 @@
 
 #include "base/instant.hpp"
 #include "operators/engine/database.hpp"
+#include "operators/lake/limit.hpp"
 #include "task/context.hpp"
 
 namespace sluice::load {
@@ -55,7 +56,8 @@ struct Plan {
     std::string event_time;
     bool verify{true};
     bool analyze{true};
-    bool has_sk{false};  // merge: the table is a dimension
+    std::optional<lake::Limit> max_rejects;  // none: a load takes all rows or fails
+    bool has_sk{false};                      // merge: the table is a dimension
 
     /// A fact replaces its interval's rows; everything else that merges keeps observations.
     [[nodiscard]] bool observed() const;

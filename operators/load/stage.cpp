@@ -105,18 +105,23 @@ void check_key(engine::Database& database, const Plan& plan, const lake::Source&
             quoted_list(plan.key) + " [E-LOAD-KEY]"
         );
     }
-    // A history may have several rows of a key; the same row twice is settled when it is derived.
-    if (plan.mode == Mode::scd2) return;
-    const auto twice = database.query(
-        "select " + quoted_list(plan.key) + " from " + source.relation + " group by all having " +
-        "count(*) > 1 order by all limit 3"
-    );
-    if (!twice.rows.empty()) {
+    if (const std::string twice = keys_given_twice(database, plan, source); !twice.empty()) {
         engine::bad_data(
-            "rows for " + plan.to + " have the same key " + quoted_list(plan.key) + ": " +
-            examples(twice) + " [E-LOAD-KEY]"
+            "rows for " + plan.to + " have the same key " + quoted_list(plan.key) + ": " + twice +
+            " [E-LOAD-KEY]"
         );
     }
+}
+
+std::string keys_given_twice(
+    engine::Database& database, const Plan& plan, const lake::Source& source
+) {
+    // A history may have several rows of a key; the same row twice is settled when it is derived.
+    if (plan.key.empty() || plan.mode == Mode::scd2) return {};
+    return examples(database.query(
+        "select " + quoted_list(plan.key) + " from " + source.relation + " group by all having " +
+        "count(*) > 1 order by all limit 3"
+    ));
 }
 
 namespace {
@@ -149,6 +154,33 @@ std::string end_literal(const task::TaskInfo& info) {
     );
 }
 
+/// SQL that is true of a value that PostgreSQL has no way to hold; "" = it holds all of the type.
+std::string unfit(const ColumnInfo& column) {
+    const std::string name = quote(column.name);
+    if (column.type == "VARCHAR") return "contains(" + name + ", chr(0))";
+    if (column.type == "JSON")
+        return "regexp_matches(" + name + "::varchar, '(^|[^\\\\])(\\\\\\\\)*\\\\u0000')";
+    const bool date = column.type == "DATE";
+    if (!date && !column.type.starts_with("TIMESTAMP")) return {};
+    const std::string most = date ? "5874897-12-31" : "294246-12-31";
+    return "isfinite(" + name + ") and " + name + " not between '4713-01-01 (BC)'::" + column.type +
+           " and " + literal(most) + "::" + column.type;
+}
+
+/// The columns, those that PostgreSQL would not take as NULL, and the place of the first of these.
+std::string fitting_columns(const std::vector<ColumnInfo>& columns) {
+    std::string list;
+    std::string places;
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+        const std::string name = quote(columns[i].name);
+        const std::string wrong = unfit(columns[i]);
+        list += (list.empty() ? "" : ", ") +
+                (wrong.empty() ? name : "case when not (" + wrong + ") then " + name + " end");
+        if (!wrong.empty()) places += " when " + wrong + " then " + std::to_string(i);
+    }
+    return list + ", " + (places.empty() ? "null::integer" : "(case" + places + " end)::integer");
+}
+
 std::string stage_query(
     const task::TaskInfo& info,
     const Plan& plan,
@@ -157,7 +189,8 @@ std::string stage_query(
 ) {
     std::vector<std::string> names;
     for (const ColumnInfo& column : columns) names.push_back(column.name);
-    std::string query = "select " + quoted_list(names) + ", " + engine::row_hash(columns);
+    const std::string list = plan.max_rejects ? fitting_columns(columns) : quoted_list(names);
+    std::string query = "select " + list + ", " + engine::row_hash(columns);
     if (plan.observed()) {
         const std::string end = end_literal(info) + "::timestamptz";
         query += ", " + (plan.updated_at.empty() ? end : quote(plan.updated_at) + "::timestamptz");
@@ -200,14 +233,8 @@ void make_stage(
 /// The sum of row hashes modulo 2^128, as 32 hex digits.
 class HashSum {
 public:
-    void add(std::string_view hex) {
-        engine::Uint128 value = 0;
-        for (std::size_t i = 0; i < 32; ++i) {
-            const char c = hex[i];
-            value = (value << 4) + static_cast<unsigned>(c <= '9' ? c - '0' : c - 'a' + 10);
-        }
-        sum_ += value;
-    }
+    void add(std::string_view hex) { sum_ += value_of(hex); }
+    void take_away(std::string_view hex) { sum_ -= value_of(hex); }
     [[nodiscard]] std::string text() const {
         static constexpr char digits[] = "0123456789abcdef";
         std::string out(32, '0');
@@ -219,6 +246,14 @@ public:
     }
 
 private:
+    static engine::Uint128 value_of(std::string_view hex) {
+        engine::Uint128 value = 0;
+        for (std::size_t i = 0; i < 32; ++i) {
+            const char c = hex[i];
+            value = (value << 4) + static_cast<unsigned>(c <= '9' ? c - '0' : c - 'a' + 10);
+        }
+        return value;
+    }
     engine::Uint128 sum_{0};
 };
 
@@ -276,6 +311,14 @@ void copy_rows(
 
 }  // namespace
 
+void forget(Stage& stage, const std::vector<std::string>& row_hashes) {
+    HashSum hash;
+    hash.add(stage.content_hash);
+    for (const std::string& gone : row_hashes) hash.take_away(gone);
+    stage.content_hash = hash.text();
+    stage.rows -= static_cast<std::int64_t>(row_hashes.size());
+}
+
 Stage fill_stage(
     task::TaskContext& context,
     engine::Database& database,
@@ -285,8 +328,12 @@ Stage fill_stage(
 ) {
     Stage stage;
     stage.columns = source_columns(plan, source.columns);
-    check_key(database, plan, source);
-    if (!plan.updated_at.empty()) {
+    if (plan.max_rejects) {
+        stage.key_twice = !keys_given_twice(database, plan, source).empty();
+    } else {
+        check_key(database, plan, source);
+    }
+    if (!plan.max_rejects && !plan.updated_at.empty()) {
         const std::int64_t undated = database.integer(
             "select count(*) from " + source.relation + " where " + quote(plan.updated_at) +
             " is null"
@@ -299,6 +346,8 @@ Stage fill_stage(
         }
     }
     std::vector<PgColumn> columns = pg_columns(stage.columns);
+    stage.has_refused = plan.max_rejects.has_value();
+    if (stage.has_refused) columns.emplace_back("_sluice_refused", "integer");
     const std::size_t hash_column = columns.size();
     columns.emplace_back("_sluice_row_hash", "text");
     if (plan.observed()) {

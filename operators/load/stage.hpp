@@ -20,7 +20,13 @@ struct Stage {
     std::vector<engine::ColumnInfo> columns;  // of the source, without `_sluice_*`
     std::int64_t rows{0};
     std::string content_hash;
+    // Of a load with max_rejects:
+    bool has_refused{false};  // a column says which column's value PostgreSQL has no way to hold
+    bool key_twice{false};
 };
+
+/// Rows that are not loaded after all, by their hashes.
+void forget(Stage& stage, const std::vector<std::string>& row_hashes);
 
 /// The source's columns without `_sluice_*`. Throws Failure(schema) if a column that the plan
 /// names is not there.
@@ -45,6 +51,11 @@ lake::Source date_spine(engine::Database& database, const DateSpine& spine);
 std::vector<PgColumn> provenance();
 std::vector<std::string> provenance_names();
 std::vector<std::string> names_of(const std::vector<PgColumn>& columns);
+
+/// Some keys that several rows have, as text; "" = none.
+std::string keys_given_twice(
+    engine::Database& database, const Plan& plan, const lake::Source& source
+);
 
 /// E-LOAD-KEY: rows without a key or with the same one.
 void check_key(engine::Database& database, const Plan& plan, const lake::Source& source);

@@ -77,6 +77,13 @@ std::string join_condition(
     const std::string& dim,
     const std::string& at
 );
+/// SQL: the join of `s`, the stage, with a dimension as `dim`.
+std::string stage_join(
+    const task::TaskContext& context,
+    const Stage& stage,
+    const Dimension& dimension,
+    const std::string& dim
+);
 /// SQL: a fact's time as an instant: naive times are of the DAG's zone.
 std::string instant_of(const std::string& column, const std::string& type, const std::string& zone);
 

@@ -8,6 +8,7 @@
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
 #include "operators/lake/slice.hpp"
+#include "operators/load/rejects.hpp"
 
 namespace sluice::load {
 
@@ -24,6 +25,11 @@ constexpr const char* ledger_columns =
     "state text check (state in ('writing', 'committed', 'superseded', 'deleted')), "
     "rows bigint, bytes bigint, content_hash bytea, files jsonb, input jsonb, code_hash bytea, "
     "committed_at timestamptz, primary key (dataset, partition, slice, generation))";
+
+constexpr const char* rejects_columns =
+    "(dataset text, slice text, generation bigint, row_number bigint, column_name text not null, "
+    "reason text not null, row jsonb not null, dag_id text, task_id text, run_id text, loaded_at "
+    "timestamptz not null, primary key (dataset, slice, generation, row_number))";
 
 std::string schema_part(const std::string& dataset) { return dataset.substr(0, dataset.find('.')); }
 std::string table_part(const std::string& dataset) { return dataset.substr(dataset.find('.') + 1); }
@@ -52,14 +58,19 @@ std::string opt_instant(bool present, Instant at) {
 }  // namespace
 
 Warehouse::Warehouse(task::TaskContext& context, const Plan& plan)
-    : context_(context), logical_(plan.to), slice_(context, plan.mode == Mode::replace) {
-    const std::string schema = schema_part(logical_);
-    test_ = context.physical_schema(schema) != schema;
-    own_schema_ = test_ ? context.physical_schema(schema) : "_sluice";
+    : context_(context),
+      logical_(plan.to),
+      slice_(context, plan.mode == Mode::replace),
+      rejects_(plan.max_rejects.has_value()) {
+    test_ = physical_schema() != schema();
+    own_schema_ = test_ ? physical_schema() : "_sluice";
     postgres_ = connect::open_postgres(context, connection_of(context, logical_), "sluice");
     prepare();
     enter();
 }
+
+std::string Warehouse::schema() const { return schema_part(logical_); }
+std::string Warehouse::physical_schema() const { return context_.physical_schema(schema()); }
 
 bool Warehouse::find_gone(bool sure) {
     const auto rows = sql().query(
@@ -129,8 +140,8 @@ bool Warehouse::exists(const std::string& quoted_table) {
 }
 
 void Warehouse::prepare() {
-    const std::string schema = context_.physical_schema(schema_part(logical_));
-    if (exists(own("dimension_use")) &&
+    const std::string schema = physical_schema();
+    if (exists(own("dimension_use")) && (!rejects_ || exists(own("rejects"))) &&
         sql().value("select to_regnamespace($1) is not null", {quote(schema)}) == "t") {
         return;
     }
@@ -155,6 +166,9 @@ void Warehouse::prepare() {
         "fact_columns text[] not null, at_column text not null, missing text not null, "
         "primary key (fact, sk_column))"
     );
+    if (rejects_) {
+        sql().execute("create table if not exists " + own("rejects") + " " + rejects_columns);
+    }
     transaction.commit();
 }
 
@@ -316,7 +330,9 @@ bool Warehouse::make(
         if (found == present.end()) {
             list += (list.empty() ? "" : ", ") + std::string(present.empty() ? "" : "add column ") +
                     quote(name) + " " + type;
-        } else if (!fits(normal(type), found->second)) {
+        } else if (!fits(normal(type), found->second) &&
+                   !(rejects_ && quoted_table == table() &&
+                     too_much(quote(name), normal(type), found->second))) {
             engine::bad_schema(
                 "column \"" + name + "\" of " + quoted_table + " is " + found->second +
                 ", the new rows have " + type + " (tables are changed by adding columns only)"

@@ -42,6 +42,10 @@ public:
     /// A table of Sluice's own beside a data set: observations, surrogate keys, registries.
     [[nodiscard]] std::string beside(const std::string& dataset, const std::string& what) const;
     [[nodiscard]] std::string own(const std::string& name) const;
+    [[nodiscard]] const std::string& dataset() const { return logical_; }
+    /// The schema of the target, as written and as it is.
+    [[nodiscard]] std::string schema() const;
+    [[nodiscard]] std::string physical_schema() const;
     [[nodiscard]] const std::string& slice() const { return slice_.name(); }
     /// An instance of a mapped task: the slice is that of its item.
     [[nodiscard]] bool mapped() const { return slice_.mapped(); }
@@ -72,7 +76,8 @@ public:
     /// Columns of a table as they are; empty if there is no such table.
     std::vector<PgColumn> columns(const std::string& quoted_table);
     /// Makes the table or adds the columns that it lacks; a column of another type that does not
-    /// take the new one's values throws Failure(schema). True if it was made.
+    /// take the new one's values throws Failure(schema), but in the target of a load that sets
+    /// rows aside. True if it was made.
     bool make(
         const std::string& quoted_table,
         const std::vector<PgColumn>& columns,
@@ -90,6 +95,7 @@ private:
     lake::TableSlice slice_;
     std::vector<std::string> gone_;
     bool test_{false};
+    const bool rejects_;
     std::string own_schema_;
     std::unique_ptr<connect::Postgres> postgres_;
     std::int64_t generation_{0};

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include <nlohmann/json.hpp>
 
@@ -162,14 +161,6 @@ std::string literal_of(const json& value) {
     return value.is_string() ? engine::literal(value.get<std::string>()) : value.dump();
 }
 
-/// "0.5%" -> 0.005
-std::optional<double> share_of(const std::string& text) {
-    double percent = 0;
-    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), percent);
-    if (failed != std::errc{} || std::string_view(end) != "%" || percent < 0) return std::nullopt;
-    return percent / 100;
-}
-
 std::string parsed_sql(const json& text, Dialect dialect) {
     const auto parsed = expression::parse(expression::source_of(text));
     if (!parsed.value) throw Error(ErrorCode::invalid, parsed.problems.front().message);
@@ -182,19 +173,6 @@ std::string_view name(Kind kind) { return name_in(kinds, kind); }
 std::string_view name(OnFail on_fail) { return name_in(actions, on_fail); }
 bool of_rows(Kind kind) { return kind <= Kind::expr; }
 
-bool Limit::exceeded(std::int64_t bad, std::int64_t total) const {
-    if (rows >= 0) return bad > rows;
-    return static_cast<double>(bad) > share * static_cast<double>(total);
-}
-
-std::optional<Limit> limit_of(const json& value) {
-    if (value.is_number_integer()) return Limit{0, value.get<std::int64_t>()};
-    if (!value.is_string()) return std::nullopt;
-    const auto share = share_of(value.get<std::string>());
-    if (!share || *share > 1) return std::nullopt;
-    return Limit{*share, -1};
-}
-
 std::optional<Tolerance> tolerance_of(const json& value) {
     if (value.is_number()) {
         const double absolute = value.get<double>();
@@ -202,7 +180,7 @@ std::optional<Tolerance> tolerance_of(const json& value) {
         return Tolerance{absolute, 0};
     }
     if (!value.is_string()) return std::nullopt;
-    const auto share = share_of(value.get<std::string>());
+    const auto share = lake::share_of(value.get<std::string>());
     if (!share) return std::nullopt;
     return Tolerance{0, *share};
 }

@@ -12,6 +12,7 @@
 #include "base/instant.hpp"
 #include "operators/binding/columns.hpp"
 #include "operators/engine/sql.hpp"
+#include "operators/lake/limit.hpp"
 
 namespace sluice::validate {
 
@@ -44,13 +45,8 @@ bool of_rows(Kind kind);
 enum class OnFail : std::uint8_t { quarantine, drop, warn, fail };
 std::string_view name(OnFail on_fail);
 
-/// A share or a number of rows: "5%", 100.
-struct Limit {
-    double share{0.05};
-    std::int64_t rows{-1};  // -1: `share` counts
-    [[nodiscard]] bool exceeded(std::int64_t bad, std::int64_t total) const;
-};
-std::optional<Limit> limit_of(const nlohmann::json& value);
+using lake::Limit;
+using lake::limit_of;
 
 /// By how much two numbers may differ: 0.5, or a share "0.1%" of the other side's.
 struct Tolerance {
