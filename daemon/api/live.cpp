@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <spdlog/spdlog.h>
@@ -98,13 +99,17 @@ public:
     void stop();
 
 private:
+    // Called by the loop once a turn: to wake a thread costs more than an empty task, and one that
+    // only waits for its next frame need not be.
     void wake() {
         {
             const std::lock_guard lock(wake_mutex_);
-            woken_ = true;
+            if (std::exchange(woken_, true) || !sleeping_) return;
         }
         wake_.notify_one();
     }
+    /// Until there is something to do, but no earlier than a frame after the last one. False: stop.
+    bool wait_until_due(Steady::time_point due);
     void run();
     Steady::time_point next_due(Steady::time_point now);
     bool drain(Batch& batch);
@@ -124,8 +129,9 @@ private:
     const Clock& clock_;
     std::shared_ptr<runtime::Feed::Subscription> subscription_;
 
-    std::mutex wake_mutex_;  // guards woken_ and stopping_
+    std::mutex wake_mutex_;  // guards the three below
     std::condition_variable wake_;
+    bool sleeping_{false};  // until it is woken, and not for the next frame
     bool woken_{false};
     bool stopping_{false};
 
@@ -158,19 +164,20 @@ Steady::time_point Live::Impl::next_due(Steady::time_point now) {
     return due;
 }
 
+bool Live::Impl::wait_until_due(Steady::time_point due) {
+    std::unique_lock lock(wake_mutex_);
+    sleeping_ = true;
+    wake_.wait_until(lock, due, [this] { return woken_ || stopping_; });
+    sleeping_ = false;
+    // One frame in 16 ms: what comes meanwhile is merged into it.
+    if (Steady::now() - last_frame_ < frame)
+        wake_.wait_until(lock, last_frame_ + frame, [this] { return stopping_; });
+    woken_ = false;
+    return !stopping_;
+}
+
 void Live::Impl::run() {
-    while (true) {
-        const auto due = next_due(Steady::now());
-        {
-            std::unique_lock lock(wake_mutex_);
-            wake_.wait_until(lock, due, [this] { return woken_ || stopping_; });
-            woken_ = false;
-            if (stopping_) return;
-            // One frame in 16 ms: what comes meanwhile is merged into it.
-            if (Steady::now() - last_frame_ < frame)
-                wake_.wait_until(lock, last_frame_ + frame, [this] { return stopping_; });
-            if (stopping_) return;
-        }
+    while (wait_until_due(next_due(Steady::now()))) {
         try {
             Batch batch;
             const bool news = drain(batch);
@@ -197,16 +204,17 @@ bool Live::Impl::drain(Batch& batch) {
     bool any = false;
     if (subscription_->take_overflow()) resync_all();
     while (const auto change = subscription_->next(Steady::now())) {
-        const Batch one = batch_of(**change);
+        Batch one = batch_of(**change);
         const std::lock_guard lock(mutex_);
+        // Who comes later is told of it from past_.
+        if (!watchers_.empty() || !waits_.empty()) batch.add(one);
         past_size_ += one.size();
-        past_.push_back(one);
+        past_.push_back(std::move(one));
         while (past_size_ > past_items) {
             past_size_ -= past_.front().size();
             floor_ = past_.front().seq;
             past_.pop_front();
         }
-        batch.add(one);
         any = true;
     }
     return any;
