@@ -8,6 +8,7 @@
 #include "operators/lineage/sink.hpp"
 #include "operators/load/outside.hpp"
 #include "operators/load/plan.hpp"
+#include "operators/load/verify.hpp"
 #include "task/problem.hpp"
 
 namespace sluice::load {
@@ -77,7 +78,7 @@ const char* const schema = R"json({
     },
     "event_time": {"type": "string", "description": "When the fact happened; makes the table a fact."},
     "max_rejects": {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+(\\.[0-9]+)?%$", "description": "Rows that the table may refuse: a number or a share (\"0.5%\"); they are set aside in _sluice.rejects. Default 0: all rows or none."},
-    "verify": {"enum": ["counts", "hash", "none"], "description": "Default counts: rows sent, staged and inserted must agree. hash is refused: compare with validate."},
+    "verify": {"enum": ["counts", "hash", "none"], "description": "Default counts: rows sent, staged and inserted must agree. hash: also what the table holds of the slice against what was sent."},
     "analyze": {"type": "boolean", "description": "Update the planner's statistics; default true."}
   }
 })json";
@@ -115,16 +116,6 @@ void check_never(task::CheckResult& result, const Json& params, const DatasetSpe
     }
     if (params.contains("max_rejects") && !lake::limit_of(params["max_rejects"])) {
         task::problem(result, "E-LOAD-MODE", "/max_rejects", "at most 100% can be set aside");
-    }
-    if (params.value("verify", "counts") == "hash") {
-        task::problem(
-            result,
-            "E-LOAD-MODE",
-            "/verify",
-            "rows are counted when they are sent, staged and inserted; what they say is compared "
-            "by "
-            "a validate of the table with the rule compare"
-        );
     }
     if (target != nullptr && !target->partition_by.empty()) {
         task::problem(
@@ -232,6 +223,22 @@ void check_columns(
         check_expression(params["deletes"]["where"], "/deletes/where");
     }
     if (!plan.where.empty()) check_expression(params["from"]["where"], "/from/where");
+}
+
+/// Columns of which `verify: hash` can say nothing.
+void check_hash(task::CheckResult& result, const DatasetSpec& source) {
+    for (const ColumnSpec& column : source.columns) {
+        const auto why = unhashable(column.type);
+        if (!why) continue;
+        task::problem(
+            result,
+            "E-LOAD-VERIFY",
+            "/verify",
+            source.name + "." + column.name + " is " + *why +
+                ", whose text is not the same in engine and warehouse: it has no hash",
+            "use counts, or make it a decimal or text before"
+        );
+    }
 }
 
 ColumnSpec column_of(const std::string& name, const std::string& type, bool not_null) {
@@ -342,6 +349,7 @@ task::CheckResult check(const task::CheckInput& input) {
         result.reads.push_back(plan.from->dataset);
         if (const DatasetSpec* found = input.dataset(plan.from->dataset)) source = *found;
         check_columns(result, params, plan, source);
+        if (plan.verify_hash) check_hash(result, source);
     }
     for (const Lookup& lookup : plan.lookups) result.reads.push_back(lookup.dimension);
     const std::string schema_name = to.substr(0, to.find('.'));

@@ -12,6 +12,7 @@
 #include "operators/load/outside.hpp"
 #include "operators/load/rejects.hpp"
 #include "operators/load/target.hpp"
+#include "operators/load/verify.hpp"
 #include "task/job.hpp"
 
 namespace sluice::ops {
@@ -83,6 +84,7 @@ Applied apply(
         done.rows = load_fact(context, warehouse, plan, stage, dimensions);
     }
     make_indexes(warehouse, find_dataset(context, plan.to));
+    if (plan.verify_hash) verify_hash(warehouse, plan, stage, entry);
     fault_point("load_inside_transaction");
     drop_old_rejects(warehouse);
     warehouse.publish(entry);

@@ -14,8 +14,6 @@ using engine::quoted_list;
 
 namespace {
 
-constexpr const char* keys_table = "pg_temp.sluice_keys";
-constexpr const char* versions_table = "pg_temp.sluice_versions";
 constexpr const char* changed_table = "pg_temp.sluice_changed";
 constexpr const char* beginning = "timestamptz '1900-01-01+00'";
 

@@ -122,7 +122,9 @@ Plan plan_of(const Json& params, const DatasetSpec* dataset) {
         for (const Json& entry : params["dimensions"]) plan.lookups.push_back(lookup_of(entry));
     }
     plan.event_time = params.value("event_time", "");
-    plan.verify = params.value("verify", "counts") != "none";
+    const std::string verify = params.value("verify", "counts");
+    plan.verify = verify != "none";
+    plan.verify_hash = verify == "hash";
     plan.analyze = params.value("analyze", true);
     if (params.contains("max_rejects")) {
         const auto limit = lake::limit_of(params["max_rejects"]);

@@ -55,6 +55,7 @@ struct Plan {
     std::vector<Lookup> lookups;
     std::string event_time;
     bool verify{true};
+    bool verify_hash{false};
     bool analyze{true};
     std::optional<lake::Limit> max_rejects;  // none: a load takes all rows or fails
     bool has_sk{false};                      // merge: the table is a dimension

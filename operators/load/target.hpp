@@ -11,6 +11,11 @@
 
 namespace sluice::load {
 
+/// Temporary tables of a load that keeps observations: the keys that it touches, and what the table
+/// shows of them.
+inline constexpr const char* keys_table = "pg_temp.sluice_keys";
+inline constexpr const char* versions_table = "pg_temp.sluice_versions";
+
 /// A lookup with what the warehouse knows of its dimension.
 struct Dimension {
     Lookup lookup;
