@@ -39,23 +39,15 @@ void LocalExecutor::Impl::start(std::vector<AttemptOrder> orders) {
     std::vector<ThreadPool::Work> work;
     work.reserve(orders.size());
     std::vector<AttemptPtr> refused;
-    std::vector<AttemptPtr> done;
-    const bool allowed = !settings_.may_start || settings_.may_start();
     {
         const std::lock_guard lock(mutex_);
         for (AttemptOrder& order : orders) {
             const AttemptKey key = order.key;
-            const auto [place, fresh] = attempts_.try_emplace(key);
-            if (!fresh) continue;  // told twice, after a reload
+            if (attempts_.contains(key)) continue;  // told twice, after a reload
             auto attempt = std::make_shared<Attempt>(std::move(order));
-            place->second = attempt;
+            attempts_.emplace(key, attempt);
             if (stopping_) {
                 refused.push_back(std::move(attempt));
-                continue;
-            }
-            // Not worth a thread: to wake one takes longer than what there is to do.
-            if (allowed && ends_at_once(attempt->order)) {
-                done.push_back(std::move(attempt));
                 continue;
             }
             if (attempt->order.deadline) add_deadline(attempt);
@@ -68,7 +60,6 @@ void LocalExecutor::Impl::start(std::vector<AttemptOrder> orders) {
         attempt->cancel(CancelReason::shutdown);
         finish(attempt, {}, nullptr);
     }
-    for (const AttemptPtr& attempt : done) succeed(attempt);
 }
 
 void LocalExecutor::Impl::cancel(const CancelOrder& order) {

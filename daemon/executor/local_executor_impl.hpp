@@ -103,9 +103,6 @@ private:
     void run(const AttemptPtr& attempt);
     std::string path_of(const AttemptOrder& order) const;
     const task::Operator* find_operator(const std::string& operator_name) const;
-    /// Its operator has no function, and nothing has to be read: done by whoever starts it.
-    bool ends_at_once(const AttemptOrder& order) const;
-    void succeed(const AttemptPtr& attempt);
     void run_operator(const AttemptPtr& attempt);
     void run_with(const AttemptPtr& attempt, const task::Operator* op);
     Outcome run_inline(

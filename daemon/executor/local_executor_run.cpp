@@ -108,29 +108,11 @@ const task::Operator* LocalExecutor::Impl::find_operator(const std::string& oper
     return found != operators_.end() && found->name == operator_name ? &*found : nullptr;
 }
 
-bool LocalExecutor::Impl::ends_at_once(const AttemptOrder& order) const {
-    const Task& task = order.dag->tasks.at(static_cast<std::size_t>(order.key.task.task));
-    // The name of a mapped instance may have to be read from the database.
-    if (order.key.task.map_index != unmapped && !task.map_index_template.empty()) return false;
-    const task::Operator* op = find_operator(task.operator_name);
-    return op != nullptr && !op->run;
-}
-
-void LocalExecutor::Impl::succeed(const AttemptPtr& attempt) {
-    Ending ending;
-    ending.outcome = task::success();
-    finish(attempt, std::move(ending), nullptr);
-}
-
 void LocalExecutor::Impl::run_operator(const AttemptPtr& attempt) {
     const AttemptOrder& order = attempt->order;
     const std::string& operator_name =
         order.dag->tasks.at(static_cast<std::size_t>(order.key.task.task)).operator_name;
     const task::Operator* op = find_operator(operator_name);
-    if (op != nullptr && !op->run) {
-        succeed(attempt);
-        return;
-    }
     if (op != nullptr && op->traits.instant) {
         run_with(attempt, op);
         return;

@@ -1,6 +1,5 @@
 #include "executor/local_executor.hpp"
 
-#include <atomic>
 #include <condition_variable>
 #include <filesystem>
 #include <iostream>
@@ -37,7 +36,6 @@ std::vector<task::Operator> test_operators() {
     add("instant", {.instant = true}, [](task::TaskContext&, const Json&) {
         return task::success();
     });
-    add("nothing", {.instant = true}, nullptr);
     add("say", {}, [](task::TaskContext& ctx, const Json& params) {
         for (const auto& line : params.at("lines")) ctx.info(line.get<std::string>());
         if (params.contains("value")) ctx.xcom("return_value", params.at("value"));
@@ -162,38 +160,6 @@ TEST_CASE("a task that says nothing leaves no log file", "[executor]") {
     World world;
     REQUIRE(world.run(test_order("instant")).outcome.kind == OutcomeKind::success);
     REQUIRE_FALSE(std::filesystem::exists(world.folder.path + "/logs"));
-}
-
-TEST_CASE("an operator without a function has ended when start returns", "[executor]") {
-    World world;
-    world.executor->start({test_order("nothing"), test_order("nothing")});
-    const auto results = world.results();
-    REQUIRE(results.size() == 2);
-    for (const auto& result : results) REQUIRE(result.outcome.kind == OutcomeKind::success);
-    REQUIRE(world.executor->load().threads == 0);
-    REQUIRE(world.executor->alive().size() == 2);
-    for (const auto& result : results) world.executor->acknowledge(result.key);
-    REQUIRE(world.executor->alive().empty());
-    REQUIRE_FALSE(std::filesystem::exists(world.folder.path + "/logs"));
-}
-
-TEST_CASE("the name of a mapped instance is made on a thread, not in start", "[executor]") {
-    Services services;
-    const auto here = std::this_thread::get_id();
-    std::atomic<bool> elsewhere{false};
-    services.map_value = [&](const AttemptOrder&) {
-        elsewhere = std::this_thread::get_id() != here;
-        return std::string{"7"};
-    };
-    World world(services);
-    auto order = test_order("nothing", "{}", [](Task& task) {
-        task.map_index_template = "item {{ ti.map_index }}";
-    });
-    order.key.task.map_index = 2;
-    const auto result = world.run(order);
-    REQUIRE(result.outcome.kind == OutcomeKind::success);
-    REQUIRE(result.map_name == "item 2");
-    REQUIRE(elsewhere);
 }
 
 TEST_CASE("multiple_outputs splits an object, do_xcom_push false keeps it back", "[executor]") {
