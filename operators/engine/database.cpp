@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 #include "base/check.hpp"
@@ -195,6 +197,12 @@ private:
 
 }  // namespace
 
+namespace {
+
+constexpr std::chrono::microseconds no_task_pause{100};
+
+}  // namespace
+
 struct Database::State {
     const Library& lib{library()};
     std::shared_ptr<Instance> instance;
@@ -206,19 +214,17 @@ struct Database::State {
     State& operator=(const State&) = delete;
     ~State() { instance->disconnect(connection); }
 
-    Result run(const Prepared& prepared) {
-        check_cancelled();
-        Result result(lib);
-        if (lib.duckdb_execute_prepared(prepared.get(), result.get()) != DuckDBSuccess) {
-            result.fail();
-        }
-        return result;
-    }
+    Result run(const Prepared& prepared) { return run(prepared, lib.duckdb_pending_prepared); }
 
     Result run_streaming(const Prepared& prepared) {
+        return run(prepared, lib.duckdb_pending_prepared_streaming);
+    }
+
+    Result run(const Prepared& prepared, decltype(&duckdb_pending_prepared) begin) {
         check_cancelled();
         duckdb_pending_result pending = nullptr;
-        if (lib.duckdb_pending_prepared_streaming(prepared.get(), &pending) != DuckDBSuccess) {
+        const bool begun = begin(prepared.get(), &pending) == DuckDBSuccess;
+        if (!begun || !work_at(pending)) {
             const char* message = lib.duckdb_pending_error(pending);
             const std::string text = message != nullptr ? message : "cannot be run";
             lib.duckdb_destroy_pending(&pending);
@@ -229,6 +235,18 @@ struct Database::State {
         lib.duckdb_destroy_pending(&pending);
         if (state != DuckDBSuccess) result.fail();
         return result;
+    }
+
+    /// Until there is a result (true) or an error. Left alone the engine looks for work without a
+    /// pause when only its other threads have some.
+    [[nodiscard]] bool work_at(duckdb_pending_result pending) const {
+        for (;;) {
+            const duckdb_pending_state state = lib.duckdb_pending_execute_task(pending);
+            if (state == DUCKDB_PENDING_NO_TASKS_AVAILABLE)
+                std::this_thread::sleep_for(no_task_pause);
+            else if (state != DUCKDB_PENDING_RESULT_NOT_READY)
+                return state == DUCKDB_PENDING_RESULT_READY;
+        }
     }
 
     void check_cancelled() const {

@@ -4,52 +4,108 @@
 #include <array>
 #include <charconv>
 #include <exception>
+#include <memory>
+#include <utility>
 
-#include "base/hash.hpp"
+#include <openssl/evp.h>
+
+#include "base/check.hpp"
+#include "operators/engine/content_hash.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/engine/result.hpp"
+#include "operators/engine/row_text.hpp"
 
 namespace sluice::engine {
 
 namespace {
 
-/// The arguments of one call, all texts but the second of a piece.
-std::vector<Cells> cells_of(const Library& lib, duckdb_data_chunk chunk, Kind second) {
+/// The arguments of one call from the `first` on, of whatever type they are.
+std::vector<Cells> cells_of(const Library& lib, duckdb_data_chunk chunk, idx_t first = 0) {
     std::vector<Cells> out;
-    for (idx_t i = 0; i < lib.duckdb_data_chunk_get_column_count(chunk); ++i) {
+    for (idx_t i = first; i < lib.duckdb_data_chunk_get_column_count(chunk); ++i) {
         duckdb_vector vector = lib.duckdb_data_chunk_get_vector(chunk, i);
-        ColumnType type;
-        type.kind = i == 1 ? second : Kind::text;
-        type.bytes = 8;
+        duckdb_logical_type type = lib.duckdb_vector_get_column_type(vector);
+        ColumnType known = column_type(lib, type);
+        lib.duckdb_destroy_logical_type(&type);
         out.emplace_back(
-            type, lib.duckdb_vector_get_data(vector), lib.duckdb_vector_get_validity(vector)
+            std::move(known),
+            lib.duckdb_vector_get_data(vector),
+            lib.duckdb_vector_get_validity(vector)
         );
     }
     return out;
 }
 
-/// sha256 over `n` for NULL, else `v<bytes>:<text>`, of all arguments.
-void hash_rows(const Library& lib, duckdb_data_chunk chunk, duckdb_vector output) {
-    const std::vector<Cells> cells = cells_of(lib, chunk, Kind::text);
-    std::string text;
-    for (idx_t row = 0; row < lib.duckdb_data_chunk_get_size(chunk); ++row) {
-        text.clear();
-        for (const Cells& column : cells) {
-            if (column.is_null(row)) {
-                text += 'n';
-                continue;
-            }
-            const std::string_view value = column.text(row);
-            std::array<char, 24> length{};
-            const char* end = std::to_chars(length.begin(), length.end(), value.size()).ptr;
-            text += 'v';
-            text.append(length.data(), static_cast<std::size_t>(end - length.data()));
-            text += ':';
-            text += value;
-        }
-        const std::string hash = sha256_hex(text);
-        lib.duckdb_vector_assign_string_element_len(output, row, hash.data(), hash.size());
+/// SHA-256 of many short texts: the state is made once.
+class Sha256 {
+public:
+    using Digest = std::array<std::uint8_t, 32>;
+
+    Sha256() { SLUICE_CHECK(context_ != nullptr && method_ != nullptr); }
+    void of(std::string_view text, Digest& out) {
+        const bool done = EVP_DigestInit_ex(context_.get(), method_, nullptr) == 1 &&
+                          EVP_DigestUpdate(context_.get(), text.data(), text.size()) == 1 &&
+                          EVP_DigestFinal_ex(context_.get(), out.data(), nullptr) == 1;
+        SLUICE_CHECK(done);
     }
+
+private:
+    inline static const EVP_MD* const method_ = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+    std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_{
+        EVP_MD_CTX_new(), &EVP_MD_CTX_free
+    };
+};
+
+void write_hex(const Sha256::Digest& digest, std::array<char, 64>& out) {
+    static constexpr char digits[] = "0123456789abcdef";
+    char* at = out.data();
+    for (const std::uint8_t byte : digest) {
+        *at++ = digits[byte >> 4U];
+        *at++ = digits[byte & 15U];
+    }
+}
+
+/// The first half of a hash as a number.
+Uint128 number_of(const Sha256::Digest& digest) {
+    Uint128 out = 0;
+    for (std::size_t i = 0; i < 16; ++i) out = (out << 8) | digest[i];
+    return out;
+}
+
+/// sha256 of the text of all columns; what the hashes add up to.
+Uint128 hash_cells(
+    const Library& lib, const std::vector<Cells>& cells, idx_t rows, duckdb_vector output
+) {
+    Sha256 sha;
+    RowText text;
+    Sha256::Digest digest{};
+    std::array<char, 64> hex{};
+    Uint128 sum = 0;
+    for (idx_t row = 0; row < rows; ++row) {
+        text.clear();
+        for (const Cells& column : cells) text.add(column, row);
+        sha.of(text.text(), digest);
+        sum += number_of(digest);
+        write_hex(digest, hex);
+        // Hex digits are UTF-8: nothing to look at.
+        lib.duckdb_unsafe_vector_assign_string_element_len(output, row, hex.data(), hex.size());
+    }
+    return sum;
+}
+
+void hash_rows(const Library& lib, duckdb_data_chunk chunk, duckdb_vector output) {
+    hash_cells(lib, cells_of(lib, chunk), lib.duckdb_data_chunk_get_size(chunk), output);
+}
+
+/// The first argument is the number of the ContentSum.
+void hash_and_add(const Library& lib, duckdb_data_chunk chunk, duckdb_vector output) {
+    const idx_t rows = lib.duckdb_data_chunk_get_size(chunk);
+    if (rows == 0) return;
+    const auto number = *static_cast<const std::int64_t*>(
+        lib.duckdb_vector_get_data(lib.duckdb_data_chunk_get_vector(chunk, 0))
+    );
+    const Uint128 sum = hash_cells(lib, cells_of(lib, chunk, 1), rows, output);
+    ContentSum::add(number, static_cast<std::int64_t>(rows), sum);
 }
 
 /// The number that the eight hex digits of a hash from 8 * `piece` on are.
@@ -64,7 +120,7 @@ std::uint32_t piece_of(std::string_view hash, std::int64_t piece) {
 }
 
 void take_pieces(const Library& lib, duckdb_data_chunk chunk, duckdb_vector output) {
-    const std::vector<Cells> cells = cells_of(lib, chunk, Kind::integer);
+    const std::vector<Cells> cells = cells_of(lib, chunk);
     auto* out = static_cast<std::int64_t*>(lib.duckdb_vector_get_data(output));
     for (idx_t row = 0; row < lib.duckdb_data_chunk_get_size(chunk); ++row)
         if (!cells[0].is_null(row)) out[row] = piece_of(cells[0].text(row), cells[1].integer(row));
@@ -109,12 +165,22 @@ void add_hash_function(
 void register_hash_functions(const Library& lib, duckdb_connection connection) {
     const HashType text(lib, DUCKDB_TYPE_VARCHAR);
     const HashType integer(lib, DUCKDB_TYPE_BIGINT);
+    const HashType any(lib, DUCKDB_TYPE_ANY);
     duckdb_scalar_function rows = lib.duckdb_create_scalar_function();
-    lib.duckdb_scalar_function_set_varargs(rows, text.get());
+    lib.duckdb_scalar_function_set_varargs(rows, any.get());
     lib.duckdb_scalar_function_set_return_type(rows, text.get());
     lib.duckdb_scalar_function_set_special_handling(rows);
     lib.duckdb_scalar_function_set_function(rows, guarded_call<hash_rows>);
     add_hash_function(lib, connection, rows, "sluice_row_hash");
+
+    duckdb_scalar_function sum = lib.duckdb_create_scalar_function();
+    lib.duckdb_scalar_function_add_parameter(sum, integer.get());
+    lib.duckdb_scalar_function_set_varargs(sum, any.get());
+    lib.duckdb_scalar_function_set_return_type(sum, text.get());
+    lib.duckdb_scalar_function_set_special_handling(sum);
+    lib.duckdb_scalar_function_set_volatile(sum);
+    lib.duckdb_scalar_function_set_function(sum, guarded_call<hash_and_add>);
+    add_hash_function(lib, connection, sum, "sluice_row_hash_sum");
 
     duckdb_scalar_function piece = lib.duckdb_create_scalar_function();
     lib.duckdb_scalar_function_add_parameter(piece, text.get());

@@ -29,8 +29,9 @@ namespace sluice::engine {
     X(duckdb_bind_double)                             \
     X(duckdb_bind_varchar_length)                     \
     X(duckdb_bind_null)                               \
-    X(duckdb_execute_prepared)                        \
+    X(duckdb_pending_prepared)                        \
     X(duckdb_pending_prepared_streaming)              \
+    X(duckdb_pending_execute_task)                    \
     X(duckdb_pending_error)                           \
     X(duckdb_destroy_pending)                         \
     X(duckdb_execute_pending)                         \
@@ -51,6 +52,7 @@ namespace sluice::engine {
     X(duckdb_data_chunk_set_size)                     \
     X(duckdb_vector_size)                             \
     X(duckdb_vector_get_data)                         \
+    X(duckdb_vector_get_column_type)                  \
     X(duckdb_vector_get_validity)                     \
     X(duckdb_vector_ensure_validity_writable)         \
     X(duckdb_vector_assign_string_element_len)        \

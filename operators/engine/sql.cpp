@@ -8,6 +8,8 @@
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "operators/engine/content_hash.hpp"
+#include "operators/engine/row_text.hpp"
 
 namespace sluice::engine {
 
@@ -309,13 +311,30 @@ std::string canonical_text(std::string_view expression, std::string_view type) {
     return e + "::varchar";
 }
 
-std::string row_hash(const std::vector<ColumnInfo>& columns) {
-    std::string parts;
+std::string hashed_columns(const std::vector<ColumnInfo>& columns) {
+    std::string list;
     for (const ColumnInfo& column : columns) {
-        if (!parts.empty()) parts += ", ";
-        parts += canonical_text(quote(column.name), column.type);
+        const std::string name = quote(column.name);
+        // The cast changes nothing where the column is of the type that the caller says.
+        const bool as_is = writes_canonical(column.type);
+        list += (list.empty() ? "" : ", ") + (as_is ? name : canonical_text(name, column.type)) +
+                "::" + (as_is ? column.type : "VARCHAR");
     }
-    return parts.empty() ? "sha256('')" : "sluice_row_hash(" + parts + ")";
+    return list;
+}
+
+std::string row_hash(const std::vector<ColumnInfo>& columns) {
+    const std::string list = hashed_columns(columns);
+    return list.empty() ? "sha256('')" : "sluice_row_hash(" + list + ")";
+}
+
+std::string hash_digits(Uint128 sum) {
+    std::string bytes(16, '\0');
+    for (std::size_t i = 0; i < 16; ++i) {
+        bytes[15 - i] = static_cast<char>(static_cast<unsigned char>(sum & 0xFF));
+        sum >>= 8;
+    }
+    return to_hex(bytes);
 }
 
 std::string content_hash(const std::array<std::string, 4>& sums) {
@@ -328,12 +347,7 @@ std::string content_hash(const std::array<std::string, 4>& sums) {
         }
         total = (total << 32) + piece;
     }
-    std::string bytes(16, '\0');
-    for (std::size_t i = 0; i < 16; ++i) {
-        bytes[15 - i] = static_cast<char>(static_cast<unsigned char>(total & 0xFF));
-        total >>= 8;
-    }
-    return to_hex(bytes);
+    return hash_digits(total);
 }
 
 bool is_provenance(std::string_view column) { return column.substr(0, 8) == "_sluice_"; }

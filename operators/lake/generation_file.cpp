@@ -44,20 +44,32 @@ GenerationFile::~GenerationFile() {
 }
 
 Written GenerationFile::write(
-    engine::Database& database, const std::string& query, const Watched* watched
+    engine::Database& database,
+    const std::string& query,
+    const Watched* watched,
+    const engine::ContentSum* sum
 ) {
     const std::filesystem::path folder = storage_.begin(folder_);
     const std::filesystem::path file = folder / name;
     const std::string path = engine::literal(file.string());
+    std::int64_t rows = 0;
     {
         std::optional<Watch> watch;
         if (watched != nullptr)
             watch.emplace(
                 watched->context, database, watched->what, watched->rows, folder.string()
             );
-        database.execute("copy (" + query + ") to " + path + " (format parquet, compression zstd)");
+        rows = database.execute(
+            "copy (" + query + ") to " + path +
+            " (format parquet, compression zstd, compression_level 1)"
+        );
     }
-    Content content = content_of(database, "read_parquet(" + path + ")");
+    Content content;
+    if (sum != nullptr && sum->rows() == rows) {
+        content = {rows, sum->hash()};
+    } else {
+        content = content_of(database, "read_parquet(" + path + ")");
+    }
     Written written{
         .rows = content.rows,
         .bytes = static_cast<std::int64_t>(std::filesystem::file_size(file)),

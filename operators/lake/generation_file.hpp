@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "operators/engine/content_hash.hpp"
 #include "operators/engine/database.hpp"
 #include "operators/lake/slice.hpp"
 #include "operators/lake/storage.hpp"
@@ -33,9 +34,12 @@ public:
     };
 
     /// Writes the query's rows (Parquet, zstd) and waits until they are safe. The query has
-    /// `_sluice_row_hash`.
+    /// `_sluice_row_hash`; a sum that it added every row's to saves reading them back.
     Written write(
-        engine::Database& database, const std::string& query, const Watched* watched = nullptr
+        engine::Database& database,
+        const std::string& query,
+        const Watched* watched = nullptr,
+        const engine::ContentSum* sum = nullptr
     );
     /// The ledger's `files`: a JSON array of {path, rows, bytes}.
     [[nodiscard]] std::string listed(const Written& written) const;

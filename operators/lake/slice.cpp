@@ -97,9 +97,19 @@ task::InputQuery query_of(const nlohmann::json& dataset) {
 
 namespace {
 
-/// What the rows are wrapped in: kept columns, then provenance.
+/// One text for all rows. As a type of that one value it is a number to the writer, which would
+/// else copy and hash the text for each row; in the file it is a text like any other.
+std::string constant(const std::string& text) {
+    const std::string value = engine::literal(text);
+    return value + "::enum(" + value + ")";
+}
+
+/// What the rows are wrapped in: kept columns, then provenance. Hashes made here go into the sum.
 std::string provenance_query(
-    const task::TaskInfo& info, const WriteRequest& request, const std::vector<ColumnInfo>& given
+    const task::TaskInfo& info,
+    const WriteRequest& request,
+    const std::vector<ColumnInfo>& given,
+    const engine::ContentSum& sum
 ) {
     std::vector<ColumnInfo> hashed;
     std::string select;
@@ -126,13 +136,12 @@ std::string provenance_query(
     const std::string loaded_at =
         info.logical_date ? engine::literal(format_offset(*info.logical_date)) + "::timestamptz"
                           : "null::timestamptz";
-    return "select " + select + ", " + engine::literal(info.run_id) + " as _sluice_run_id, " +
-           engine::literal(writer_name(info)) + " as _sluice_task, " +
-           engine::literal(writer_slice(info)) + " as _sluice_interval, " +
-           (has_source ? "_sluice_source" : engine::literal(sources) + " as _sluice_source") +
-           ", " +
-           (has_hash ? "_sluice_row_hash" : engine::row_hash(hashed) + " as _sluice_row_hash") +
-           ", " + loaded_at + " as _sluice_loaded_at from (" + request.query + ") as rows_";
+    return "select " + select + ", " + constant(info.run_id) + " as _sluice_run_id, " +
+           constant(writer_name(info)) + " as _sluice_task, " + constant(writer_slice(info)) +
+           " as _sluice_interval, " +
+           (has_source ? "_sluice_source" : constant(sources) + " as _sluice_source") + ", " +
+           (has_hash ? "_sluice_row_hash" : sum.row_hash(hashed) + " as _sluice_row_hash") + ", " +
+           loaded_at + " as _sluice_loaded_at from (" + request.query + ") as rows_";
 }
 
 std::string inputs_json(const WriteRequest& request) {
@@ -177,8 +186,9 @@ Written write_slice(
     const GenerationFile::Watched watched{
         context, "writing " + request.dataset, request.inputs.empty() ? -1 : rows_of(request.inputs)
     };
+    const engine::ContentSum sum;
     const Written written =
-        file.write(database, provenance_query(context.info(), request, given), &watched);
+        file.write(database, provenance_query(context.info(), request, given, sum), &watched, &sum);
     fault_point("lake_after_write");
 
     OutputCommit output;
