@@ -2,6 +2,7 @@
 // run. What reads them (steps, checks, masks, reports) is the same for both.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <set>
@@ -40,6 +41,8 @@ public:
     /// Columns of a data set opened by name or alias.
     [[nodiscard]] virtual Columns columns_of(const std::string& name) = 0;
     virtual engine::Database& database() = 0;
+    /// Rows of all slices opened so far; -1 at load, where there are no rows to ask about.
+    [[nodiscard]] virtual std::int64_t rows() const { return -1; }
 };
 
 }  // namespace sluice::binding

@@ -19,8 +19,7 @@ public:
     engine::Database& database() override { return database_; }
 
     [[nodiscard]] const std::vector<task::InputSlice>& slices() const { return slices_; }
-    /// Rows of all slices read so far.
-    [[nodiscard]] std::int64_t rows() const { return rows_; }
+    [[nodiscard]] std::int64_t rows() const override { return rows_; }
 
 private:
     task::TaskContext& context_;

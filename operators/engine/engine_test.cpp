@@ -232,6 +232,8 @@ TEST_CASE("a row hash of every type is that of its canonical text", "[engine][ha
         {"TIMESTAMP", "'1969-12-31 23:59:59.9', 'infinity', '-infinity'"},
         {"TIMESTAMP WITH TIME ZONE", "'2026-01-05 00:00:00+01', 'infinity', '-infinity'"},
         {"INTERVAL", "'1 month 2 days 3 seconds'"},
+        {"DECIMAL(10,2)[]", "[1.50, null]"},
+        {"VARCHAR[]", "['a', null], []"},
         {"UUID", "'00112233-4455-6677-8899-aabbccddeeff'"},
     };
     for (const auto& [type, list] : values) {

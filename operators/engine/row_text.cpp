@@ -80,7 +80,8 @@ bool writes_canonical(std::string_view type) {
         "TIMESTAMP",
         "TIMESTAMP WITH TIME ZONE"
     };
-    return type.starts_with("DECIMAL(") || std::ranges::find(types, type) != types.end();
+    const bool decimal = type.starts_with("DECIMAL(") && type.ends_with(')');
+    return decimal || std::ranges::find(types, type) != types.end();
 }
 
 char* RowText::reserve(std::size_t bytes) {

@@ -15,13 +15,6 @@ namespace {
 using engine::quote;
 using nlohmann::json;
 
-std::string keys(const binding::Columns& columns, const json& names) {
-    std::string out;
-    for (const std::string& name : texts_of(names))
-        out += (out.empty() ? "" : ", ") + quote(column(columns, name).name);
-    return out;
-}
-
 /// A row that was made of several has the hash of its text.
 std::string new_hash(const std::string& columns) {
     return "sha256(cast(row(" + columns + ") as varchar)) as " + hidden_hash;
@@ -35,35 +28,6 @@ Relation filter(Work& work, const json& with) {
         throw StepError("E-STEP", "a filter looks at one row: it takes no aggregate");
     return {
         select(list(work.in.columns), work.in.sql, "where " + duckdb(condition)), work.in.columns
-    };
-}
-
-Relation dedup(Work& work, const json& with) {
-    const bool all = with.at("key") == "*";
-    const std::string by = all ? list(work.in.columns) : keys(work.in.columns, with.at("key"));
-    std::string order;
-    if (with.contains("order_by")) {
-        const auto items = expression::parse_order(expression::source_of(with.at("order_by")));
-        if (!items.value)
-            throw StepError(items.problems.front().code, items.problems.front().message);
-        for (const expression::OrderItem& item : *items.value)
-            for (const expression::ColumnName& name : item.value.columns())
-                column(work.in.columns, name.name);
-        order = expression::sql(*items.value, engine::Dialect::duckdb) + ", ";
-    }
-    work.out.deduplicated.push_back(
-        work.prefix +
-        " select coalesce(sum(rows_ - 1), 0)::bigint from (select count(*) as rows_ from " +
-        work.in.sql + " group by " + by + ")"
-    );
-    return {
-        select(
-            list(work.in.columns),
-            work.in.sql,
-            "qualify row_number() over (partition by " + by + " order by " + order + hidden_hash +
-                ") = 1"
-        ),
-        work.in.columns
     };
 }
 

@@ -22,6 +22,8 @@ struct Work {
     /// "with s0 as (...), ..." so far: puts a query before which `in.sql` is known.
     std::string prefix;
     binding::Columns declared;  // the contract of the first input
+    /// No step so far brought rows together: asked again, each row is what it was before.
+    bool row_by_row{true};
 };
 
 /// `expression as "name"`.

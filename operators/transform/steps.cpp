@@ -109,6 +109,23 @@ Step step_of(const std::string& name) {
     return found->second;
 }
 
+/// A step that makes a row of each row, or none.
+bool is_row_by_row(const std::string& name) {
+    static constexpr std::array<std::string_view, 10> names{
+        "rename",
+        "select",
+        "drop",
+        "normalize",
+        "cast",
+        "fill_null",
+        "drop_null",
+        "derive",
+        "filter",
+        "dedup"
+    };
+    return std::ranges::find(names, name) != names.end();
+}
+
 void check_unique(const binding::Columns& columns) {
     std::set<std::string> seen;
     for (const ColumnSpec& column : columns) {
@@ -141,6 +158,7 @@ Compiled compile_steps(
         if (!one.is_object() || one.size() != 1)
             throw StepError("E-STEP", "a step is an object of one key, the name of the step");
         Relation made = step_of(one.begin().key())(work, one.begin().value());
+        work.row_by_row = work.row_by_row && is_row_by_row(one.begin().key());
         check_unique(made.columns);
         const std::string name = "s" + std::to_string(step + 1);
         const std::string so_far = parts + ", " + name + " as (" + made.sql + ")";
