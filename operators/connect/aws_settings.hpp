@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 
+#include "operators/connect/download.hpp"
 #include "task/context.hpp"
 
 namespace sluice::connect {
@@ -39,9 +40,9 @@ struct S3Settings {
     std::string ca_file;  // "" = the system's
     int retries{7};       // tries beyond the first
     long connect_seconds{10};
-    long stall_seconds{60};                            // so long without a byte is an error
-    std::int64_t part_bytes{std::int64_t{16} << 20};   // longer objects go in parts of this size
-    std::int64_t cache_bytes{std::int64_t{64} << 30};  // of files read by one task, on its disk
+    long stall_seconds{60};                           // so long without a byte is an error
+    std::int64_t part_bytes{std::int64_t{16} << 20};  // longer objects go in parts of this size
+    std::int64_t cache_bytes{cache_bytes_default};    // of files read by one task, on its disk
 };
 
 /// Throws Error(invalid) that names the connection and the key.

@@ -1,6 +1,9 @@
 // curl.hpp — libcurl's handles as owners; for .cpp files only. Errors are Error(internal).
 #pragma once
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -75,6 +78,21 @@ inline CURLcode perform(task::TaskContext& ctx, const Multi& multi, const Easy& 
         if (done->msg == CURLMSG_DONE) code = done->data.result;
     curl_multi_remove_handle(multi.get(), easy.get());
     return code;
+}
+
+/// False if the attempt is cancelled meanwhile.
+inline bool wait(task::TaskContext& ctx, const Multi& multi, Duration time) {
+    using Clock = std::chrono::steady_clock;
+    const auto until = Clock::now() + time;
+    while (!ctx.cancelled()) {
+        const auto left =
+            std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
+        if (left <= 0) return true;
+        // A cancel wakes it.
+        const int part = static_cast<int>(std::min<std::int64_t>(left, 1'000));
+        curl_multi_poll(multi.get(), nullptr, 0, part, nullptr);
+    }
+    return false;
 }
 
 }  // namespace sluice::connect

@@ -1,7 +1,12 @@
 #include "operators/connect/file_place.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include "operators/connect/aws_settings.hpp"
+#include "operators/connect/download.hpp"
 #include "operators/connect/files.hpp"
+#include "operators/connect/patience.hpp"
+#include "operators/connect/remote_files.hpp"
 #include "operators/connect/s3_cache.hpp"
 #include "operators/engine/failure.hpp"
 
@@ -16,7 +21,19 @@ struct FilePlace::Bucket {
     S3Cache cache;
 };
 
+struct FilePlace::Server {
+    RemoteFiles files;
+    std::int64_t cache_bytes;
+};
+
 namespace {
+
+std::int64_t cache_bytes_of(const task::Connection& connection) {
+    const auto extra = extra_of(connection);
+    const auto found = extra.find("cache_bytes");
+    return found != extra.end() && found->is_number_integer() ? found->get<std::int64_t>()
+                                                              : cache_bytes_default;
+}
 
 PlacedFile placed(const fs::path& root, const fs::path& path) {
     PlacedFile file{.name = path.lexically_relative(root).string(), .path = path};
@@ -36,10 +53,25 @@ FilePlace::FilePlace(task::TaskContext& context, const task::Connection& connect
     if (is_object_store(connection)) {
         bucket_ = std::make_unique<Bucket>(context, connection);
         root_ = bucket_->cache.folder();
+    } else if (connection.type == "sftp") {
+        serve(context, connection, sftp_files(context, connection));
     } else {
         root_ = folder_of(connection);
         links_anywhere_ = links_anywhere(connection);
     }
+}
+
+FilePlace::FilePlace(
+    task::TaskContext& context, const task::Connection& connection, RemoteFiles remote
+) {
+    serve(context, connection, std::move(remote));
+}
+
+void FilePlace::serve(
+    task::TaskContext& context, const task::Connection& connection, RemoteFiles remote
+) {
+    root_ = fs::path(context.scratch()) / ("source-" + connection.id);
+    server_ = std::make_unique<Server>(Server{std::move(remote), cache_bytes_of(connection)});
 }
 
 FilePlace::~FilePlace() = default;
@@ -57,12 +89,28 @@ std::vector<PlacedFile> FilePlace::find(const std::string& pattern) {
             );
         return found;
     }
+    if (server_) {
+        found = server_->files.find(pattern);
+        for (PlacedFile& file : found) file.path = root_ / file.name;
+        return found;
+    }
     for (const fs::path& path : find_files(root_, pattern, links_anywhere_))
         found.push_back(placed(root_, path));
     return found;
 }
 
 void FilePlace::fetch(const PlacedFile& file) {
+    if (server_) {
+        if (fs::exists(file.path)) return;
+        fs::create_directories(file.path.parent_path());
+        NewFile part(file.path.string() + ".part");
+        server_->files.fetch(file, part, [&](std::int64_t bytes) {
+            check_room(root_, server_->cache_bytes, file.name, bytes);
+        });
+        part.keep();
+        fs::rename(part.path(), file.path);
+        return;
+    }
     if (!bucket_) return;
     try {
         bucket_->cache.fetch(file.name);
@@ -75,17 +123,22 @@ void FilePlace::fetch(const PlacedFile& file) {
 }
 
 bool FilePlace::has_changed(const PlacedFile& file) const {
-    if (bucket_) return false;
+    if (bucket_ || server_) return false;
     const PlacedFile now = placed(root_, file.path);
     return now.bytes != file.bytes || now.written != file.written;
 }
 
 std::string FilePlace::instead_of(const std::string& pattern) const {
-    return bucket_ ? "" : instead_of_file(root_ / pattern);
+    if (bucket_) return "";
+    if (!server_) return instead_of_file(root_ / pattern);
+    return server_->files.instead_of ? server_->files.instead_of(pattern) : "";
 }
 
 const fs::path& FilePlace::root() const { return root_; }
 
-std::string FilePlace::told() const { return bucket_ ? bucket_->s3.address("") : root_.string(); }
+std::string FilePlace::told() const {
+    if (server_) return server_->files.told;
+    return bucket_ ? bucket_->s3.address("") : root_.string();
+}
 
 }  // namespace sluice::connect

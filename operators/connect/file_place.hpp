@@ -1,5 +1,5 @@
-// file_place.hpp — where source files lie: the folder of an `fs` connection, or the bucket of an
-// `s3` one. Objects are downloaded before they are read.
+// file_place.hpp — where source files lie: the folder of an `fs` connection, the bucket of an `s3`
+// one, or a server. What does not lie in a folder is downloaded before it is read.
 #pragma once
 
 #include <cstdint>
@@ -21,10 +21,14 @@ struct PlacedFile {
     Instant changed_at;
 };
 
+struct RemoteFiles;
+
 class FilePlace {
 public:
-    /// Throws Error(invalid) for a connection that is neither.
+    /// Of type fs, s3, aws or sftp. Throws Error(invalid) for any other connection.
     FilePlace(task::TaskContext& context, const task::Connection& connection);
+    /// On a server of another kind.
+    FilePlace(task::TaskContext& context, const task::Connection& connection, RemoteFiles remote);
     ~FilePlace();
     FilePlace(const FilePlace&) = delete;
     FilePlace& operator=(const FilePlace&) = delete;
@@ -33,7 +37,7 @@ public:
     std::vector<PlacedFile> find(const std::string& pattern);
     /// Afterwards it can be read at its path.
     void fetch(const PlacedFile& file);
-    /// True if a file of a folder is not what find() saw; an object is read as it was fetched.
+    /// True if a file of a folder is not what find() saw; others are read as they were fetched.
     [[nodiscard]] bool has_changed(const PlacedFile& file) const;
     /// "a folder", "a named pipe": what stands at a path in place of a file; "" if nothing does.
     [[nodiscard]] std::string instead_of(const std::string& pattern) const;
@@ -44,9 +48,13 @@ public:
 
 private:
     struct Bucket;
+    struct Server;
+    void serve(task::TaskContext& context, const task::Connection& connection, RemoteFiles remote);
+
     std::filesystem::path root_;
     bool links_anywhere_{false};
-    std::unique_ptr<Bucket> bucket_;
+    std::unique_ptr<Bucket> bucket_;  // at most one of the two
+    std::unique_ptr<Server> server_;
 };
 
 }  // namespace sluice::connect

@@ -82,7 +82,7 @@ Easy make_easy(const HttpRequest& request, const List& headers, Coming& coming, 
     set(easy, CURLOPT_NOSIGNAL, 1L);
     set(easy, CURLOPT_ERRORBUFFER, message);
     set(easy, CURLOPT_USERAGENT, "sluice");
-    set(easy, CURLOPT_ACCEPT_ENCODING, "");
+    if (!request.as_stored) set(easy, CURLOPT_ACCEPT_ENCODING, "");
     set(easy, CURLOPT_CONNECTTIMEOUT, request.connect_seconds);
     set(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
     set(easy, CURLOPT_LOW_SPEED_TIME, request.stall_seconds);
@@ -166,19 +166,7 @@ HttpAnswer HttpClient::send(const HttpRequest& request) {
     return {std::move(coming.reply), {}};
 }
 
-bool HttpClient::wait(Duration time) {
-    using Clock = std::chrono::steady_clock;
-    const auto until = Clock::now() + time;
-    while (!state_->ctx.cancelled()) {
-        const auto left =
-            std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
-        if (left <= 0) return true;
-        // A cancel wakes it.
-        const int part = static_cast<int>(std::min<std::int64_t>(left, 1'000));
-        curl_multi_poll(state_->multi.get(), nullptr, 0, part, nullptr);
-    }
-    return false;
-}
+bool HttpClient::wait(Duration time) { return connect::wait(state_->ctx, state_->multi, time); }
 
 HttpAnswer send_http(task::TaskContext& ctx, const HttpRequest& request) {
     return HttpClient(ctx).send(request);

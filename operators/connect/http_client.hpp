@@ -26,9 +26,10 @@ struct HttpRequest {
     std::string body;
     std::string login;  // basic authentication
     Secret password;
-    std::string ca_file;   // "" = the system's
-    std::string sigv4{};   // "aws:amz:<region>:<service>": signed with login and password
-    bool redirects{true};  // of GET and HEAD are followed
+    std::string ca_file;    // "" = the system's
+    std::string sigv4{};    // "aws:amz:<region>:<service>": signed with login and password
+    bool redirects{true};   // of GET and HEAD are followed
+    bool as_stored{false};  // no Content-Encoding is asked for or undone
     std::size_t reply_bytes{std::size_t{8} << 20};  // a longer reply is an error
     /// Gets the body of a reply with status 2xx, piece by piece, of any length; `head` has status
     /// and headers. What it throws ends the request and comes out of send().

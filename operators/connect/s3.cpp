@@ -8,6 +8,8 @@
 #include <curl/curl.h>
 #include <openssl/evp.h>
 
+#include "operators/connect/base64.hpp"
+#include "operators/connect/download.hpp"
 #include "operators/connect/file_digest.hpp"
 #include "operators/connect/s3_state.hpp"
 #include "operators/connect/xml.hpp"
@@ -41,62 +43,8 @@ std::string md5_base64(std::string_view bytes) {
             nullptr
         ) != 1)
         throw Error(ErrorCode::internal, "MD5 failed");
-    std::string out((size + 2) / 3 * 4 + 1, '\0');
-    const int length = EVP_EncodeBlock(
-        reinterpret_cast<unsigned char*>(out.data()),
-        reinterpret_cast<const unsigned char*>(digest.data()),
-        static_cast<int>(size)
-    );
-    out.resize(static_cast<std::size_t>(length));
-    return out;
+    return base64({digest.data(), size});
 }
-
-/// A file that is made for a download and goes unless it is kept.
-class NewFile {
-public:
-    explicit NewFile(fs::path path) : path_(std::move(path)) { open(); }
-    ~NewFile() {
-        out_.close();
-        std::error_code ignored;
-        if (!kept_) fs::remove(path_, ignored);
-    }
-    NewFile(const NewFile&) = delete;
-    NewFile& operator=(const NewFile&) = delete;
-
-    void write(std::string_view bytes) {
-        out_.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-        check();
-        size_ += static_cast<std::int64_t>(bytes.size());
-    }
-    void begin_anew() {
-        out_.close();
-        open();
-    }
-    void keep() {
-        out_.close();
-        check();
-        kept_ = true;
-    }
-    [[nodiscard]] std::int64_t size() const { return size_; }
-
-private:
-    void open() {
-        out_.open(path_, std::ios::binary | std::ios::trunc);
-        check();
-        size_ = 0;
-    }
-    void check() const {
-        if (out_) return;
-        const ErrorClass kind =
-            errno == ENOSPC || errno == EDQUOT ? ErrorClass::resource : ErrorClass::transient;
-        throw Failure(kind, "cannot write " + path_.string() + ": " + std::strerror(errno));
-    }
-
-    fs::path path_;
-    std::ofstream out_;
-    std::int64_t size_{0};
-    bool kept_{false};
-};
 
 /// An object on its way into a file.
 class Download {

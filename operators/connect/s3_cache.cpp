@@ -4,28 +4,13 @@
 
 #include <fnmatch.h>
 
+#include "operators/connect/download.hpp"
 #include "operators/connect/files.hpp"
-#include "operators/engine/failure.hpp"
 
 namespace sluice::connect {
 
 namespace fs = std::filesystem;
-using engine::Failure;
-
 namespace {
-
-/// What the engine may need beside it to spill.
-constexpr std::int64_t room_kept = std::int64_t{64} << 20;
-
-std::int64_t size_of_folder(const fs::path& folder) {
-    std::int64_t bytes = 0;
-    std::error_code error;
-    for (fs::recursive_directory_iterator entry(folder, error), end; !error && entry != end;
-         entry.increment(error))
-        if (entry->is_regular_file(error))
-            bytes += static_cast<std::int64_t>(entry->file_size(error));
-    return bytes;
-}
 
 using Part = fs::path::const_iterator;
 
@@ -46,31 +31,14 @@ bool fits(Part pattern, const Part& pattern_end, Part name, const Part& name_end
 S3Cache::S3Cache(task::TaskContext& context, S3& s3, const std::string& name)
     : s3_(s3), folder_(fs::path(context.scratch()) / name) {}
 
-void S3Cache::check_room(const std::string& key, std::int64_t bytes) const {
-    const std::int64_t used = size_of_folder(folder_);
-    const std::string wants = s3_.address(key) + " has " + std::to_string(bytes) + " bytes, ";
-    if (used + bytes > s3_.cache_bytes())
-        throw Failure(
-            ErrorClass::resource,
-            wants + "the task has " + std::to_string(used) + " on its disk already and may have " +
-                std::to_string(s3_.cache_bytes()) + " (cache_bytes of the connection)"
-        );
-    std::error_code error;
-    const auto space = fs::space(folder_, error);
-    if (!error && static_cast<std::int64_t>(space.available) < bytes + room_kept)
-        throw Failure(
-            ErrorClass::resource,
-            wants + "the disk of the task's working folder has room for " +
-                std::to_string(space.available)
-        );
-}
-
 fs::path S3Cache::fetch(const std::string& key) {
     const fs::path path = folder_ / key;
     if (fs::exists(path)) return path;
     fs::create_directories(path.parent_path());
     const fs::path part = path.string() + ".part";
-    s3_.get(key, part, [&](std::int64_t bytes) { check_room(key, bytes); });
+    s3_.get(key, part, [&](std::int64_t bytes) {
+        check_room(folder_, s3_.cache_bytes(), s3_.address(key), bytes);
+    });
     fs::rename(part, path);
     return path;
 }

@@ -22,8 +22,6 @@ public:
     [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
 
 private:
-    void check_room(const std::string& key, std::int64_t bytes) const;
-
     S3& s3_;
     std::filesystem::path folder_;
 };

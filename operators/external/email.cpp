@@ -7,8 +7,8 @@
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "operators/connect/base64.hpp"
 #include "operators/connect/curl.hpp"
-#include "operators/external/base64.hpp"
 #include "operators/external/external.hpp"
 #include "task/operator.hpp"
 
@@ -83,7 +83,7 @@ std::string encoded(const std::string& text) {
                (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U)
             --end;
         out += (out.empty() ? "=?utf-8?B?" : "\r\n =?utf-8?B?") +
-               base64(text.substr(at, end - at)) + "?=";
+               connect::base64(text.substr(at, end - at)) + "?=";
         at = end;
     }
     return out;

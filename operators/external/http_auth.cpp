@@ -12,7 +12,8 @@
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "base/json_text.hpp"
-#include "operators/external/base64.hpp"
+#include "operators/connect/base64.hpp"
+#include "operators/connect/patience.hpp"
 
 namespace sluice::ops {
 namespace {
@@ -33,12 +34,6 @@ constexpr std::array<std::pair<std::string_view, Way>, 7> ways{{
 
 [[noreturn]] void refuse(const task::Connection& connection, const std::string& why) {
     throw Error(ErrorCode::invalid, "connection \"" + connection.id + "\": " + why);
-}
-
-Json extra_of(const task::Connection& connection) {
-    Json extra = Json::parse(connection.extra, nullptr, false);
-    if (!extra.is_object()) return Json::object();
-    return extra;
 }
 
 std::string text_in(const Json& extra, const char* key, const char* otherwise = "") {
@@ -188,12 +183,12 @@ void HttpAuth::State::sign_hmac(HttpRequest& request) const {
     request.headers.emplace_back(text_in(extra, "hmac_key_header", "X-Key-Id"), connection.login);
     request.headers.emplace_back(text_in(extra, "hmac_time_header", "X-Timestamp"), time);
     request.headers.emplace_back(
-        text_in(extra, "hmac_header", "X-Signature"), hex ? to_hex(bytes) : base64(bytes)
+        text_in(extra, "hmac_header", "X-Signature"), hex ? to_hex(bytes) : connect::base64(bytes)
     );
 }
 
 HttpAuth::HttpAuth(HttpClient& client, const task::Connection& connection) {
-    const Json extra = extra_of(connection);
+    const Json extra = connect::extra_of(connection);
     const Way way = way_of(connection, extra);
     state_ = std::make_unique<State>(State{client, connection, extra, way, {}});
     if (way == Way::oauth2 && text_in(extra, "token_url").empty())

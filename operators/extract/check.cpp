@@ -39,7 +39,7 @@ const char* const schema = R"json({
             "parallel": {"type": "integer", "minimum": 1, "maximum": 16, "description": "Ranges at once (default 2)."}
           }
         },
-        "path": {"type": "string", "description": "Files: path or glob (*, ?, **) under the connection's folder."},
+        "path": {"type": "string", "description": "Files: path or glob (*, ?, **) under the connection's folder; of an HTTP server the path of one."},
         "format": {"enum": ["csv", "json", "jsonl", "parquet"], "description": "Files: by the name if absent."},
         "compression": {"enum": ["gzip", "zstd", "zip", "none"], "description": "Files: by the name if absent."},
         "delimiter": {"type": "string", "minLength": 1, "maxLength": 1, "description": "CSV: default is a comma."},

@@ -12,6 +12,7 @@
 #include "operators/engine/sql.hpp"
 #include "operators/extract/csv_loader.hpp"
 #include "operators/extract/file_version.hpp"
+#include "operators/extract/http_files.hpp"
 #include "operators/extract/json_lines.hpp"
 #include "operators/extract/rejects.hpp"
 #include "operators/extract/source.hpp"
@@ -135,12 +136,35 @@ void check_unchanged(const connect::FilePlace& place, const std::vector<File>& f
             );
 }
 
+std::shared_ptr<connect::FilePlace> place_of(
+    task::TaskContext& context, const task::Connection& connection
+) {
+    if (connection.type != "http" && connection.type != "https")
+        return std::make_shared<connect::FilePlace>(context, connection);
+    return std::make_shared<connect::FilePlace>(
+        context, connection, http_files(context, connection)
+    );
+}
+
 Extracted from_files(
     task::TaskContext& context, engine::Database& database, const Request& request
 ) {
-    const auto shared = std::make_shared<connect::FilePlace>(
-        context, context.connection(request.from.at("conn_id").get<std::string>())
+    return read_files(
+        context,
+        database,
+        request,
+        place_of(context, context.connection(request.from.at("conn_id").get<std::string>()))
     );
+}
+
+}  // namespace
+
+Extracted read_files(
+    task::TaskContext& context,
+    engine::Database& database,
+    const Request& request,
+    const std::shared_ptr<connect::FilePlace>& shared
+) {
     connect::FilePlace& place = *shared;
     std::vector<File> files = find(place, request.from);
     Extracted extracted;
@@ -197,6 +221,8 @@ Extracted from_files(
     return extracted;
 }
 
+namespace {
+
 void check_files(const nlohmann::json& from, task::CheckResult& result) {
     const std::string delimiter = from.value("delimiter", ",");
     const std::string quote = from.value("quote", "\"");
@@ -238,6 +264,17 @@ DataSource file_source() {
         .modes = {"replace"},
         .write = write_file,
     };
+}
+
+DataSource remote_file_source() {
+    DataSource source = file_source();
+    source.name = "files of a server";
+    source.conn_types = {"sftp", "http", "https"};
+    source.check = {
+    };  // file_source() has it, and the connection's type is not known before the run
+    source.writes = source.write_keys = source.modes = {};
+    source.write = {};
+    return source;
 }
 
 }  // namespace sluice::extract

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <random>
 
 #include <nlohmann/json.hpp>
 
@@ -12,8 +11,6 @@
 namespace sluice::extract {
 
 using Json = nlohmann::json;
-using engine::Failure;
-using Clock = std::chrono::steady_clock;
 
 std::optional<Duration> rate_interval(const std::string& text) {
     const auto slash = text.find('/');
@@ -34,63 +31,14 @@ std::optional<Duration> rate_interval(const std::string& text) {
 namespace {
 
 constexpr std::size_t page_bytes = std::size_t{64} << 20;
-constexpr std::chrono::milliseconds first_wait{500};
-constexpr std::chrono::milliseconds longest_backoff{30'000};
-
-/// Somewhere between nothing and twice as much as before, so that many tasks do not knock at once.
-Duration backoff(int failures, std::mt19937_64& random) {
-    const auto most = std::min(longest_backoff, first_wait * (1 << std::min(failures, 10)));
-    return std::chrono::milliseconds{
-        std::uniform_int_distribution<std::int64_t>(most.count() / 4, most.count())(random)
-    };
-}
-
-int retries_of(const task::Connection& connection) {
-    const Json extra = Json::parse(connection.extra, nullptr, false);
-    if (!extra.is_object()) return 5;
-    const auto found = extra.find("retries");
-    return found != extra.end() && found->is_number_integer()
-               ? std::clamp(found->get<int>(), 0, 100)
-               : 5;
-}
 
 }  // namespace
 
 struct PageFetcher::State {
-    task::TaskContext& context;
-    task::Connection connection;
-    std::string name;
+    PatientHttp http;
     ops::HttpRequest base;
     std::vector<std::pair<std::string, std::string>> query;
-    ops::HttpClient client;
-    ops::HttpAuth auth;
-    Duration interval{};
-    Clock::time_point next{};
-    int retries;
-    std::mt19937_64 random{std::random_device{}()};
 
-    State(task::TaskContext& the_context, const task::Connection& the_connection)
-        : context(the_context),
-          connection(the_connection),
-          client(the_context),
-          auth(client, the_connection),
-          retries(retries_of(the_connection)) {}
-
-    [[noreturn]] void cancelled() const { throw Failure(ErrorClass::transient, "cancelled"); }
-
-    void keep_rate() {
-        const auto now = Clock::now();
-        if (next > now && !client.wait(std::chrono::duration_cast<Duration>(next - now)))
-            cancelled();
-        next = std::max(next, now) + interval;
-    }
-    void pause(Duration time, const std::string& why) {
-        context.info(
-            name + ": " + why + ", next try in " +
-            std::to_string(std::chrono::ceil<std::chrono::milliseconds>(time).count()) + " ms"
-        );
-        if (!client.wait(time)) cancelled();
-    }
     ops::HttpRequest request_for(const Pager& pager) const {
         ops::HttpRequest request = base;
         if (!pager.url().empty()) {
@@ -107,46 +55,25 @@ struct PageFetcher::State {
         ops::add_query(request.url, ops::encode_query(parameters));
         return request;
     }
-    /// Waits for another try, or throws what the reply means.
-    void judge(const ops::HttpReply& reply, int failures);
-    void judge(const ops::HttpFailure& failure, int failures);
 };
 
-void PageFetcher::State::judge(const ops::HttpFailure& failure, int failures) {
-    if (context.cancelled()) cancelled();
-    const bool again = failure.error_class == ErrorClass::transient;
-    if (!again || failures >= retries) throw Failure(failure.error_class, failure.message);
-    pause(backoff(failures, random), failure.message);
+namespace {
+
+/// "connection \"x\", GET /v1/orders".
+std::string request_name(const task::Connection& connection, const Json& from) {
+    const std::string endpoint = from.at("endpoint").get<std::string>();
+    return "connection \"" + connection.id + "\", " + from.value("method", "GET") + ' ' +
+           endpoint.substr(0, endpoint.find('?'));
 }
 
-void PageFetcher::State::judge(const ops::HttpReply& reply, int failures) {
-    std::string what = "the server answered " + std::to_string(reply.status);
-    const std::string begin = reply.body.substr(0, 200);
-    if (!begin.empty()) what += ": " + begin;
-    const bool limited = reply.status == 429;
-    const bool later = reply.status >= 500 || reply.status == 408 || reply.status == 425;
-    if (!limited && !later) {
-        if (reply.status == 401 || reply.status == 403 || reply.status == 407)
-            throw Failure(ErrorClass::auth, what);
-        if (reply.status >= 300 && reply.status < 400)
-            what += " (it sends us elsewhere, which is not followed: write that address)";
-        throw Refused(ErrorClass::permanent, what);
-    }
-    const auto asked = ops::retry_after(reply);
-    const bool says_when = limited || (reply.status == 503 && asked);
-    if (says_when && (failures >= retries || (asked && *asked > longest_wait)))
-        throw RateLimited(what, asked);
-    if (failures >= retries)
-        throw Failure(
-            ErrorClass::transient, what + ", " + std::to_string(failures + 1) + " times in a row"
-        );
-    pause(asked.value_or(backoff(failures, random)), what);
-}
+}  // namespace
 
 PageFetcher::PageFetcher(
     task::TaskContext& context, const task::Connection& connection, const Json& from
 )
-    : state_(std::make_unique<State>(context, connection)) {
+    : state_(std::unique_ptr<State>(new State{
+          .http = {context, connection, request_name(connection, from)}, .base = {}, .query = {}
+      })) {
     State& state = *state_;
     const std::string endpoint = from.at("endpoint").get<std::string>();
     state.base.method = from.value("method", "GET");
@@ -162,35 +89,18 @@ PageFetcher::PageFetcher(
     if (!ops::has_header(state.base, "Accept"))
         state.base.headers.emplace_back("Accept", "application/json");
     state.query = ops::pairs_of(from, "query_params");
-    state.interval = rate_interval(from.value("rate_limit", "")).value_or(Duration{});
-    state.name = "connection \"" + connection.id + "\", " + state.base.method + ' ' +
-                 endpoint.substr(0, endpoint.find('?'));
+    state.http.set_interval(rate_interval(from.value("rate_limit", "")).value_or(Duration{}));
 }
 
 PageFetcher::~PageFetcher() = default;
 
-const std::string& PageFetcher::name() const { return state_->name; }
+const std::string& PageFetcher::name() const { return state_->http.name(); }
 
 FetchedPage PageFetcher::fetch(const Pager& pager) {
-    State& state = *state_;
-    const ops::HttpRequest request = state.request_for(pager);
-    for (int failures = 0;; ++failures) {
-        state.keep_rate();
-        ops::HttpAnswer answer = ops::send_signed(state.client, state.auth, request);
-        if (!answer.reply) {
-            state.judge(answer.failure, failures);
-            continue;
-        }
-        ops::HttpReply& reply = *answer.reply;
-        if (reply.status < 200 || reply.status > 299) {
-            state.judge(reply, failures);
-            continue;
-        }
-        const auto link = reply.headers.find("link");
-        return {
-            std::move(reply.body), link == reply.headers.end() ? "" : link->second, request.url
-        };
-    }
+    const ops::HttpRequest request = state_->request_for(pager);
+    ops::HttpReply reply = state_->http.send(request);
+    const auto link = reply.headers.find("link");
+    return {std::move(reply.body), link == reply.headers.end() ? "" : link->second, request.url};
 }
 
 }  // namespace sluice::extract

@@ -19,6 +19,10 @@
 #include "task/context.hpp"
 #include "task/operator.hpp"
 
+namespace sluice::connect {
+class FilePlace;
+}
+
 namespace sluice::extract {
 
 /// `incremental`: rows with start <= column < end.
@@ -82,7 +86,8 @@ struct Stored {
 /// `sources()` lists them (docs/add-a-source.md).
 struct DataSource {
     std::string name;                     // "postgres"; for messages
-    std::vector<std::string> conn_types;  // types of connections that it reads
+    std::vector<std::string> conn_types;  // types of connections that it reads; of one type no two
+                                          // sources have the same `reads`
     std::vector<std::string> reads;       // keys of `from`, exactly one of which says what is read
     std::vector<std::string> keys;        // other keys of `from` that it takes, conn_id apart
     bool has_rejects{false};              // records may be unreadable: there is a data set of them
@@ -105,6 +110,7 @@ struct DataSource {
 DataSource table_source();
 DataSource mysql_source();
 DataSource file_source();
+DataSource remote_file_source();  // SFTP, HTTP
 DataSource http_source();
 
 /// All, in the order of the documentation.
@@ -119,6 +125,14 @@ const DataSource& target_of(
 /// What is wrong with `to` and `mode` for every system that can be written to.
 void check_target(
     task::CheckResult& result, const nlohmann::json& to, const std::string& mode, bool mapped
+);
+
+/// What the file sources do, for files that lie anywhere.
+Extracted read_files(
+    task::TaskContext& context,
+    engine::Database& database,
+    const Request& request,
+    const std::shared_ptr<connect::FilePlace>& place
 );
 
 Stored write_mysql(task::TaskContext&, engine::Database&, const WriteRequest&);

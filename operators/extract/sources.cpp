@@ -9,7 +9,7 @@ namespace sluice::extract {
 
 const std::vector<DataSource>& sources() {
     static const std::vector<DataSource> table{
-        table_source(), mysql_source(), file_source(), http_source()
+        table_source(), mysql_source(), file_source(), remote_file_source(), http_source()
     };
     return table;
 }
@@ -25,23 +25,27 @@ std::string listed(const std::vector<std::string>& names) {
 }  // namespace
 
 const DataSource& source_of(const task::Connection& connection, const nlohmann::json& from) {
-    const auto found = std::ranges::find_if(sources(), [&](const DataSource& source) {
-        return std::ranges::find(source.conn_types, connection.type) != source.conn_types.end();
-    });
+    std::vector<const DataSource*> meant;  // by the connection's type
+    for (const DataSource& source : sources())
+        if (std::ranges::find(source.conn_types, connection.type) != source.conn_types.end())
+            meant.push_back(&source);
     const std::string begin =
         "connection \"" + connection.id + "\" is of type \"" + connection.type + "\", ";
-    if (found == sources().end()) {
-        std::vector<std::string> types;
+    std::vector<std::string> names;
+    if (meant.empty()) {
         for (const DataSource& source : sources())
-            types.insert(types.end(), source.conn_types.begin(), source.conn_types.end());
-        throw Error(ErrorCode::invalid, begin + "extract reads from " + listed(types));
+            for (const std::string& type : source.conn_types)
+                if (std::ranges::find(names, type) == names.end()) names.push_back(type);
+        throw Error(ErrorCode::invalid, begin + "extract reads from " + listed(names));
     }
-    if (std::ranges::none_of(found->reads, [&](const auto& key) { return from.contains(key); }))
-        throw Error(
-            ErrorCode::invalid,
-            begin + "so \"from\" must say what is read by one of " + listed(found->reads)
-        );
-    return *found;
+    for (const DataSource* source : meant) {
+        if (std::ranges::any_of(source->reads, [&](const auto& key) { return from.contains(key); }))
+            return *source;
+        names.insert(names.end(), source->reads.begin(), source->reads.end());
+    }
+    throw Error(
+        ErrorCode::invalid, begin + "so \"from\" must say what is read by one of " + listed(names)
+    );
 }
 
 }  // namespace sluice::extract

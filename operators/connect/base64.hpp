@@ -4,8 +4,8 @@
 #include <string>
 #include <string_view>
 
-namespace sluice::ops {
+namespace sluice::connect {
 
 std::string base64(std::string_view bytes);
 
-}  // namespace sluice::ops
+}  // namespace sluice::connect

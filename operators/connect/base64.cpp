@@ -1,8 +1,8 @@
-#include "operators/external/base64.hpp"
+#include "operators/connect/base64.hpp"
 
 #include <openssl/evp.h>
 
-namespace sluice::ops {
+namespace sluice::connect {
 
 std::string base64(std::string_view bytes) {
     std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');
@@ -15,4 +15,4 @@ std::string base64(std::string_view bytes) {
     return out;
 }
 
-}  // namespace sluice::ops
+}  // namespace sluice::connect
