@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "operators/access/access.hpp"
+#include "operators/command/operators.hpp"
 #include "operators/control/control.hpp"
 #include "operators/external/external.hpp"
 #include "operators/extract/extract.hpp"

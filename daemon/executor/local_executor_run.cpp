@@ -142,9 +142,13 @@ void LocalExecutor::Impl::run_with(const AttemptPtr& attempt, const task::Operat
             prepare(attempt->order, *op, schemas_.at(op->name), settings_, services_, redactor);
         ending.rendered = std::move(prepared.rendered);
         ending.checkpointed = prepared.job.checkpoint != "null";
-        Outcome outcome = op->traits.isolation == Isolation::inline_
-                              ? run_inline(attempt, *op, std::move(prepared.job), channel)
-                              : run_worker(attempt, prepared.job, channel, log);
+        // A command runs in a worker if it hands over data sets: the engine takes them in.
+        const Task& task =
+            attempt->order.dag->tasks.at(static_cast<std::size_t>(attempt->order.key.task.task));
+        const bool in_line =
+            op->traits.isolation == Isolation::inline_ && task.isolation == Isolation::inline_;
+        Outcome outcome = in_line ? run_inline(attempt, *op, std::move(prepared.job), channel)
+                                  : run_worker(attempt, prepared.job, channel, log);
         ending.xcoms = kept_xcoms(attempt->order, channel.take_xcoms(), services_.artefacts);
         return outcome;
     });

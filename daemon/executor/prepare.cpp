@@ -359,7 +359,7 @@ Prepared prepare(
     if (op.traits.instant && task.with == "{}") return out;
     job.files =
         std::shared_ptr<const std::map<std::string, std::string>>(order.dag, &order.dag->files);
-    if (op.traits.data) add_datasets(job, order, services);
+    if (op.traits.data || task.isolation == Isolation::process) add_datasets(job, order, services);
     RenderContext context = render_context(order, info_of(order, settings), services);
     job.dag_params = context.params;
     const Json with = Json::parse(task.with);

@@ -179,6 +179,15 @@ void add_side_datasets(const Task& task, DraftTask& beside) {
             beside.side_writes.insert(use.name + "_quarantine");
 }
 
+/// A command that gets data sets of the lake, or leaves some, runs in a worker.
+bool hands_over(const Task& task) {
+    if (task.operator_name != "shell" && task.operator_name != "python") return false;
+    const auto in_lake = [](const std::string& name) {
+        return is_lake_tier(name.substr(0, name.find('.')));
+    };
+    return std::ranges::any_of(task.inlets, in_lake) || std::ranges::any_of(task.outlets, in_lake);
+}
+
 void unknown_operator(Draft& draft, const Task& task, const std::string& at) {
     std::vector<std::string> known;
     for (const auto& info : draft.catalogue.all()) known.push_back(info.name);
@@ -274,7 +283,7 @@ void check_operators(Draft& draft) {
                 unknown_operator(draft, task, beside.pointer);
             continue;
         }
-        task.isolation = info->isolation;
+        task.isolation = hands_over(task) ? Isolation::process : info->isolation;
         if (info->not_yet) {
             if (!draft.stored)
                 draft.problems.error(

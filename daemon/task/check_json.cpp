@@ -56,6 +56,8 @@ constexpr Members task_members{
     Member{"on_empty", &Task::on_empty},
     Member{"reuse", &Task::reuse},
     Member{"params", &Task::params},
+    Member{"inlets", &Task::inlets},
+    Member{"outlets", &Task::outlets},
     Member{"attest", &Task::attest}
 };
 

@@ -1,13 +1,11 @@
-// external.hpp — operators that call something Sluice does not look into: a command, a script, a
-// server, a statement. Inline: they wait for a child process or a socket.
+// external.hpp — operators that call something Sluice does not look into: a server, a statement.
+// Inline: they wait for a socket.
 #pragma once
 
 #include "task/operator.hpp"
 
 namespace sluice::ops {
 
-task::Operator shell_operator();
-task::Operator python_operator();
 task::Operator http_operator();
 task::Operator sql_operator();
 task::Operator email_operator();

@@ -29,7 +29,7 @@ LOWER_OPERATORS = {"engine", "connect", "lake", "expression", "binding", "policy
 # A load writes to outside systems through the interface of the data sources.
 # What a mask task will do is part of where columns come from, and that judges what is written.
 FAMILY_USES = {"sensor": {"external"}, "extract": {"external"}, "lineage": {"mask"}, "load": {"extract", "lineage"},
-               "transform": {"lineage"}, "validate": {"lineage"}}
+               "command": {"extract", "lineage"}, "transform": {"lineage"}, "validate": {"lineage"}}
 # The table of DuckDB's functions is a header by its nature; only the engine's .cpp files include it.
 HEAVY_ALLOWED = {"operators/engine/library.hpp", "daemon/http/asio.hpp"}
 HEAVY = re.compile(r'#include <(boost/asio|boost/beast|pqxx/|duckdb\.h)')

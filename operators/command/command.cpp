@@ -1,4 +1,4 @@
-#include "operators/external/command.hpp"
+#include "operators/command/command.hpp"
 
 #include <algorithm>
 #include <fstream>
@@ -10,6 +10,8 @@
 #include "base/error.hpp"
 #include "base/json_text.hpp"
 #include "base/limits.hpp"
+#include "operators/command/handover.hpp"
+#include "operators/engine/failure.hpp"
 #include "task/child.hpp"
 #include "task/job.hpp"
 #include "task/lines.hpp"
@@ -25,7 +27,7 @@ Json time_or_null(const std::optional<Instant>& at) {
 }
 
 /// What a command may want to know, without secrets.
-std::string write_context(task::TaskContext& ctx) {
+std::string write_context(task::TaskContext& ctx, const Handover& handover) {
     const task::TaskInfo& info = ctx.info();
     Json out{
         {"dag_id", info.dag_id},
@@ -44,6 +46,7 @@ std::string write_context(task::TaskContext& ctx) {
         out["data_interval_start"] = format_offset(info.data_interval->start);
         out["data_interval_end"] = format_offset(info.data_interval->end);
     }
+    handover.describe(out);
     const std::string path = ctx.scratch() + "/context.json";
     std::ofstream(path) << out.dump(2) << '\n';
     return path;
@@ -56,14 +59,17 @@ void set(std::vector<std::string>& environment, const std::string& name, const s
     environment.push_back(name + '=' + value);
 }
 
-std::vector<std::string> environment_of(task::TaskContext& ctx, const CommandOrder& order) {
+std::vector<std::string> environment_of(
+    task::TaskContext& ctx, const CommandOrder& order, const Handover& handover
+) {
     std::vector<std::string> out;
     for (const std::string& entry : ctx.spawner().environment())
         if (order.env == nullptr || order.append_env || entry.starts_with("SLUICE_INSTANCE="))
             out.push_back(entry);
     if (order.env != nullptr)
         for (const auto& [key, value] : order.env->items()) set(out, key, text_of(value));
-    set(out, "SLUICE_CONTEXT", write_context(ctx));
+    set(out, "SLUICE_CONTEXT", write_context(ctx, handover));
+    if (!handover.folder().empty()) set(out, "SLUICE_OUT", handover.folder());
     return out;
 }
 
@@ -98,11 +104,13 @@ void push_last_line(task::TaskContext& ctx, const std::string& line) {
 
 }  // namespace
 
-Outcome run_command(task::TaskContext& ctx, CommandOrder order) {
+namespace {
+
+Outcome run_child_of(task::TaskContext& ctx, CommandOrder order, Handover& handover) {
     const Resources& resources = ctx.resources();
     task::ChildOrder child{
         .argv = order.argv,
-        .environment = environment_of(ctx, order),
+        .environment = environment_of(ctx, order, handover),
         .cwd = order.cwd.empty() ? ctx.scratch() : order.cwd,
         .input = std::move(order.input),
         .memory_bytes = resources.written ? resources.memory_bytes : 0
@@ -124,8 +132,18 @@ Outcome run_command(task::TaskContext& ctx, CommandOrder order) {
             ErrorClass::resource, task::over_memory_text(resources.memory_bytes, report.peak_bytes)
         );
     const Outcome outcome = outcome_of(report, order, last_error);
+    if (outcome.kind == OutcomeKind::success) handover.take(order.code);
     if (outcome.kind == OutcomeKind::success && last_line) push_last_line(ctx, *last_line);
     return outcome;
+}
+
+}  // namespace
+
+Outcome run_command(task::TaskContext& ctx, CommandOrder order) {
+    return engine::guarded([&] {
+        Handover handover(ctx);
+        return run_child_of(ctx, std::move(order), handover);
+    });
 }
 
 }  // namespace sluice::ops

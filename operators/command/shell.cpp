@@ -1,8 +1,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json_text.hpp"
-#include "operators/external/command.hpp"
-#include "operators/external/external.hpp"
+#include "operators/command/command.hpp"
+#include "operators/command/handover.hpp"
+#include "operators/command/operators.hpp"
 
 namespace sluice::ops {
 namespace {
@@ -46,6 +47,7 @@ Outcome run_shell(task::TaskContext& ctx, const Json& params) {
         env = *found;
         order.env = &env;
     }
+    order.code = params.dump();
     order.append_env = params.value("append_env", false);
     order.cwd = params.value("cwd", "");
     order.input = params.value("stdin", "");
@@ -60,10 +62,12 @@ Outcome run_shell(task::TaskContext& ctx, const Json& params) {
 task::Operator shell_operator() {
     return {
         .name = "shell",
-        .summary = "Runs a command or a bash script; its output is the task's log.",
+        .summary =
+            "Runs a command or a bash script; its output is the task's log, its task's inlets and "
+            "outlets are files to it.",
         .schema = shell_schema,
         .traits = {},
-        .check = {},
+        .check = check_handover,
         .run = run_shell,
     };
 }

@@ -5,8 +5,9 @@
 
 #include "base/error.hpp"
 #include "base/json_text.hpp"
-#include "operators/external/command.hpp"
-#include "operators/external/external.hpp"
+#include "operators/command/command.hpp"
+#include "operators/command/handover.hpp"
+#include "operators/command/operators.hpp"
 
 namespace sluice::ops {
 namespace {
@@ -61,6 +62,8 @@ Outcome run_script(task::TaskContext& ctx, const Json& params) {
     order.argv = {interpreter(params.value("python", "python3")), "-u", place_script(ctx, params)};
     if (const auto args = params.find("args"); args != params.end())
         for (const Json& argument : *args) order.argv.push_back(text_of(argument));
+    order.code = params.dump();
+    if (params.contains("script")) order.code += ctx.file(params.at("script"));
     Json env;
     if (const auto found = params.find("env"); found != params.end()) {
         env = *found;
@@ -76,10 +79,12 @@ Outcome run_script(task::TaskContext& ctx, const Json& params) {
 task::Operator python_operator() {
     return {
         .name = "python",
-        .summary = "Runs a Python script in an interpreter of its own.",
+        .summary =
+            "Runs a Python script in an interpreter of its own; its task's inlets and outlets are "
+            "files to it.",
         .schema = python_schema,
         .traits = {},
-        .check = {},
+        .check = check_handover,
         .run = run_script,
     };
 }

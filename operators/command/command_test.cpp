@@ -5,7 +5,7 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
-#include "operators/external/external.hpp"
+#include "operators/command/operators.hpp"
 #include "task/fake_context.hpp"
 
 using namespace sluice;
