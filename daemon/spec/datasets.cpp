@@ -201,6 +201,31 @@ void check_columns_exist(
             );
 }
 
+/// `partition_by`, kept as "month(column)".
+void read_ranges(Fields& fields, DatasetSpec& dataset, const std::string& at, Problems& problems) {
+    const auto written = fields.string("partition_by");
+    if (!written) return;
+    static const RE2 form("(?:(hour|day|month|quarter|year)\\(([^()]+)\\)|([^()]+))");
+    std::string every;
+    std::string column;
+    std::string alone;
+    if (!RE2::FullMatch(*written, form, &every, &column, &alone)) {
+        problems.error(
+            "E-DATASET",
+            at,
+            fmt::format("\"{}\" says no ranges of {}", *written, dataset.name),
+            "a column, or hour, day, month, quarter or year of it: \"month(ordered_at)\""
+        );
+        return;
+    }
+    if (!alone.empty()) {
+        every = dataset.partition;
+        column = alone;
+    }
+    check_columns_exist(dataset, {column}, at, problems);
+    dataset.partition_by = every + '(' + column + ')';
+}
+
 DatasetSpec read_dataset(
     Draft& draft, const std::string& name, const json& written, const std::string& at
 ) {
@@ -229,7 +254,7 @@ DatasetSpec read_dataset(
                 "did you mean \"partition_by\"?"
             );
     }
-    dataset.partition_by = fields.string("partition_by").value_or("");
+    read_ranges(fields, dataset, child_pointer(at, "partition_by"), draft.problems);
     const auto* indexes = fields.array("indexes");
     for (const char* key : {"partition_by", "indexes"})
         if (in_lake && fields.has(key))

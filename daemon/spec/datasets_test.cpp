@@ -12,10 +12,11 @@ TEST_CASE("data sets: columns, classes, keys and partitions", "[spec][dataset]")
         R"("schedule": {"cron_interval": "@monthly"}, "start_date": "2026-01-01", "policy": "policies/pii.yaml", "schemas": {"sales": "warehouse"},
         "datasets": {"raw.orders": {"columns": {"id": "BIGINT not null", "email": "varchar @email",
             "amount": {"type": "decimal(10, 2) not null", "parse": ["money", "iso"]}}, "key": "id"},
-            "sales.fact": {"partition_by": "day", "indexes": ["a", ["b", "c"]]}},
+            "sales.fact": {"partition_by": "at_", "indexes": ["a", ["b", "c"]]}},
         "tasks": [{"task_id": "x", "operator": "extract", "with": {"from": {"conn_id": "c"}, "to": "raw.orders"}},
                   {"task_id": "t", "operator": "transform", "with": {"to": "sales.fact", "sql": "select 1 from raw.orders"}}])"
     ));
+    CHECK(dag.datasets.at(1).partition_by == "month(at_)");
     const auto& orders = dag.datasets.at(0);
     CHECK(orders.name == "raw.orders");
     CHECK(orders.partition == "month");
@@ -51,12 +52,17 @@ TEST_CASE("data sets that are wrong say how", "[spec][dataset][bad]") {
         Case{R"({"raw.o": {"columns": {"a": "varchar"}, "key": "b"}})", "E-COLUMN"},
         Case{R"({"raw.o": {"colums": {"a": "varchar"}}})", "E-UNKNOWN-KEY"},
         Case{R"({"raw.o": {"partition_by": "a"}})", "E-DATASET"},
+        Case{R"x({"sales.o": {"partition_by": "week(a)"}})x", "E-DATASET"},
+        Case{
+            R"x({"sales.o": {"columns": {"a": "date"}, "partition_by": "month(b)"}})x", "E-COLUMN"
+        },
         Case{R"({"raw.o": {"columns": {"a": {"type": "date", "parse": "dmy"}}}})", "E-COLUMN"}
     );
     CAPTURE(bad.datasets);
     CHECK(
         only(dag_with(
-                 std::string(R"("datasets": )") + bad.datasets + R"(, "tasks": [)" + task("a") + "]"
+                 std::string(R"("schemas": {"sales": "warehouse"}, "datasets": )") + bad.datasets +
+                 R"(, "tasks": [)" + task("a") + "]"
              ))
             .code == bad.code
     );

@@ -186,7 +186,7 @@ constexpr const char* datasets = R"json(
       "key": {"$ref": "#/definitions/names", "description": "The natural key; default of `key` wherever an operator asks for one."},
       "format": {"enum": ["parquet"], "default": "parquet", "description": "Of a lake data set."},
       "partition": {"enum": ["none", "hour", "day", "month", "quarter", "year"], "description": "Of a lake data set; from the preset of the schedule, else day."},
-      "partition_by": {"type": "string", "minLength": 1, "description": "Of a table: the column of its ranges."},
+      "partition_by": {"type": "string", "minLength": 1, "description": "Of a table that a load writes: the date or time of its partitions, `ordered_at` or `month(ordered_at)`: hour, day, month, quarter, year; by itself from the preset of the schedule, else day. They are made as rows come."},
       "indexes": {"type": "array", "items": {"$ref": "#/definitions/names"}, "description": "Of a table: [names]; those of keys come by themselves."},
       "description": {"type": "string", "description": "For the catalogue."}
     }}

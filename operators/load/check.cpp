@@ -7,6 +7,7 @@
 #include "operators/expression/expression.hpp"
 #include "operators/lineage/sink.hpp"
 #include "operators/load/outside.hpp"
+#include "operators/load/partitions.hpp"
 #include "operators/load/plan.hpp"
 #include "operators/load/verify.hpp"
 #include "task/problem.hpp"
@@ -104,7 +105,7 @@ void check_column(
 }
 
 /// What a load does not do, and what does.
-void check_never(task::CheckResult& result, const Json& params, const DatasetSpec* target) {
+void check_never(task::CheckResult& result, const Json& params) {
     if (params.value("history", "full") == "changes") {
         task::problem(
             result,
@@ -116,14 +117,6 @@ void check_never(task::CheckResult& result, const Json& params, const DatasetSpe
     }
     if (params.contains("max_rejects") && !lake::limit_of(params["max_rejects"])) {
         task::problem(result, "E-LOAD-MODE", "/max_rejects", "at most 100% can be set aside");
-    }
-    if (target != nullptr && !target->partition_by.empty()) {
-        task::problem(
-            result,
-            "E-LOAD-MODE",
-            "/to",
-            "a load does not cut tables of a warehouse into partitions: leave partition_by out"
-        );
     }
 }
 
@@ -329,7 +322,7 @@ task::CheckResult check(const task::CheckInput& input) {
     if (is_outside(params)) return check_outside(input);
     const std::string to = params.at("to").get<std::string>();
     const DatasetSpec* known = input.dataset(to);
-    check_never(result, params, known);
+    check_never(result, params);
     if (params.contains("deletes") && params["deletes"].is_object() &&
         !check_where(result, params["deletes"]["where"], "/deletes/where")) {
         return result;
@@ -341,7 +334,9 @@ task::CheckResult check(const task::CheckInput& input) {
     // Derived columns of an earlier pass must not decide what the columns are.
     DatasetSpec declared;
     if (known != nullptr) declared.key = known->key;
-    const Plan plan = plan_of(params, &declared);
+    if (known != nullptr) declared.partition_by = known->partition_by;
+    Plan plan = plan_of(params, &declared);
+    plan.has_sk = plan.has_sk || is_looked_up(input.dag, plan.to);
     check_modes(result, params, plan);
     if (input.task.mapping != no_map) check_mapped(result, plan);
     DatasetSpec source;
@@ -351,6 +346,7 @@ task::CheckResult check(const task::CheckInput& input) {
         check_columns(result, params, plan, source);
         if (plan.verify_hash) check_hash(result, source);
     }
+    check_partition(result, plan, source);
     for (const Lookup& lookup : plan.lookups) result.reads.push_back(lookup.dimension);
     const std::string schema_name = to.substr(0, to.find('.'));
     if (!input.dag.schemas.contains(schema_name)) {

@@ -1,7 +1,7 @@
 // fact.cpp — facts: the interval's own rows are replaced, and each row finds its dimensions.
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
-#include "operators/load/target.hpp"
+#include "operators/load/partitions.hpp"
 
 namespace sluice::load {
 
@@ -120,7 +120,7 @@ private:
             );
         }
         for (const PgColumn& column : provenance()) columns.push_back(column);
-        made_ = warehouse_.make(table_, columns, "");
+        made_ = make_target(context_, warehouse_, plan_, stage_, columns, "");
     }
 
     /// Of a new table, with its first rows in it: an index that is built at once costs a fraction

@@ -79,7 +79,7 @@ Applied apply(
     if (plan.observed()) {
         done.rows = load_observed(context, warehouse, plan, stage);
     } else if (plan.mode == Mode::replace) {
-        done.rows = load_replace(warehouse, plan, stage);
+        done.rows = load_replace(context, warehouse, plan, stage);
     } else {
         done.rows = load_fact(context, warehouse, plan, stage, dimensions);
     }

@@ -83,7 +83,7 @@ public:
         DatasetSpec rows;
         rows.name = "curated.rows";
         rows.columns = columns;
-        fake.datasets({rows});
+        fake.datasets({rows, target});
     }
 
     /// Writes the rows of a query as the day's slice of curated.rows.
@@ -157,6 +157,7 @@ public:
     nlohmann::json xcom;
     std::string timezone{"UTC"};
     std::string schema{"sales"};  // the schema behind "sales"
+    DatasetSpec target;           // what the DAG says of the table
     bool reuse{false};
     std::vector<ColumnSpec> columns;  // declared of curated.rows
 

@@ -4,7 +4,7 @@
 
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
-#include "operators/load/target.hpp"
+#include "operators/load/partitions.hpp"
 
 namespace sluice::load {
 
@@ -108,7 +108,8 @@ private:
         }
         for (const PgColumn& column : derived_columns()) target.push_back(column);
         for (const PgColumn& column : provenance()) target.push_back(column);
-        const bool made = warehouse_.make(table_, target, target_constraints());
+        const bool made =
+            make_target(context_, warehouse_, plan_, stage_, target, target_constraints());
         if (!plan_.has_sk) return;
         if (made && scd2_) exclude_overlaps();
         const std::vector<PgColumn> dkey = key_columns_;

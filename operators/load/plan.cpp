@@ -69,6 +69,16 @@ std::string condition_of(const Json& where, const std::string& key) {
     return parsed.value->sql(engine::Dialect::duckdb);
 }
 
+/// "month(ordered_at)", as the loader writes it.
+std::optional<Ranges> ranges_of(const DatasetSpec& dataset) {
+    const std::size_t open = dataset.partition_by.find('(');
+    if (open == std::string::npos) return std::nullopt;
+    return Ranges{
+        dataset.partition_by.substr(0, open),
+        dataset.partition_by.substr(open + 1, dataset.partition_by.size() - open - 2)
+    };
+}
+
 std::string last_part(const std::string& name) { return name.substr(name.find('.') + 1); }
 
 }  // namespace
@@ -133,6 +143,7 @@ Plan plan_of(const Json& params, const DatasetSpec* dataset) {
     }
     plan.has_sk = plan.mode == Mode::scd2 || last_part(plan.to).substr(0, 4) == "dim_";
     if (dataset != nullptr) {
+        plan.ranges = ranges_of(*dataset);
         plan.has_sk = plan.has_sk ||
                       std::any_of(
                           dataset->columns.begin(),

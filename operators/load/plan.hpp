@@ -39,6 +39,12 @@ struct DateSpine {
     int fiscal_year_start{1};
 };
 
+/// `partition_by` of the target.
+struct Ranges {
+    std::string every;  // hour day month quarter year
+    std::string column;
+};
+
 struct Plan {
     std::string to;  // as written: "sales.fact_sales"
     std::optional<task::InputQuery> from;
@@ -58,7 +64,8 @@ struct Plan {
     bool verify_hash{false};
     bool analyze{true};
     std::optional<lake::Limit> max_rejects;  // none: a load takes all rows or fails
-    bool has_sk{false};                      // merge: the table is a dimension
+    std::optional<Ranges> ranges;
+    bool has_sk{false};  // merge: the table is a dimension
 
     /// A fact replaces its interval's rows; everything else that merges keeps observations.
     [[nodiscard]] bool observed() const;

@@ -6,6 +6,7 @@
 
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
+#include "operators/load/partitions.hpp"
 
 namespace sluice::load {
 
@@ -179,6 +180,8 @@ private:
         for (const std::string& name : plan_.key) when(quote(name) + " is null", {name, "no key"});
         if (!plan_.updated_at.empty())
             when("_sluice_eff is null", {plan_.updated_at, "dates no version"});
+        if (plan_.ranges)
+            when(without_range(*plan_.ranges), {plan_.ranges->column, "in no partition"});
         const std::string if_shown = shown() == "true" ? "" : shown() + " and ";
         for (std::size_t i = 0; i < wrong_.size(); ++i)
             when(if_shown + quote("sluice_wrong_" + std::to_string(i)), wrong_[i]);

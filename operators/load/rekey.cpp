@@ -64,11 +64,12 @@ void rekey_facts(
         const auto members = warehouse.sql().query(
             "with moved as (update " + use.fact + " t set " + sk +
             " = x.sk from (select "
-            "f.ctid as id, " +
+            "f.tableoid as part, f.ctid as id, " +
             looked_up(use.dimension, "f", "d") + " as sk from " + use.fact +
             " f join (select distinct * from " + changed + ") k on " + ours + " left join " +
             table + " d on " + join_condition(use.dimension, "f", "d", at) +
-            ") x where t.ctid = x.id and t." + sk + " is distinct from x.sk returning t." + sk +
+            ") x where t.ctid = x.id and t.tableoid = x.part and t." + sk +
+            " is distinct from x.sk returning t." + sk +
             " as sk) select count(*), bool_or(sk = -1), bool_or(sk = -2) from moved"
         );
         const auto& row = members.rows.at(0);

@@ -1,13 +1,15 @@
 // replace.cpp — the whole table is replaced by the stage.
 #include "operators/engine/sql.hpp"
-#include "operators/load/target.hpp"
+#include "operators/load/partitions.hpp"
 
 namespace sluice::load {
 
 using engine::quote;
 using engine::quoted_list;
 
-std::int64_t load_replace(Warehouse& warehouse, const Plan& plan, const Stage& stage) {
+std::int64_t load_replace(
+    task::TaskContext& context, Warehouse& warehouse, const Plan& plan, const Stage& stage
+) {
     const std::string table = warehouse.table();
     std::vector<PgColumn> columns = pg_columns(stage.columns);
     for (const PgColumn& column : provenance()) columns.push_back(column);
@@ -15,7 +17,7 @@ std::int64_t load_replace(Warehouse& warehouse, const Plan& plan, const Stage& s
     const std::string primary =
         plan.key.empty() ? "" : ", primary key (" + quoted_list(plan.key) + ")";
     connect::Postgres& sql = warehouse.sql();
-    const bool made = warehouse.make(table, columns, primary);
+    const bool made = make_target(context, warehouse, plan, stage, columns, primary);
     if (plan.spine) {
         sql.execute(
             "insert into " + warehouse.own("dimension") +

@@ -46,7 +46,9 @@ void check_cross(Warehouse& warehouse, const Plan& plan);
 
 /// The whole table is replaced, by a mapped instance what its item loaded before: by upsert and
 /// delete of the missing if it has a key.
-std::int64_t load_replace(Warehouse& warehouse, const Plan& plan, const Stage& stage);
+std::int64_t load_replace(
+    task::TaskContext& context, Warehouse& warehouse, const Plan& plan, const Stage& stage
+);
 
 /// Merge and scd2: observations are replaced, the table is derived from them, facts follow.
 /// Returns the rows of the table that belong to this load's keys.

@@ -135,6 +135,10 @@ std::string Warehouse::beside(const std::string& dataset, const std::string& wha
     return quote(own_schema_) + "." + quote(name);
 }
 
+std::string Warehouse::partition_name(const std::string& label) const {
+    return fitting(table_part(logical_) + "_" + label);
+}
+
 bool Warehouse::exists(const std::string& quoted_table) {
     return sql().value("select to_regclass($1) is not null", {quoted_table}) == "t";
 }
@@ -318,7 +322,8 @@ bool fits(const std::string& from, const std::string& to) {
 bool Warehouse::make(
     const std::string& quoted_table,
     const std::vector<PgColumn>& wanted,
-    const std::string& constraints
+    const std::string& constraints,
+    const std::string& how
 ) {
     const std::vector<PgColumn> present = columns(quoted_table);
     std::string list;
@@ -340,7 +345,7 @@ bool Warehouse::make(
         }
     }
     if (present.empty()) {
-        sql().execute("create table " + quoted_table + " (" + list + constraints + ")");
+        sql().execute("create table " + quoted_table + " (" + list + constraints + ")" + how);
         return true;
     }
     if (!list.empty()) {

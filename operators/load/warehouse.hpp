@@ -41,6 +41,8 @@ public:
     [[nodiscard]] std::string physical(const std::string& dataset) const;
     /// A table of Sluice's own beside a data set: observations, surrogate keys, registries.
     [[nodiscard]] std::string beside(const std::string& dataset, const std::string& what) const;
+    /// Of the target, without quotes and schema.
+    [[nodiscard]] std::string partition_name(const std::string& label) const;
     [[nodiscard]] std::string own(const std::string& name) const;
     [[nodiscard]] const std::string& dataset() const { return logical_; }
     /// The schema of the target, as written and as it is.
@@ -81,7 +83,8 @@ public:
     bool make(
         const std::string& quoted_table,
         const std::vector<PgColumn>& columns,
-        const std::string& constraints
+        const std::string& constraints,
+        const std::string& how = ""
     );
 
 private:

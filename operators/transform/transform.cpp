@@ -185,6 +185,13 @@ task::CheckResult check(const task::CheckInput& input) {
                 params.at("to").get<std::string>() +
                 " anew; let it write a data set of the lake, which a load takes into the warehouse"
         ));
+    const DatasetSpec* known = input.dataset(params.at("to").get<std::string>());
+    if (!lake && known != nullptr && !known->partition_by.empty())
+        out.problems.push_back(problem(
+            "E-TRANSFORM",
+            "/to",
+            "partition_by is for tables of a load: SQL makes " + known->name + " anew in one piece"
+        ));
     if (lake && params.value("materialized", "table") != "table")
         out.problems.push_back(
             problem("E-TRANSFORM", "/materialized", "a data set of the lake is always a table")

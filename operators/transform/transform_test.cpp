@@ -400,6 +400,19 @@ TEST_CASE("warehouse SQL is bound for its names and types, or warned about", "[t
     CHECK(foreign.problems[0].severity == Severity::warning);
 }
 
+TEST_CASE("a table that SQL makes is not cut into partitions", "[transform]") {
+    DatasetSpec table;
+    table.name = "sales.v";
+    table.partition_by = "month(day)";
+    const nlohmann::json params{{"to", table.name}, {"sql", "select date '2026-01-01' as day"}};
+    const auto refused =
+        op().check({Dag{}, sluice::Task{}, params, [&](const std::string&) { return &table; }});
+    REQUIRE(refused.problems.size() == 1);
+    CHECK_THAT(
+        refused.problems[0].message, Catch::Contains("partition_by is for tables of a load")
+    );
+}
+
 TEST_CASE("names become snake case", "[transform]") {
     CHECK(transform::snake_case("Order ID") == "order_id");
     CHECK(transform::snake_case("customerName") == "customer_name");
