@@ -3,22 +3,22 @@ import gzip
 import json
 
 import pytest
-from conftest import wait_for, write_dag
+from conftest import standalone, wait_for, write_dag
 from sftp_server import SftpServer
 
 ROWS = "id,v\n" + "".join(f"{i},{'x' * 50}\n" for i in range(40_000))
 
 
-@pytest.fixture
-def server(tmp_path):
-    made = SftpServer(tmp_path)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    made = SftpServer(tmp_path_factory.mktemp("sftp"))
     yield made
     made.close()
 
 
-@pytest.fixture
-def daemon(daemons, server):
-    home = daemons().home
+@pytest.fixture(scope="module")
+def daemon(server, tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
     (home / "key").write_text(server.user_key.export_private_key().decode())
     good = {"host_key_fingerprint": server.fingerprint, "retries": 1}
     other = server.user_key.export_public_key().decode()
@@ -26,7 +26,7 @@ def daemon(daemons, server):
     def connection(extra, **keys):
         return json.dumps({"conn_type": "sftp", "host": "127.0.0.1", "port": server.port, "login": "ada", "password": "pw secret",
                            "extra": {"path": "/in", **extra}, **keys})
-    return daemons(env={"HOME": str(home), **{f"SLUICE_CONN_{name.upper()}": text for name, text in {
+    with standalone(env={"HOME": str(home), **{f"SLUICE_CONN_{name.upper()}": text for name, text in {
         "partner": connection(good),
         "by_key": connection({"key_file": str(home / "key"), "host_key": server.public_key}, password=""),
         "by_text": connection({"private_key": server.user_key.export_private_key().decode(), **good}, password=""),
@@ -35,7 +35,8 @@ def daemon(daemons, server):
         "unknown": connection({"retries": 1}),
         "changed": connection({"host_key": other}),
         "other_print": connection({"host_key_fingerprint": "SHA256:" + "A" * 43}),
-    }.items()}}).start()
+    }.items()}}) as made:
+        yield made
 
 
 def run(daemon, dag_id, tasks, day=1, wait=True, **keys):
@@ -58,14 +59,15 @@ def run(daemon, dag_id, tasks, day=1, wait=True, **keys):
     return {task: outcome(task) for task in tasks}
 
 
-def test_files_of_an_sftp_server(daemon, server, tmp_path):
-    for name, text in {"in/a.csv": "id,v\n1,a\n", "in/two words.csv": "id,v\n2,b\n", "in/deep/er/c.csv": "id,v\n3,c\n", "in/.hidden.csv": "id,v\n9,z\n",
-                       "in/empty.csv": "id,v\n", "out.csv": "id,v\n8,y\n", "in/big.tsv": ROWS}.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    (tmp_path / "in/d.csv.gz").write_bytes(gzip.compress(b"id,v\n4,d\n"))
-    (tmp_path / "in/folder.csv").mkdir()
-    (tmp_path / "in/link.csv").symlink_to("a.csv")
+def test_files_of_an_sftp_server(daemon, server):
+    top = server.root / "in"
+    for name, text in {"a.csv": "id,v\n1,a\n", "two words.csv": "id,v\n2,b\n", "deep/er/c.csv": "id,v\n3,c\n", ".hidden.csv": "id,v\n9,z\n",
+                       "empty.csv": "id,v\n", "../out.csv": "id,v\n8,y\n", "big.tsv": ROWS}.items():
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_text(text)
+    (top / "d.csv.gz").write_bytes(gzip.compress(b"id,v\n4,d\n"))
+    (top / "folder.csv").mkdir()
+    (top / "link.csv").symlink_to("a.csv")
     modified = {"incremental": {"files": "modified"}}
     tasks = {
         "one": ("partner", "two words.csv", {}, {}),
@@ -76,8 +78,8 @@ def test_files_of_an_sftp_server(daemon, server, tmp_path):
     }
     # a.csv, two words.csv, empty.csv and the link; with deep/er/c.csv and d.csv.gz
     assert run(daemon, "files", tasks) == {"one": (1, 1), "glob": (4, 3), "deep": (6, 5), "none": (0, 0), "new": (5, 4)}, daemon.log()
-    (tmp_path / "in/e.csv").write_text("id,v\n5,e\n")
-    assert run(daemon, "files", {**tasks, "one": ("partner", "two words.csv", {}, {})}, day=2)["new"] == (1, 1)
+    (top / "e.csv").write_text("id,v\n5,e\n")
+    assert run(daemon, "files", {"new": tasks["new"]}, day=2)["new"] == (1, 1)
 
     # What breaks off goes on where it was: no byte is asked for twice.
     server.cuts, server.reads = 1, []
@@ -85,12 +87,11 @@ def test_files_of_an_sftp_server(daemon, server, tmp_path):
     assert server.cuts == 0 and server.reads.count(0) == 1, server.reads
 
 
-def test_bad_input_over_sftp(daemon, server, tmp_path):
-    folder = tmp_path / "in"
-    folder.mkdir()
+def test_bad_input_over_sftp(daemon, server):
+    folder = server.root / "in"
+    (folder / "folder").mkdir(parents=True)
     (folder / "a.csv").write_text("id,v\n1,a\n")
     (folder / "big.csv").write_text(ROWS)
-    (folder / "folder.csv").mkdir()
     (folder / "broken.csv.gz").write_bytes(gzip.compress(ROWS.encode())[:-30])
     tasks = {
         "password": ("wrong_password", "a.csv", {}, {}),
@@ -99,7 +100,7 @@ def test_bad_input_over_sftp(daemon, server, tmp_path):
         "changed": ("changed", "a.csv", {}, {}),
         "print": ("other_print", "a.csv", {}, {}),
         "missing": ("partner", "b.csv", {}, {}),
-        "folder": ("partner", "folder.csv", {}, {}),
+        "folder": ("partner", "folder", {}, {}),
         "packed": ("partner", "broken.csv.gz", {}, {}),
     }
     found = run(daemon, "bad", tasks)
