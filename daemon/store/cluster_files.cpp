@@ -96,9 +96,11 @@ fs::path choose_programs(const fs::path& home, const fs::path& data) {
     std::string what = (home / "pg").string() + " was made by PostgreSQL " + wanted +
                        ", installed here is " + here + ": install postgresql-" + wanted;
     if (needed < installed.back().first) {
-        what += ", or upgrade the folder with `pg_upgrade -b /usr/lib/postgresql/" + wanted +
-                "/bin -B /usr/lib/postgresql/" + here + "/bin -d " + data.string() +
-                " -D NEWFOLDER`";
+        what +=
+            ", or upgrade the folder with `pg_upgrade -b /usr/lib/postgresql/" + wanted +
+            "/bin -B /usr/lib/postgresql/" + here + "/bin -d " + data.string() +
+            " -D NEWFOLDER` (a folder made by initdb with --data-checksums and the --wal-segsize "
+            "that pg_controldata tells of the old one)";
     }
     throw Error(ErrorCode::invalid, what);
 }

@@ -74,6 +74,7 @@ void check_home(const fs::path& home) {
         CHECK(setting(connection, "synchronous_commit") == "on");
         CHECK(setting(connection, "listen_addresses").empty());
         CHECK(setting(connection, "data_checksums") == "on");
+        CHECK(setting(connection, "wal_segment_size") == "4194304");
         CHECK(setting(connection, "server_encoding") == "UTF8");
     }
     CHECK(Cluster::url_of(home, "shop") == cluster.url("shop"));
