@@ -126,3 +126,65 @@ def test_dags_test_of_a_mapped_load(regions, tmp_path):
     done = subprocess.run([SLUICE, "dags", "test", path, "2026-02-01", "--home", regions.daemon.home],
                           capture_output=True, text=True, timeout=120, env={**os.environ, **regions.env})
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def folders(modes):
+    """Each region's list of files, read side by side into one slice; and of that slice each file's rows into tables that all share."""
+    inner = {"expand": {"file": "{{ xcom['each.files'] }}"}}
+    return {
+        "dag_id": "folders", "is_paused_upon_creation": False, "schemas": {"shop": "warehouse"},
+        "default_args": {"retries": 9, "retry_delay": "1s"},
+        "tasks": [{"group_id": "each", "expand": {"region": ["north", "south"]}, "tasks": [
+            {"task_id": "files", "operator": "shell",
+             "with": {"argv": ["cat", "{{ conn.drop.path }}/{{ map.region }}.json"]}},
+            {"task_id": "read", "operator": "extract", **inner,
+             "with": {"from": {"conn_id": "drop", "path": "{{ map.region }}-{{ map.file }}.csv"}, "to": "raw.folder"}},
+            {"task_id": "type", "operator": "transform",
+             "with": {"from": "raw.folder", "to": "processed.folder", "steps": [{"cast": "declared"}]}},
+            *({"task_id": f"load_{mode}", "operator": "load", **inner,
+               "with": {"from": {"dataset": "processed.folder", "where": "v = {{ map.region ~ '-' ~ map.file }}"},
+                        "to": f"shop.{mode}", **MODES[mode]}} for mode in modes)]}],
+        "datasets": {"raw.folder": {"columns": {"id": "integer not null", "v": "varchar", "at": "timestamptz"}}}}
+
+
+def test_a_mapped_load_inside_a_mapped_group_replaces_by_outer_and_inner_item(regions):
+    daemon, modes = regions.daemon, ("append", "merge")
+
+    def lists(**files):
+        for region, names in files.items():
+            (regions.files / f"{region}.json").write_text(json.dumps(names))
+
+    def run(run_id):
+        daemon.trigger("folders", dag_run_id=run_id, logical_date=None, data_interval_start=DAY[0], data_interval_end=DAY[1])
+        assert daemon.wait_run("folders", run_id)["state"] == "success", daemon.log()
+
+    # The same inner item in both outer ones: rows of "a" are told apart by the region.
+    lists(north=["a", "b"], south=["a", "c"])
+    regions.write(**{"north-a": (1,), "north-b": (2,), "south-a": (3,), "south-c": (4, 5)})
+    (daemon.dags / "folders.json").write_text(json.dumps(folders(modes)))
+    wait_for(lambda: daemon.session.get(f"{daemon.url}/api/v2/dags/folders", timeout=30).status_code == 200)
+    run("first")
+    rows = [(1, "north-a"), (2, "north-b"), (3, "south-a"), (4, "south-c"), (5, "south-c")]
+    items = lambda *pairs: sorted('{"region":"%s"}/{"file":"%s"}' % pair for pair in pairs)
+    for mode in modes:
+        assert regions.rows(mode) == rows
+        assert regions.slices(mode) == items(("north", "a"), ("north", "b"), ("south", "a"), ("south", "c"))
+
+    # One inner instance again, after its file was mended (the lists came in any order): nobody else's rows.
+    regions.write(**{"south-a": (3, 6)})
+    read = daemon.get("/api/v2/dags/folders/dagRuns/first/taskInstances/each.read/listMapped")["task_instances"]
+    mended = next(instance["map_index"] for instance in read if instance["rendered_map_index"] == "1/0")
+    daemon.request("POST", "/api/v2/dags/folders/clearTaskInstances", json={
+        "dag_run_id": "first", "task_ids": [["each.read", mended]], "include_downstream": True, "only_failed": False,
+        "dry_run": False})
+    assert daemon.wait_run("folders", "first")["state"] == "success", daemon.log()
+    for mode in modes:
+        assert regions.rows(mode) == sorted(rows + [(6, "south-a")])
+
+    # Lists that are shorter and in another order; a key of a file that is gone is another's now.
+    lists(north=["b"], south=["c", "a"])
+    regions.write(**{"north-b": (2, 1)})
+    run("second")
+    for mode in modes:
+        assert regions.rows(mode) == [(1, "north-b"), (2, "north-b"), (3, "south-a"), (4, "south-c"), (5, "south-c"), (6, "south-a")]
+        assert regions.slices(mode) == items(("north", "b"), ("south", "a"), ("south", "c"))
