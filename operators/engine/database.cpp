@@ -207,6 +207,7 @@ struct Database::State {
     const Library& lib{library()};
     std::shared_ptr<Instance> instance;
     duckdb_connection connection;
+    std::mutex running;  // held while a statement runs
 
     explicit State(std::shared_ptr<Instance> of)
         : instance(std::move(of)), connection(instance->connect()) {}
@@ -221,6 +222,8 @@ struct Database::State {
     }
 
     Result run(const Prepared& prepared, decltype(&duckdb_pending_prepared) begin) {
+        // Of two threads one waits, as it would if the engine ran the statement in one go.
+        const std::lock_guard alone(running);
         check_cancelled();
         duckdb_pending_result pending = nullptr;
         const bool begun = begin(prepared.get(), &pending) == DuckDBSuccess;

@@ -163,6 +163,22 @@ TEST_CASE("interrupt ends a running query and leaves the connection usable", "[e
     CHECK(db.integer("select 1") == 1);
 }
 
+TEST_CASE("threads that share a connection wait for each other", "[engine]") {
+    Database db(small());
+    std::atomic<int> wrong{0};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; ++i)
+        threads.emplace_back([&] {
+            for (int n = 0; n < 50; ++n) try {
+                    if (db.integer("select count(*) from range(200000)") != 200000) ++wrong;
+                } catch (const Error&) {
+                    ++wrong;
+                }
+        });
+    for (std::thread& thread : threads) thread.join();
+    CHECK(wrong == 0);
+}
+
 TEST_CASE("row hashes tell NULL from empty and boundaries apart", "[engine][hash]") {
     Database db(small());
     const std::vector<ColumnInfo> columns{{"a", "VARCHAR"}, {"b", "VARCHAR"}};
