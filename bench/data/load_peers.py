@@ -59,7 +59,7 @@ def by_dlt(url, schema, table, folder):
     begin = time.perf_counter()
     pipeline = dlt.pipeline("bench", destination=dlt.destinations.filesystem(bucket_url="file://" + folder + "/out"),
                             dataset_name="bench", pipelines_dir=folder + "/pipelines")
-    source = sql_table(credentials=url, schema=schema, table=table, backend="pyarrow", chunk_size=100_000)
+    source = sql_table(credentials=url.replace("postgresql:", "postgresql+psycopg2:", 1), schema=schema, table=table, backend="pyarrow", chunk_size=100_000)
     pipeline.run(source, loader_file_format="parquet", write_disposition="replace").raise_on_failed_jobs()
     seconds = time.perf_counter() - begin
     files = glob.glob(folder + f"/out/bench/{table}/*.parquet")

@@ -93,7 +93,10 @@ void RowText::add_text(std::string_view text) {
     char* const begin = reserve(text.size() + 24);
     char* at = begin;
     *at++ = 'v';
-    at = std::to_chars(at, at + 20, text.size()).ptr;
+    if (text.size() < 10)
+        *at++ = static_cast<char>('0' + text.size());
+    else
+        at = std::to_chars(at, at + 20, text.size()).ptr;
     *at++ = ':';
     if (!text.empty()) std::memcpy(at, text.data(), text.size());
     size_ += static_cast<std::size_t>(at - begin) + text.size();

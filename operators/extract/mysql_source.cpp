@@ -7,6 +7,7 @@
 #include "base/hash.hpp"
 #include "base/json_text.hpp"
 #include "operators/connect/mysql.hpp"
+#include "operators/engine/constant.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
 #include "operators/extract/chunks.hpp"
@@ -238,7 +239,7 @@ public:
         const std::string name = request_.from.contains("table")
                                      ? request_.from["table"].get<std::string>()
                                      : std::string("query");
-        extracted.query = "select *, " + engine::literal(conn_id_ + ":" + name) +
+        extracted.query = "select *, " + engine::constant_text(conn_id_ + ":" + name) +
                           " as _sluice_source from (" + extracted.query + ")";
         extracted.increment_done = true;
         return extracted;

@@ -8,6 +8,7 @@
 #include "base/hash.hpp"
 #include "base/json_text.hpp"
 #include "operators/connect/postgres.hpp"
+#include "operators/engine/constant.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
 #include "operators/extract/chunks.hpp"
@@ -186,7 +187,7 @@ public:
         const std::string name = request_.from.contains("table")
                                      ? request_.from["table"].get<std::string>()
                                      : std::string("query");
-        extracted.query = "select *, " + engine::literal(conn_id_ + ":" + name) +
+        extracted.query = "select *, " + engine::constant_text(conn_id_ + ":" + name) +
                           " as _sluice_source from (" + extracted.query + ")";
         extracted.increment_done = true;
         return extracted;

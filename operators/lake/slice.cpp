@@ -6,6 +6,7 @@
 
 #include "base/fault.hpp"
 #include "base/hash.hpp"
+#include "operators/engine/constant.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
 #include "operators/lake/generation_file.hpp"
@@ -97,13 +98,6 @@ task::InputQuery query_of(const nlohmann::json& dataset) {
 
 namespace {
 
-/// One text for all rows. As a type of that one value it is a number to the writer, which would
-/// else copy and hash the text for each row; in the file it is a text like any other.
-std::string constant(const std::string& text) {
-    const std::string value = engine::literal(text);
-    return value + "::enum(" + value + ")";
-}
-
 /// What the rows are wrapped in: kept columns, then provenance. Hashes made here go into the sum.
 std::string provenance_query(
     const task::TaskInfo& info,
@@ -136,12 +130,12 @@ std::string provenance_query(
     const std::string loaded_at =
         info.logical_date ? engine::literal(format_offset(*info.logical_date)) + "::timestamptz"
                           : "null::timestamptz";
-    return "select " + select + ", " + constant(info.run_id) + " as _sluice_run_id, " +
-           constant(writer_name(info)) + " as _sluice_task, " + constant(writer_slice(info)) +
-           " as _sluice_interval, " +
-           (has_source ? "_sluice_source" : constant(sources) + " as _sluice_source") + ", " +
-           (has_hash ? "_sluice_row_hash" : sum.row_hash(hashed) + " as _sluice_row_hash") + ", " +
-           loaded_at + " as _sluice_loaded_at from (" + request.query + ") as rows_";
+    return "select " + select + ", " + engine::constant_text(info.run_id) + " as _sluice_run_id, " +
+           engine::constant_text(writer_name(info)) + " as _sluice_task, " +
+           engine::constant_text(writer_slice(info)) + " as _sluice_interval, " +
+           (has_source ? "_sluice_source" : engine::constant_text(sources) + " as _sluice_source") +
+           ", " + (has_hash ? "_sluice_row_hash" : sum.row_hash(hashed) + " as _sluice_row_hash") +
+           ", " + loaded_at + " as _sluice_loaded_at from (" + request.query + ") as rows_";
 }
 
 std::string inputs_json(const WriteRequest& request) {
