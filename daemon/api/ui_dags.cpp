@@ -97,7 +97,7 @@ std::map<std::string, RowFacts> facts_of(Services& services, const std::vector<s
     return facts;
 }
 
-Reply get_dags(Services& services, const Request& request, const Caller&) {
+Reply get_ui_dags(Services& services, const Request& request, const Caller&) {
     Json json = head(services);
     const std::string text = request.query_value("q").value_or("");
     const std::string after = request.query_value("cursor").value_or("");
@@ -133,7 +133,7 @@ Reply get_dags(Services& services, const Request& request, const Caller&) {
     return reply(200, json);
 }
 
-Reply get_dag(Services& services, const Request& request, const Caller&) {
+Reply get_ui_dag(Services& services, const Request& request, const Caller&) {
     Json json = head(services);
     const auto listed = find_dag(services, request.param("dag_id"));
     const Dag& dag = *listed.dag;
@@ -342,8 +342,8 @@ Reply get_lineage(Services& services, const Request& request, const Caller&) {
 Rows ui_dag_endpoints() {
     constexpr auto in = http::Access::signed_in;
     return {
-        {"GET", "/ui/v1/dags", "", in, get_dags},
-        {"GET", "/ui/v1/dags/{dag_id}", "", in, get_dag},
+        {"GET", "/ui/v1/dags", "", in, get_ui_dags},
+        {"GET", "/ui/v1/dags/{dag_id}", "", in, get_ui_dag},
         {"GET", "/ui/v1/dags/{dag_id}/structure", "", in, get_structure},
         {"GET", "/ui/v1/dags/{dag_id}/grid", "", in, get_grid},
         {"GET", "/ui/v1/dags/{dag_id}/code", "", in, get_code},

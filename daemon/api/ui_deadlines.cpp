@@ -9,7 +9,7 @@ namespace {
 using http::Reply;
 using http::Request;
 
-const char* reference_of(DeadlineFrom from) {
+const char* deadline_reference(DeadlineFrom from) {
     switch (from) {
         case DeadlineFrom::queued_at:
             return "dagrun_queued_at";
@@ -39,7 +39,7 @@ Reply get_deadlines(Services& services, const Request& request, const Caller&) {
         json["deadlines"].push_back(
             {{"task_id", task == nullptr ? Json() : Json(task->id)},
              {"number", known.number},
-             {"reference", reference_of(deadlines[number].from)},
+             {"reference", deadline_reference(deadlines[number].from)},
              {"interval_seconds", to_seconds(deadlines[number].interval)},
              {"due", millis_or_null(known.at)},
              {"predicted", millis_or_null(known.predicted_at)},

@@ -262,7 +262,7 @@ Json excerpt(const std::string& folder, const std::string& file, int line) {
     return list;
 }
 
-Reply get_import_errors(Services& services, const Request&, const Caller&) {
+Reply get_ui_import_errors(Services& services, const Request&, const Caller&) {
     Json json;
     json["seq"] = services.runtime.seq().value;
     json["errors"] = Json::array();
@@ -347,7 +347,7 @@ Rows ui_home_endpoints() {
     constexpr auto in = http::Access::signed_in;
     return {
         {"GET", "/ui/v1/home", "", in, get_home},
-        {"GET", "/ui/v1/import-errors", "", in, get_import_errors},
+        {"GET", "/ui/v1/import-errors", "", in, get_ui_import_errors},
         {"GET", "/ui/v1/stream", "", in, get_stream},
     };
 }

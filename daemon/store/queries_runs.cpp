@@ -235,11 +235,16 @@ BackfillRow read_backfill_row(const Result& result, int row) {
     return found;
 }
 
-void count_runs(Connection& connection, std::vector<BackfillRow>& rows) {
+Params ids_of(const std::vector<BackfillRow>& rows) {
     std::vector<std::int64_t> ids;
     for (const BackfillRow& row : rows) ids.push_back(row.backfill.id.value);
     Params params;
     params.add(std::span<const std::int64_t>{ids});
+    return params;
+}
+
+void count_runs(Connection& connection, std::vector<BackfillRow>& rows) {
+    Params params = ids_of(rows);
     const Result counts = connection.run(backfill_counts_sql, params);
     for (int i = 0; i < counts.rows(); ++i) {
         for (BackfillRow& row : rows) {
@@ -251,10 +256,7 @@ void count_runs(Connection& connection, std::vector<BackfillRow>& rows) {
 }
 
 void count_taken_over(Connection& connection, std::vector<BackfillRow>& rows) {
-    std::vector<std::int64_t> ids;
-    for (const BackfillRow& row : rows) ids.push_back(row.backfill.id.value);
-    Params params;
-    params.add(std::span<const std::int64_t>{ids});
+    Params params = ids_of(rows);
     const Result counts = connection.run(backfill_taken_sql, params);
     for (int i = 0; i < counts.rows(); ++i)
         for (BackfillRow& row : rows)

@@ -118,7 +118,7 @@ void write_key(Params& p, const TaskKey& key) {
     p.end_record();
 }
 
-void write_audit(Params& p, const AuditEntry& audit) {
+void write_audit_row(Params& p, const AuditEntry& audit) {
     p.begin_record(9);
     p.field(std::optional{audit.at});
     p.field(std::string_view{audit.actor});
@@ -234,7 +234,7 @@ void write_turn(const Turn& turn, const TurnFrame& frame, Params& params) {
     write_array(params, types.task, turn.tasks, existing, write_task);
     write_array(params, types.log, turn.transitions, all, write_transition);
     write_array(params, types.key, turn.xcoms_cleared, all, write_key);
-    write_array(params, types.audit, turn.audits, all, write_audit);
+    write_array(params, types.audit, turn.audits, all, write_audit_row);
     const auto dag_of_state = [](const DagState& row) -> const std::string& { return row.dag_id; };
     write_array(
         params,

@@ -1,5 +1,5 @@
-// hash_functions.cpp — row and content hashes inside the engine. Written in SQL they cost ten times
-// as much: each column became several texts, each longer than the one before.
+// hash_functions.cpp — row and content hashes inside the engine. Written in SQL each column became
+// several texts, each longer than the one before: most of the CPU of a transform.
 #include <algorithm>
 #include <array>
 #include <charconv>

@@ -96,6 +96,20 @@ task::InputQuery query_of(const nlohmann::json& dataset) {
     return query;
 }
 
+std::string inputs_json(const std::vector<task::InputSlice>& slices, const std::string& read) {
+    nlohmann::json list = nlohmann::json::array();
+    if (!read.empty()) list.push_back({{"read", nlohmann::json::parse(read)}});
+    for (const task::InputSlice& slice : slices) {
+        list.push_back(
+            {{"dataset", slice.dataset},
+             {"partition", slice.partition},
+             {"slice", slice.slice},
+             {"generation", slice.generation}}
+        );
+    }
+    return list.dump();
+}
+
 namespace {
 
 /// What the rows are wrapped in: kept columns, then provenance. Hashes made here go into the sum.
@@ -138,24 +152,6 @@ std::string provenance_query(
            ", " + loaded_at + " as _sluice_loaded_at from (" + request.query + ") as rows_";
 }
 
-std::string inputs_json(const WriteRequest& request) {
-    nlohmann::json list = nlohmann::json::array();
-    if (!request.read.empty()) list.push_back({{"read", nlohmann::json::parse(request.read)}});
-    for (const task::InputSlice& slice : request.inputs) {
-        list.push_back(
-            {{"dataset", slice.dataset},
-             {"partition", slice.partition},
-             {"slice", slice.slice},
-             {"generation", slice.generation}}
-        );
-    }
-    return list.dump();
-}
-
-}  // namespace
-
-namespace {
-
 std::int64_t rows_of(const std::vector<task::InputSlice>& inputs) {
     std::int64_t rows = 0;
     for (const task::InputSlice& slice : inputs) rows += slice.rows;
@@ -194,7 +190,7 @@ Written write_slice(
     output.bytes = written.bytes;
     output.content_hash = written.content_hash;
     output.files = file.listed(written);
-    output.input = inputs_json(request);
+    output.input = inputs_json(request.inputs, request.read);
     output.code_hash = sha256_hex(request.code);
     context.commit_output(output);
     file.keep();

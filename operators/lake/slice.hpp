@@ -40,6 +40,10 @@ Source read(task::TaskContext& context, engine::Database& database, const task::
 /// The query of a parameter that is a data set's name or {dataset, partitions, lookback}.
 task::InputQuery query_of(const nlohmann::json& dataset);
 
+/// What was read, for the ledger: a JSON list of slices, led by {"read": ...} where `read`, JSON
+/// itself, says what was read outside the lake.
+std::string inputs_json(const std::vector<task::InputSlice>& slices, const std::string& read = "");
+
 struct Written {
     std::int64_t rows{};
     std::int64_t bytes{};

@@ -1,8 +1,6 @@
 // inputs.hpp — what a load reads, whatever it writes to.
 #pragma once
 
-#include <string>
-
 #include "operators/engine/database.hpp"
 #include "operators/lake/slice.hpp"
 #include "operators/load/plan.hpp"
@@ -12,7 +10,5 @@ namespace sluice::load {
 
 /// The rows of the plan: a date spine, or those of `from` that its `where` takes.
 lake::Source read_source(task::TaskContext& context, engine::Database& database, const Plan& plan);
-/// What was read, for the ledger: a JSON list of slices.
-std::string inputs_json(const lake::Source& source);
 
 }  // namespace sluice::load

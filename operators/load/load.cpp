@@ -121,7 +121,7 @@ Outcome run(task::TaskContext& context, const Json& params) {
     const lake::Source source = read_source(context, *database, plan);
     LedgerEntry entry;
     entry.code_hash = sha256_hex(code_version + params.dump());
-    entry.input = inputs_json(source);
+    entry.input = lake::inputs_json(source.slices);
     if (context.job().reuse && warehouse.same_as_live(entry)) {
         context.info("unchanged: the same code and inputs made what is there");
         return task::unchanged();

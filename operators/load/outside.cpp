@@ -176,7 +176,7 @@ Outcome run_outside(task::TaskContext& context, const Json& params) {
     output.rows = stored.rows;
     output.bytes = std::max<std::int64_t>(stored.bytes, 0);
     output.files = "[]";
-    output.input = inputs_json(source);
+    output.input = lake::inputs_json(source.slices);
     output.code_hash = sha256_hex(params.dump());
     context.commit_output(output);
     summary.rows_in = source.rows;

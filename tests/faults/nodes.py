@@ -41,13 +41,14 @@ class Postgres:
 
     def _run(self, program, *args):
         done = subprocess.run([*self.user, BIN / program, *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              stdin=subprocess.DEVNULL, cwd="/", text=True, timeout=60)
+                              stdin=subprocess.DEVNULL, cwd="/", text=True, timeout=330)
         assert done.returncode == 0, done.stdout
 
     def start(self):
         options = (f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=100 "
                    "-c shared_buffers=64MB")
-        self._run("pg_ctl", "-D", self.data, "-w", "-l", self.data / "log", "-o", options, "start")
+        # After an immediate stop the server syncs its whole folder first: minutes where others write to the same disk.
+        self._run("pg_ctl", "-D", self.data, "-w", "-t", "300", "-l", self.data / "log", "-o", options, "start")
 
     def stop(self, mode="fast"):
         self._run("pg_ctl", "-D", self.data, "-w", "-m", mode, "stop")
