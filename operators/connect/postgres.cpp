@@ -65,10 +65,16 @@ std::string field(const PGresult* result, int code) {
     return text != nullptr ? text : "";
 }
 
+constexpr std::string_view not_null_violation = "23502";
+constexpr std::string_view check_violation = "23514";
+
 [[noreturn]] void fail(PGconn* connection, const PGresult* result) {
     const std::string state = field(result, PG_DIAG_SQLSTATE);
     std::string message = field(result, PG_DIAG_MESSAGE_PRIMARY);
-    const std::string detail = field(result, PG_DIAG_MESSAGE_DETAIL);
+    // The detail of these is the whole row, and a message goes into logs; column or constraint is
+    // in the message itself.
+    const bool shows_row = state == not_null_violation || state == check_violation;
+    const std::string detail = shows_row ? "" : field(result, PG_DIAG_MESSAGE_DETAIL);
     const std::string where = field(result, PG_DIAG_CONTEXT);
     if (message.empty()) message = trimmed(PQerrorMessage(connection));
     if (!detail.empty()) message += " (" + detail + ")";

@@ -147,6 +147,21 @@ TEST_CASE("keys that are null or twice fail with a clear message", "[load]") {
     CHECK(f.text("select to_regclass('sales.dim_x') is null") == "t");
 }
 
+TEST_CASE("a row that the table refuses is named by its column, not shown", "[load]") {
+    LoadFixture f;
+    const Json params{{"to", "sales.t"}, {"mode", "append"}};
+    REQUIRE_OK(f.load(0, params, "select 1 as n, 'seen' as v"));
+    const auto [change, told] = GENERATE(table<std::string, std::string>(
+        {{"alter column n set not null", "\"n\""},
+         {"add constraint n_there check (n is not null)", "n_there"}}
+    ));
+    f.sql().execute("alter table sales.t " + change);
+    const Outcome outcome = f.load(1, params, "select null::int as n, 'private words' as v");
+    CHECK(outcome.kind == OutcomeKind::failed);
+    CHECK_THAT(outcome.message, Catch::Contains(told));
+    CHECK_THAT(outcome.message, !Catch::Contains("private words"));
+}
+
 TEST_CASE("a table gains columns and never changes their types", "[load]") {
     LoadFixture f;
     const Json params{{"to", "sales.t"}, {"key", "id"}};
