@@ -183,11 +183,14 @@ private:
     void ask_past(Run& run);
     void ask_past_again(const DagEntry& dag);
     [[nodiscard]] const Run* open_previous(const Run& run) const;
+    [[nodiscard]] bool is_first(const Run& run, const std::string& task_id) const;
     template <class Use>
     void each_past_block(const Run& run, TaskNo task, const Use& use) const;
     [[nodiscard]] std::optional<PastBlock> past_block(const Run& run, TaskNo task) const;
     template <class Use>
     void each_next(const Run& run, const Use& use);
+    template <class Use>
+    void each_first(const Run& run, const Plan* stop_at, const Use& use);
     void past_changed(const Run& run, TaskNo task);
     void hand_over_past(const Run& run);
     [[nodiscard]] bool waits_for_past(const Run& run) const;

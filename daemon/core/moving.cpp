@@ -46,6 +46,7 @@ void Scheduler::Impl::move_onto(Run& run, Plan& plan, const Cause& cause) {
     run.active = 0;
     hold_places(run, true);
     read_choices(run);
+    past_changed(run, no_task);  // the next runs' tasks may be among the new ones, or gone
     if (is_finished(run.row.state)) return;
     move_deadlines(run, *before);
     if (run.row.state != RunState::running) return;

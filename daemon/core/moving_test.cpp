@@ -147,6 +147,37 @@ TEST_CASE("a run at work moves: what is gone is stopped, what goes on goes on", 
     CHECK(world.run_state() == "success");
 }
 
+TEST_CASE(
+    "who looks at a run that moves looks again, even if it waits for a slot", "[core][move]"
+) {
+    Moving world;
+    const auto trigger = [&](const std::string& run_id, int day) {
+        TriggerRun event;
+        event.dag_id = "dag";
+        event.run_id = run_id;
+        event.logical_date = test::at("2026-01-01T00:00:00Z") + std::chrono::days{day};
+        REQUIRE_FALSE(world.ask(event).error);
+    };
+    world.begin({"a"});
+    trigger("r1", 1);
+    auto dag = make_dag("dag", {"a", "n"});
+    dag.tasks[1].depends_on_past = dag.tasks[1].ignore_first_depends_on_past = true;
+    dag.tasks[1].pool = "later";
+    world.change(dag);
+    trigger("r2", 2);  // no run before it has the task: n waits for a slot alone
+    auto clear = world.clear_of({});
+    clear.only_new = true;
+    world.ask(clear);
+    PutPool put;
+    put.pool.name = "later";
+    put.pool.slots = 2;
+    world.ask(put);
+    CHECK(world.state("n", "r1") == "running");
+    CHECK(world.state("n", "r2") == "none");
+    world.end("n", {}, "r1");
+    CHECK(world.state("n", "r2") == "running");
+}
+
 TEST_CASE("limits and pools count a moved attempt by the new version", "[core][move]") {
     Moving world;
     Pool pool;

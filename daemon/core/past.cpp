@@ -3,6 +3,7 @@
 // run begins, and that is renewed whenever an open run between the two ends.
 #include <algorithm>
 #include <atomic>
+#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -116,7 +117,7 @@ Taken Scheduler::Impl::on(const PastFacts& event) {
     if (event.number != run->past.question) return Taken::yes;
     auto& past = run->past;
     past.known = true;
-    past.seen = event.seen;
+    past.seen.insert(past.seen.end(), event.seen.begin(), event.seen.end());
     // What was taken over from a run that ended meanwhile is newer.
     if (event.previous && (!past.run || comes_after(event.previous->run, past.run->run)))
         past.run = event.previous;
@@ -137,6 +138,21 @@ const Run* Scheduler::Impl::open_previous(const Run& run) const {
         if (found == nullptr || comes_after(other.row, found->row)) found = &other;
     }
     return found;
+}
+
+/// No run before this one has the task, whether it ended or not.
+bool Scheduler::Impl::is_first(const Run& run, const std::string& task_id) const {
+    const auto& [seen, ended] = std::tie(run.past.seen, run.past.run);
+    if (std::ranges::find(seen, task_id) != seen.end()) return false;
+    if (ended && find_task(*ended->dag, task_id) != no_task) return false;
+    const auto& dates = run.dag->open_dates;
+    return std::none_of(
+        dates.begin(),
+        dates.lower_bound(*run.row.logical_date),
+        [&](const auto& entry) {
+            return find_task(*runs_.at(entry.second)->plan->dag, task_id) != no_task;
+        }
+    );
 }
 
 /// Goes over what of the past keeps the task from running, until `use` says false.
@@ -166,10 +182,7 @@ void Scheduler::Impl::each_past_block(const Run& run, TaskNo task, const Use& us
         const auto end = end_of(no);
         if (end && !end->good && !goes_on(no, end->worst, false)) return;
         if (end) continue;
-        const auto& id = run.task(no).id;
-        const bool seen = std::ranges::find(run.past.seen, id) != run.past.seen.end() ||
-                          (ended && find_task(*ended->dag, id) != no_task);
-        if (!seen && run.task(task).ignore_first_depends_on_past) continue;
+        if (run.task(task).ignore_first_depends_on_past && is_first(run, run.task(no).id)) continue;
         if (!goes_on(no, TaskState::none, true)) return;
     }
     for (const TaskNo no : planned.past_downstream)
@@ -214,11 +227,40 @@ void Scheduler::Impl::past_changed(const Run& run, TaskNo task) {
         for (const TaskNo no : waiting) unsettle(next, no);
         check_later(next);
     });
+    if (task != no_task) return;
+    each_first(run, nullptr, [&](Run& later, TaskNo first) {
+        if (later.row.state != RunState::running) return;
+        unsettle(later, first);
+        check_later(later);
+    });
+}
+
+/// The tasks of later open runs, up to the first of the version `stop_at`, that wait for nothing if
+/// no run before has what they look at.
+template <class Use>
+void Scheduler::Impl::each_first(const Run& run, const Plan* stop_at, const Use& use) {
+    if (run.dag->past_runs == 0 || !run.row.logical_date) return;
+    const auto& dates = run.dag->open_dates;
+    for (auto at = dates.upper_bound(*run.row.logical_date); at != dates.end(); ++at) {
+        Run& later = *runs_.at(at->second);
+        for (const TaskNo task : later.plan->past_tasks)
+            if (later.task(task).ignore_first_depends_on_past) use(later, task);
+        if (stop_at == later.plan) return;
+    }
 }
 
 /// The run leaves memory: the runs after it keep what it ended as.
 void Scheduler::Impl::hand_over_past(const Run& run) {
     if (run.deleted) return;
+    // Those behind a run of the same version have that one, with the same tasks, before them.
+    each_first(run, run.plan, [&](Run& later, TaskNo first) {
+        for (const TaskNo no : later.plan->tasks[static_cast<std::size_t>(first)].past) {
+            auto& seen = later.past.seen;
+            const auto& id = later.task(no).id;
+            if (find_task(*run.plan->dag, id) == no_task) continue;
+            if (std::ranges::find(seen, id) == seen.end()) seen.push_back(id);
+        }
+    });
     std::optional<PastRun> past;
     each_next(run, [&](Run& next) {
         auto& kept = next.past;

@@ -141,6 +141,36 @@ TEST_CASE("depends_on_past: a task that no earlier run had waits for nothing, un
     }
 }
 
+TEST_CASE("depends_on_past: a task is not the first once an older run that has it is made") {
+    for (const bool ends : {false, true}) {
+        World world;
+        world.load(make_dag("d", {"a"}));
+        trigger(world, "r2", 2);
+        world.end("a");
+        Dag dag = make_dag("d", {"a", "new"});
+        dag.tasks[1].depends_on_past = true;
+        dag.tasks[1].pool = "later";
+        world.load(dag);
+        trigger(world, "r3", 3);  // r2, the run before, has no such task: it waits for a slot alone
+        dag.tasks[1].pool = "default_pool";
+        world.load(dag);
+        trigger(world, "r1", 1);
+        if (ends) {
+            world.end("a", {}, "r1");
+            world.end("new", {}, "r1");
+            REQUIRE(world.run_state("r1") == "success");
+        }
+        PutPool put;
+        put.pool.name = "later";
+        put.pool.slots = 1;
+        world.ask(put);
+        CHECK(world.state("new", "r3") == "none");
+        CHECK(world.scheduler.past_block({world.run("r3").key, 1, unmapped})->is_absent);
+        world.restart();
+        CHECK(world.state("new", "r3") == "none");
+    }
+}
+
 TEST_CASE("wait_for_past_depends_before_skipping: a skip waits for the past") {
     for (const bool waits : {false, true}) {
         World world;
