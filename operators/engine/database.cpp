@@ -207,7 +207,9 @@ struct Database::State {
     const Library& lib{library()};
     std::shared_ptr<Instance> instance;
     duckdb_connection connection;
-    std::mutex running;  // held while a statement runs
+    // Held while a statement is prepared and runs: to prepare one ends what the connection has
+    // begun. Of two threads one waits, as it would if the engine ran the statement in one go.
+    std::mutex running;
 
     explicit State(std::shared_ptr<Instance> of)
         : instance(std::move(of)), connection(instance->connect()) {}
@@ -222,8 +224,6 @@ struct Database::State {
     }
 
     Result run(const Prepared& prepared, decltype(&duckdb_pending_prepared) begin) {
-        // Of two threads one waits, as it would if the engine ran the statement in one go.
-        const std::lock_guard alone(running);
         check_cancelled();
         duckdb_pending_result pending = nullptr;
         const bool begun = begin(prepared.get(), &pending) == DuckDBSuccess;
@@ -282,6 +282,7 @@ std::int64_t Database::execute(const std::string& sql, const std::vector<Value>&
     Statements statements(state_->lib, state_->connection, sql);
     std::int64_t changed = 0;
     for (idx_t i = 0; i < statements.count(); ++i) {
+        const std::lock_guard alone(state_->running);
         Prepared prepared(state_->lib, statements.prepare(i));
         if (statements.count() == 1) prepared.bind(parameters);
         Result result = state_->run(prepared);
@@ -293,9 +294,11 @@ std::int64_t Database::execute(const std::string& sql, const std::vector<Value>&
 Rows Database::query(const std::string& sql, const std::vector<Value>& parameters) {
     Statements statements(state_->lib, state_->connection, sql);
     if (statements.count() != 1) throw Error(ErrorCode::invalid, "a query is one statement");
+    std::unique_lock alone(state_->running);
     Prepared prepared(state_->lib, statements.prepare(0));
     prepared.bind(parameters);
     Result result = state_->run(prepared);
+    alone.unlock();
     Rows rows;
     rows.columns = result.columns();
     result.each([&](const Chunk& chunk) {
@@ -339,8 +342,10 @@ std::vector<ColumnInfo> Database::describe(const std::string& sql) {
 void Database::stream(const std::string& sql, const std::function<void(const Chunk&)>& each) {
     Statements statements(state_->lib, state_->connection, sql);
     if (statements.count() != 1) throw Error(ErrorCode::invalid, "a query is one statement");
+    std::unique_lock alone(state_->running);
     Prepared prepared(state_->lib, statements.prepare(0));
     Result result = state_->run_streaming(prepared);
+    alone.unlock();
     result.each([&](const Chunk& chunk) {
         state_->check_cancelled();
         each(chunk);
