@@ -119,6 +119,12 @@ TEST_CASE("YAML gives the same value and places as JSON", "[base][yaml]") {
     REQUIRE(good.map->key("/x").line == 5);
 }
 
+TEST_CASE("escapes of YAML become UTF-8, in keys and values", "[base][yaml]") {
+    const auto document = yaml(R"("k\_\N": "é\_x\N\xe9\u20ac")");
+    REQUIRE(document.problems.empty());
+    REQUIRE(document.value->dump() == "{\"k\u00a0\u0085\":\"é\u00a0x\u0085é€\"}");
+}
+
 TEST_CASE("YAML traps are refused, not guessed", "[base][yaml]") {
     const auto text = GENERATE(
         as<std::string>{},

@@ -93,9 +93,10 @@ public:
         const YAML::Mark& mark,
         const std::string& tag,
         YAML::anchor_t anchor,
-        const std::string& value
+        const std::string& scalar_text
     ) override {
         refuse_anchor(mark, anchor);
+        const std::string value = in_utf8(mark, scalar_text);
         if (tag == "!") return scalar(mark, value, value);  // quoted or block: always a string
         if (tag != "?" && !tag.empty()) refuse_tag(mark, tag);
         scalar(mark, plain(mark, value), value);
@@ -146,6 +147,19 @@ private:
     }
     [[noreturn]] void refuse_tag(const YAML::Mark& mark, const std::string& tag) {
         stop(mark, "E-YAML-TAG", fmt::format("the tag {} is not read here", tag), "leave it out");
+    }
+
+    /// yaml-cpp writes the escapes \_ and \N, U+00A0 and U+0085, as one byte. The text itself is
+    /// valid UTF-8, so a byte that is not comes from one of them.
+    std::string in_utf8(const YAML::Mark& mark, std::string_view text) {
+        std::string out;
+        while (const auto bad = invalid_utf8(text)) {
+            const char byte = text[*bad];
+            if (byte != '\x85' && byte != '\xA0') stop(mark, "E-YAML", "an escape is no character");
+            out.append(text.substr(0, *bad)) += {'\xC2', byte};
+            text.remove_prefix(*bad + 1);
+        }
+        return out.append(text);
     }
 
     json plain(const YAML::Mark& mark, const std::string& text) {
