@@ -58,6 +58,8 @@ void add_row(Json& json, const runtime::ListedDag& listed, const RowFacts& facts
     json["schedule"] = dag.schedule.text;
     json["kind"] = kind_word(dag.schedule.kind);
     json["tz"] = dag.timezone;
+    json["start"] = millis_or_null(dag.start_date);
+    json["end"] = millis_or_null(dag.end_date);
     json["next"] = millis_or_null(listed.state.next_run_after);
     json["ver"] = dag.version_number;
     json["tasks"] = dag.tasks.size();
@@ -139,8 +141,6 @@ Reply get_ui_dag(Services& services, const Request& request, const Caller&) {
     const Dag& dag = *listed.dag;
     add_row(json, listed, facts_of(services, {dag.dag_id}).at(dag.dag_id));
     json["doc"] = dag.doc_md;
-    json["start"] = millis_or_null(dag.start_date);
-    json["end"] = millis_or_null(dag.end_date);
     json["catchup"] = dag.catchup;
     json["max_runs"] = dag.max_active_runs;
     json["max_tasks"] = dag.max_active_tasks_per_run;

@@ -32,7 +32,7 @@ export function startMock({ port = 0, live = true } = {}) {
 
     const row = (dag) => ({
         id: dag.id, desc: dag.desc, tags: dag.tags, owner: dag.owner, file: dag.file, paused: dag.paused, stale: false, checking: false, error: false,
-        schedule: dag.schedule, kind: dag.schedule ? "cron" : "none", tz: dag.tz, next: dag.period ? (Math.floor(Date.now() / dag.period) + 1) * dag.period : null, ver: dag.ver,
+        schedule: dag.schedule, kind: dag.schedule ? "cron" : "none", tz: dag.tz, start: null, end: null, next: dag.period ? (Math.floor(Date.now() / dag.period) + 1) * dag.period : null, ver: dag.ver,
         tasks: dag.nodes.length, running: dag.runs.filter((run) => run.st === "r").length, queued: dag.runs.filter((run) => run.st === "q").length,
         failed: dag.runs.slice(-20).filter((run) => run.st === "f").length, p50: took(dag), open: true,
         runs: dag.runs.slice(-20).map((run) => [run.id, run.st, run.s, run.e === null ? null : run.e - run.s, run.ld]),

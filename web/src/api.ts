@@ -84,6 +84,8 @@ export interface DagRow {
     schedule: string;
     kind: string;
     tz: string;
+    start: number | null;
+    end: number | null;
     next: number | null;
     ver: number;
     tasks: number;
@@ -111,8 +113,6 @@ export interface ParamSpec {
 
 export interface DagDetail extends DagRow, Snapshot {
     doc: string;
-    start: number | null;
-    end: number | null;
     catchup: boolean;
     max_runs: number;
     max_tasks: number;

@@ -48,7 +48,7 @@ const loaders: Partial<Record<RouteName, () => Promise<Page>>> = {
 function Missing() {
     useTitle("Not found");
     return (
-        <main id="main">
+        <main id="main" class="page">
             <Empty title="There is no such page">
                 <p>
                     <a href="/">Home</a> · <a href="/dags">DAGs</a>

@@ -156,3 +156,12 @@ export function parseLocal(text: string, tz = zoneName()): number {
 export function inputValue(ms: number, tz = zoneName()): string {
     return `${date(ms, tz)}T${clock(ms, tz, false)}`;
 }
+
+/** The last week of a DAG's dates as [first, last]: before today, or before its end, not before its start. */
+export function lastWeek(dag: { start: number | null; end: number | null } | undefined, now: number): [number, number] {
+    const day = 86_400_000;
+    const midnight = (ms: number) => Math.floor(ms / day) * day;
+    const last = Math.min(midnight(now) - day, midnight(dag?.end ?? Infinity));
+    const first = Math.max(last - 6 * day, dag?.start ?? -Infinity);
+    return [Math.min(first, last), last];
+}

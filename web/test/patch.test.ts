@@ -5,7 +5,7 @@ import { patchDagRow, patchGrid, patchTi } from "../src/patch";
 
 const row: DagRow = {
     id: "d", desc: "", tags: [], owner: "", file: "", paused: true, stale: false, checking: false, error: false, schedule: "",
-    kind: "none", tz: "UTC", next: null, ver: 1, tasks: 2, running: 0, queued: 0, failed: 0, p50: null, open: true, runs: [],
+    kind: "none", tz: "UTC", start: null, end: null, next: null, ver: 1, tasks: 2, running: 0, queued: 0, failed: 0, p50: null, open: true, runs: [],
 };
 const run = (id: string, ra: number): Run => ({ id, dag: "d", st: "s", ty: "scheduled", ld: ra, ra, q: ra, s: ra, e: ra + 5, ver: 1, bf: null, note: false });
 const grid: Grid = { seq: 1, server_ms: 0, ver: 1, nodes: ["a", "b"], runs: [run("r1", 10), run("r3", 30)], cells: ["ss", "sf"], older: false, newer: false };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { clock, date, dateTime, duration, inputValue, logical, parseLocal, relative, shortTime } from "../src/time";
+import { clock, date, dateTime, duration, inputValue, lastWeek, logical, parseLocal, relative, shortTime } from "../src/time";
 
 const noon = Date.UTC(2026, 10, 21, 12, 0, 5, 42);
 
@@ -48,4 +48,14 @@ test("daylight saving: the gap has no instant, the doubled hour has its earlier 
     assert.ok(Number.isNaN(parseLocal("2026-03-29T02:30", "Europe/Berlin")));
     assert.equal(parseLocal("2026-03-29T03:00", "Europe/Berlin"), Date.UTC(2026, 2, 29, 1));
     assert.equal(parseLocal("2026-10-25T02:30", "Europe/Berlin"), Date.UTC(2026, 9, 25, 0, 30));
+});
+
+test("a backfill is proposed for the last week that a DAG has", () => {
+    const day = (month: number, number: number) => Date.UTC(2026, month - 1, number);
+    assert.deepEqual(lastWeek({ start: day(1, 1), end: null }, noon), [day(11, 14), day(11, 20)]);
+    assert.deepEqual(lastWeek({ start: day(11, 18), end: null }, noon), [day(11, 18), day(11, 20)]);
+    assert.deepEqual(lastWeek({ start: day(1, 1), end: day(1, 10) }, noon), [day(1, 4), day(1, 10)]);
+    assert.deepEqual(lastWeek({ start: day(1, 8), end: day(1, 10) }, noon), [day(1, 8), day(1, 10)]);
+    assert.deepEqual(lastWeek({ start: day(12, 1), end: null }, noon), [day(11, 20), day(11, 20)]);
+    assert.deepEqual(lastWeek(undefined, noon), [day(11, 14), day(11, 20)]);
 });

@@ -7,10 +7,9 @@ import { navigate } from "../router";
 import { links, type Route } from "../routes";
 import { useTitle } from "../shell";
 import { toast, useResource } from "../store";
-import { dateTime, inputValue, iso, logical, parseLocal, serverNow, zoneName } from "../time";
+import { dateTime, inputValue, iso, lastWeek, logical, parseLocal, serverNow, zoneName } from "../time";
 import { Button, Field, Panel } from "../ui";
 
-const day = 86_400_000;
 const reprocess = [
     { id: "none", label: "Missing runs only", hint: "dates that have a run are left alone" },
     { id: "failed", label: "Missing and failed runs", hint: "failed runs are cleared and run again" },
@@ -38,10 +37,24 @@ export function BackfillNewPage({ route }: { route: Route }) {
 }
 
 function Form({ dags, query }: { dags: DagList["dags"]; query: URLSearchParams }) {
-    const midnight = Math.floor(serverNow() / day) * day;
     const dag = useSignal(query.get("dag") ?? dags[0]?.id ?? "");
-    const from = useSignal(query.get("from") ?? inputValue(midnight - 7 * day, "UTC"));
-    const to = useSignal(query.get("to") ?? inputValue(midnight - day, "UTC"));
+    const proposed = (id: string) => {
+        const row = dags.find((item) => item.id === id);
+        return lastWeek(row, serverNow()).map((ms) => inputValue(ms, "UTC")) as [string, string];
+    };
+    const [first, last] = proposed(dag.value);
+    const from = useSignal(query.get("from") ?? first);
+    const to = useSignal(query.get("to") ?? last);
+    // Dates that nobody has chosen are those of the DAG that is chosen.
+    const dated = useSignal(query.has("from") || query.has("to"));
+    const choose = (id: string) => {
+        dag.value = id;
+        if (!dated.value) [from.value, to.value] = proposed(id);
+    };
+    const date = (field: typeof from, text: string) => {
+        field.value = text;
+        dated.value = true;
+    };
     const tz = useSignal("UTC");
     const behavior = useSignal("none");
     const active = useSignal("4");
@@ -115,7 +128,7 @@ function Form({ dags, query }: { dags: DagList["dags"]; query: URLSearchParams }
         <form class="columns" onSubmit={(event) => void submit(event)} data-testid="backfill-form">
             <section class="card form" aria-label="Backfill">
                 <Field id="bf-dag" label="DAG">
-                    <select id="bf-dag" class="box" value={dag.value} onChange={(event) => (dag.value = event.currentTarget.value)}>
+                    <select id="bf-dag" class="box" value={dag.value} onChange={(event) => choose(event.currentTarget.value)}>
                         {dags.some((item) => item.id === dag.value) || !dag.value ? null : (
                             <option value={dag.value}>{dag.value}</option>
                         )}
@@ -128,10 +141,10 @@ function Form({ dags, query }: { dags: DagList["dags"]; query: URLSearchParams }
                 </Field>
                 <div class="pair-fields">
                     <Field id="bf-from" label="First logical date" hint={when(from.value)}>
-                        <input id="bf-from" type="datetime-local" value={from.value} onInput={(event) => (from.value = event.currentTarget.value)} />
+                        <input id="bf-from" type="datetime-local" value={from.value} onInput={(event) => date(from, event.currentTarget.value)} />
                     </Field>
                     <Field id="bf-to" label="Last logical date" hint={when(to.value)}>
-                        <input id="bf-to" type="datetime-local" value={to.value} onInput={(event) => (to.value = event.currentTarget.value)} />
+                        <input id="bf-to" type="datetime-local" value={to.value} onInput={(event) => date(to, event.currentTarget.value)} />
                     </Field>
                 </div>
                 <Field id="bf-tz" label="Times above are in">

@@ -159,8 +159,7 @@ function Row({ run, withDag }: { run: Run; withDag: boolean }) {
                 </a>
             </td>
             <td class="c-type muted">
-                {run.ty}
-                {run.bf !== null ? <a href={links.backfill(run.bf)}> #{run.bf}</a> : null}
+                {run.ty} {run.bf !== null ? <a href={links.backfill(run.bf)}>#{run.bf}</a> : null}
             </td>
             <td class="nowrap muted">
                 <Ago ms={run.s} />
