@@ -1,6 +1,7 @@
 #include "base/fields.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 
@@ -118,12 +119,40 @@ std::string lower(std::string_view text) {
     return out;
 }
 
+/// What other orchestrators' files call it, and what it is called here.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 21> other_names{{
+    {"depends_on", "upstream"},
+    {"depends", "upstream"},
+    {"dependencies", "upstream"},
+    {"needs", "upstream"},
+    {"after", "upstream"},
+    {"upstream_task_ids", "upstream"},
+    {"upstream_tasks", "upstream"},
+    {"schedule_interval", "schedule"},
+    {"timetable", "schedule"},
+    {"cron", "schedule"},
+    {"type", "operator"},
+    {"task_type", "operator"},
+    {"operator_name", "operator"},
+    {"id", "task_id"},
+    {"id", "dag_id"},
+    {"name", "task_id"},
+    {"name", "dag_id"},
+    {"steps", "tasks"},
+    {"jobs", "tasks"},
+    {"timeout", "execution_timeout"},
+    {"max_retries", "retries"},
+}};
+
 }  // namespace
 
 std::string did_you_mean(std::string_view written, const std::vector<std::string>& known) {
     constexpr std::size_t length_max = 64;
     if (written.empty() || written.size() > length_max) return {};
     const std::string low = lower(written);
+    for (const auto& [theirs, ours] : other_names)
+        if (low == theirs && std::ranges::find(known, ours) != known.end())
+            return fmt::format("did you mean \"{}\"?", ours);
     std::size_t best = std::max<std::size_t>(1, written.size() / 3) + 1;
     const std::string* nearest = nullptr;
     for (const auto& candidate : known) {

@@ -51,6 +51,16 @@ TEST_CASE("problems stand at their place in the file, once", "[base][fields]") {
     CHECK(all[2].column == 8);
 }
 
+TEST_CASE("did you mean knows what other orchestrators call a key", "[base]") {
+    const std::vector<std::string> known{"task_id", "depends_on_past", "upstream", "operator"};
+    CHECK(sluice::did_you_mean("depends_on", known) == "did you mean \"upstream\"?");
+    CHECK(sluice::did_you_mean("Type", known) == "did you mean \"operator\"?");
+    CHECK(sluice::did_you_mean("id", {"dag_id", "tags"}) == "did you mean \"dag_id\"?");
+    CHECK(
+        sluice::did_you_mean("depends_on", {"depends_on_past"}).find("past") != std::string::npos
+    );
+}
+
 TEST_CASE("did you mean knows transpositions and stays silent when nothing is near", "[base]") {
     CHECK(
         sluice::did_you_mean("upstraem", {"upstream", "operator"}) == "did you mean \"upstream\"?"
