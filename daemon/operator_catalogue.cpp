@@ -27,6 +27,7 @@ std::vector<OperatorInfo> operator_infos() {
             .isolation = op.traits.isolation,
             .idempotent = op.traits.idempotent,
             .data = op.traits.data,
+            .hands_over = op.traits.hands_over,
         });
     for (const auto name : later) {
         const bool here =

@@ -32,8 +32,7 @@ bool DagChecks::needs_check(const Dag& dag) const {
             std::ranges::lower_bound(operators_, task.operator_name, {}, &task::Operator::name);
         if (op == operators_.end() || op->name != task.operator_name || !op->check) return false;
         // Most commands have nothing to do with data sets: they need no process for their check.
-        const bool is_command = op->name == "shell" || op->name == "python";
-        return !is_command || !task.inlets.empty() || !task.outlets.empty();
+        return !op->traits.hands_over || !task.inlets.empty() || !task.outlets.empty();
     });
 }
 

@@ -119,7 +119,7 @@ task::CheckResult checked(const task::CheckInput& input) {
 }
 
 std::vector<task::Operator> worker_operators() {
-    std::vector<task::Operator> table(4);
+    std::vector<task::Operator> table(5);
     table[0].name = "crash";
     table[0].run = crash;
     table[1].name = "polite";
@@ -128,6 +128,9 @@ std::vector<task::Operator> worker_operators() {
     table[2].run = resume;
     table[3].name = "talk";
     table[3].run = talk;
+    table[4].name = "tell";
+    table[4].run = talk;
+    table[4].traits.hands_over = true;
     for (auto& op : table) {
         op.schema = R"({"type":"object","additionalProperties":true})";
         op.traits.isolation = Isolation::process;
@@ -420,5 +423,18 @@ TEST_CASE("a version is checked once, a failed check is tried again", "[worker][
     const auto bad = crash_order("abort").dag;
     REQUIRE_THROWS_AS(checks.report(*bad), Error);
     REQUIRE_THROWS_AS(checks.report(*bad), Error);
-    REQUIRE(checks.report(*test_order("shell").dag)->tasks.empty());
+}
+
+TEST_CASE("what hands data sets over is checked with some, and not without", "[worker][check]") {
+    const auto operators = worker_operators();
+    DagChecks checks(operators, std::filesystem::read_symlink("/proc/self/exe"));
+    const auto reads = [&](const std::string& op, const std::function<void(Task&)>& change) {
+        const auto report = checks.report(*test_order(op, "{}", change).dag);
+        return !report->tasks.empty() && !report->tasks.front().reads.empty();
+    };
+    REQUIRE(reads("talk", {}));
+    REQUIRE_FALSE(reads("tell", {}));
+    REQUIRE(reads("tell", [](Task& task) { task.inlets = {"raw.x"}; }));
+    REQUIRE(reads("tell", [](Task& task) { task.outlets = {"raw.x"}; }));
+    REQUIRE_FALSE(reads("unknown", [](Task& task) { task.inlets = {"raw.x"}; }));
 }

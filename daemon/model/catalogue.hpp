@@ -18,7 +18,8 @@ struct OperatorInfo {
         schema;  // JSON Schema of `with`; annotations x-template, x-secret, x-dataset, x-file
     Isolation isolation{Isolation::inline_};
     bool idempotent{false};
-    bool data{false};  // reads or writes data sets
+    bool data{false};        // reads or writes data sets
+    bool hands_over{false};  // its task's inlets and outlets in the lake are files to it
     /// Set = known to the language, not yet to this version: a load error E-NOT-YET names it.
     bool not_yet{false};
 };

@@ -179,9 +179,9 @@ void add_side_datasets(const Task& task, DraftTask& beside) {
             beside.side_writes.insert(use.name + "_quarantine");
 }
 
-/// A command that gets data sets of the lake, or leaves some, runs in a worker.
-bool hands_over(const Task& task) {
-    if (task.operator_name != "shell" && task.operator_name != "python") return false;
+/// Gets data sets of the lake as files, or leaves some: that is done in a worker.
+bool hands_over(const OperatorInfo& info, const Task& task) {
+    if (!info.hands_over) return false;
     const auto in_lake = [](const std::string& name) {
         return is_lake_tier(name.substr(0, name.find('.')));
     };
@@ -283,7 +283,7 @@ void check_operators(Draft& draft) {
                 unknown_operator(draft, task, beside.pointer);
             continue;
         }
-        task.isolation = hands_over(task) ? Isolation::process : info->isolation;
+        task.isolation = hands_over(*info, task) ? Isolation::process : info->isolation;
         if (info->not_yet) {
             if (!draft.stored)
                 draft.problems.error(

@@ -161,3 +161,21 @@ TEST_CASE("inlets and outlets are data sets like any other", "[spec][assets]") {
     CHECK(only(tasks(task("r", R"(, "inlets": "raw.none")"))).code == "E-DATASET-UNKNOWN");
     CHECK(only(tasks(task("r", R"(, "outlets": "nowhere.x")"))).code == "E-DATASET-NAME");
 }
+
+TEST_CASE("what gets or leaves files of the lake runs in a worker", "[spec][assets]") {
+    const auto isolation = [](const std::string& more) {
+        return good(dag_with(
+                        R"("schemas": {"sales": "warehouse"}, "tasks": [)" +
+                        task("w", R"(, "outlets": ["raw.in", "sales.t"])") +
+                        R"(, {"task_id": "t", )" + more + "}]"
+                    ))
+            .tasks.at(1)
+            .isolation;
+    };
+    const std::string tell = R"("operator": "shell", "with": {"argv": ["x"]})";
+    CHECK(isolation(tell) == Isolation::inline_);
+    CHECK(isolation(tell + R"(, "inlets": "raw.in")") == Isolation::process);
+    CHECK(isolation(tell + R"(, "outlets": "raw.out")") == Isolation::process);
+    CHECK(isolation(tell + R"(, "inlets": "sales.t")") == Isolation::inline_);
+    CHECK(isolation(R"("operator": "empty", "inlets": "raw.in")") == Isolation::inline_);
+}

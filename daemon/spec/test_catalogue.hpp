@@ -27,7 +27,8 @@ inline Catalogue test_catalogue() {
              "bash_command": {"type": "string"}, "env": {"type": "object", "x-secret": true, "additionalProperties": {"type": "string"}},
              "skip_on_exit_code": {"type": "integer", "default": 99}},
              "oneOf": [{"required": ["argv"]}, {"required": ["bash_command"]}])"
-         )},
+         ),
+         .hands_over = true},
         {.name = "python",
          .summary = "Runs a script.",
          .schema = schema(

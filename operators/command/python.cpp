@@ -83,7 +83,7 @@ task::Operator python_operator() {
             "Runs a Python script in an interpreter of its own; its task's inlets and outlets are "
             "files to it.",
         .schema = python_schema,
-        .traits = {},
+        .traits = {.hands_over = true},
         .check = check_handover,
         .run = run_script,
     };

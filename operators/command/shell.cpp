@@ -66,7 +66,7 @@ task::Operator shell_operator() {
             "Runs a command or a bash script; its output is the task's log, its task's inlets and "
             "outlets are files to it.",
         .schema = shell_schema,
-        .traits = {},
+        .traits = {.hands_over = true},
         .check = check_handover,
         .run = run_shell,
     };
