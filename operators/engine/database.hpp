@@ -1,7 +1,8 @@
 // database.hpp — DuckDB behind one header. The library is opened (dlopen) when the first Database
 // is, never linked: only worker processes pay for it. One Database = one connection to an in-memory
-// instance of its own, or of another Database. Not thread-safe, except interrupt() and progress().
-// Errors are Failure.
+// instance of its own, or of another Database. Threads may share one: statements wait for each
+// other. But what stream() gives, an appender and add_function() want it to themselves: the next
+// statement ends a stream. interrupt() and progress() are for any thread. Errors are Failure.
 #pragma once
 
 #include <cstdint>

@@ -21,6 +21,13 @@ DatabaseOptions small() {
     return options;
 }
 
+/// content_hash_pieces in plain SQL.
+constexpr const char* pieces_by_text =
+    "coalesce(sum(('0x' || substr(_sluice_row_hash, 1, 8))::bigint), 0)::hugeint::varchar as h0, "
+    "coalesce(sum(('0x' || substr(_sluice_row_hash, 9, 8))::bigint), 0)::hugeint::varchar as h1, "
+    "coalesce(sum(('0x' || substr(_sluice_row_hash, 17, 8))::bigint), 0)::hugeint::varchar as h2, "
+    "coalesce(sum(('0x' || substr(_sluice_row_hash, 25, 8))::bigint), 0)::hugeint::varchar as h3";
+
 }  // namespace
 
 TEST_CASE("a query gives typed cells", "[engine]") {
@@ -179,6 +186,24 @@ TEST_CASE("threads that share a connection wait for each other", "[engine]") {
     CHECK(wrong == 0);
 }
 
+TEST_CASE("a statement ends what its connection streams, with an error", "[engine]") {
+    Database db(small());
+    const auto other = db.beside();
+    std::int64_t rows = 0;
+    const auto stream = [&](Database& asked) {
+        rows = 0;
+        db.stream("select range from range(1000000)", [&](const Chunk& chunk) {
+            rows += static_cast<std::int64_t>(chunk.rows());
+            asked.execute("create or replace table t as select 1");
+        });
+    };
+    CHECK_THROWS_AS(stream(db), Failure);
+    CHECK(rows < 1'000'000);
+    CHECK(db.integer("select count(*) from t") == 1);
+    stream(*other);
+    CHECK(rows == 1'000'000);
+}
+
 TEST_CASE("row hashes tell NULL from empty and boundaries apart", "[engine][hash]") {
     Database db(small());
     const std::vector<ColumnInfo> columns{{"a", "VARCHAR"}, {"b", "VARCHAR"}};
@@ -291,7 +316,7 @@ TEST_CASE("the pieces of a content hash are those of its text", "[engine][hash]"
     const std::string rows =
         " from (select sha256(r::varchar) as _sluice_row_hash from range(5000) x(r))";
     const auto native = db.query("select " + std::string(content_hash_pieces) + rows).rows.at(0);
-    const auto text = db.query("select " + std::string(content_hash_aggregates) + rows).rows.at(0);
+    const auto text = db.query("select " + std::string(pieces_by_text) + rows).rows.at(0);
     CHECK(native == text);
     CHECK_THROWS_AS(db.query("select sluice_hash_piece('short', 0)"), Failure);
     CHECK(is_null(db.value("select sluice_hash_piece(null::varchar, 0)")));
@@ -316,7 +341,7 @@ TEST_CASE("the content hash does not depend on order", "[engine][hash]") {
     const auto hash = [&](const std::string& order) {
         const auto row =
             db.query(
-                  "select " + std::string(content_hash_aggregates) +
+                  "select " + std::string(pieces_by_text) +
                   " from (select sha256(range::varchar) as _sluice_row_hash from range(1000) "
                   "order by range " +
                   order + ")"

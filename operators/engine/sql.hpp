@@ -53,13 +53,8 @@ std::string canonical_text(std::string_view expression, std::string_view duckdb_
 /// columns.
 std::string row_hash(const std::vector<ColumnInfo>& columns);
 
-/// DuckDB aggregate list giving four columns h0..h3 of a table that has `_sluice_row_hash`; the
-/// content hash (sum of row hashes mod 2^128, 32 hex digits) is content_hash() of them.
-inline constexpr std::string_view content_hash_aggregates =
-    "coalesce(sum(('0x' || substr(_sluice_row_hash, 1, 8))::bigint), 0)::hugeint::varchar as h0, "
-    "coalesce(sum(('0x' || substr(_sluice_row_hash, 9, 8))::bigint), 0)::hugeint::varchar as h1, "
-    "coalesce(sum(('0x' || substr(_sluice_row_hash, 17, 8))::bigint), 0)::hugeint::varchar as h2, "
-    "coalesce(sum(('0x' || substr(_sluice_row_hash, 25, 8))::bigint), 0)::hugeint::varchar as h3";
+/// The content hash of rows (sum of the row hashes mod 2^128, 32 hex digits) from the sums of the
+/// four pieces of their `_sluice_row_hash`.
 std::string content_hash(const std::array<std::string, 4>& sums);
 
 /// _sluice_run_id _sluice_task _sluice_interval _sluice_source _sluice_row_hash _sluice_loaded_at
