@@ -5,6 +5,7 @@
 #include <memory>
 
 #include <CLI/CLI.hpp>
+#include <pqxx/pqxx>
 
 #include "base/error.hpp"
 #include "cli/table.hpp"
@@ -19,6 +20,21 @@ struct Options {
     sample::Options sample;
 };
 
+/// The shop's address. Asked before the first file is written: without a daemon nothing is.
+std::string shop_of(const std::string& home) {
+    std::string url = store::Cluster::url_of(home, "shop");
+    try {
+        const pqxx::connection connection(url);
+    } catch (const pqxx::broken_connection& away) {
+        throw Error(
+            ErrorCode::unavailable,
+            "no daemon is running in " + home + ", so its shop database does not answer; start " +
+                "one: sluice standalone --home " + home + " (" + away.what() + ")"
+        );
+    }
+    return url;
+}
+
 void write(const Options& options) {
     const auto problems = sample::check(options.sample);
     if (!problems.empty()) {
@@ -26,9 +42,7 @@ void write(const Options& options) {
         for (const auto& problem : problems) text += (text.empty() ? "" : "; ") + problem.message;
         throw Error(ErrorCode::invalid, text);
     }
-    const auto summary = sample::write_sample(
-        options.sample, options.home, store::Cluster::url_of(options.home, "shop")
-    );
+    const auto summary = sample::write_sample(options.sample, options.home, shop_of(options.home));
     std::vector<std::vector<std::string>> rows{{"part", "rows", "bytes"}};
     std::int64_t bytes = 0;
     for (const auto& part : summary.parts) {

@@ -114,7 +114,11 @@ std::string Cluster::url_of(const fs::path& home, const std::string& database) {
     const fs::path socket = fs::absolute(home).lexically_normal() / "pg.socket";
     std::error_code error;
     if (!fs::exists(socket, error)) {
-        throw Error(ErrorCode::not_found, home.string() + " has no private PostgreSQL");
+        throw Error(
+            ErrorCode::not_found,
+            home.string() + " has no private PostgreSQL; start one: sluice standalone --home " +
+                home.string()
+        );
     }
     // libpq must be given the short folder, not the link to it.
     return url_for(fs::is_symlink(socket) ? fs::read_symlink(socket) : socket, database);

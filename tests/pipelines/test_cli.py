@@ -1,9 +1,10 @@
 """The commands of docs/quick-start.md, as a user types them."""
 import json
+import subprocess
 
 import psycopg
 
-from conftest import wait_for
+from conftest import SLUICE, wait_for
 
 HELLO = {"dag_id": "hello", "schedule": "@daily", "start_date": "2026-01-01",
          "tasks": [{"task_id": "hello", "operator": "shell", "with": {"argv": ["echo", "{{ ds }}"]}}]}
@@ -37,6 +38,14 @@ def test_wrong_input_on_the_command_line_is_a_sentence_and_an_exit_code(daemon):
         done = daemon.cli(*arguments, check=False)
         assert done.returncode == 1 and words in done.stderr, (arguments, done)
     assert daemon.cli("nonsense", check=False).returncode == 2
+
+
+def test_the_sample_needs_a_daemon_and_writes_nothing_without(daemon, tmp_path):
+    daemon.stop()
+    for home, words in ((daemon.home, "no daemon is running in"), (tmp_path, "has no private PostgreSQL")):
+        done = subprocess.run([SLUICE, "sample", "ecommerce", "--home", home], capture_output=True, text=True)
+        assert done.returncode == 1 and words in done.stderr
+        assert f"sluice standalone --home {home}" in done.stderr and not (home / "sample/ecommerce/orders").exists()
 
 
 def test_tables_are_listed_while_a_session_works_on_temporary_ones(daemon):
