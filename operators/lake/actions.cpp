@@ -69,6 +69,7 @@ json retain(const Task& task, const Retention& retention) {
     std::int64_t rows = 0;
     std::int64_t bytes = 0;
     std::int64_t count = 0;
+    std::int64_t files = 0;
     std::int64_t unknown = 0;
     for (std::size_t i = 0; i < task.datasets.size(); ++i) {
         say_progress(task, i);
@@ -80,6 +81,7 @@ json retain(const Task& task, const Retention& retention) {
         for (const Generation& one : gone) {
             rows += one.rows;
             bytes += one.bytes;
+            files += static_cast<std::int64_t>(one.files.size());
             ++count;
         }
         for (const Deletion& deletion : deletions)
@@ -88,6 +90,7 @@ json retain(const Task& task, const Retention& retention) {
     }
     return {
         {"generations_deleted", count},
+        {"files", files},
         {"rows_deleted", rows},
         {"bytes_deleted", bytes},
         {"unknown_folders", unknown},

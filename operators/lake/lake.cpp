@@ -47,10 +47,26 @@ std::string kept_text(const json& params, const char* tier, const char* otherwis
     return params.contains("keep") ? params.at("keep").value(tier, otherwise) : otherwise;
 }
 
+bool is_kept(const std::string& text) {
+    const auto keep = parse_duration(text);
+    return text == "forever" || (keep && *keep > Duration{0});
+}
+
+std::string not_kept(const std::string& text) {
+    return '"' + text + "\" is not how long something is kept";
+}
+
+constexpr const char* kept_form = "a duration such as \"90d\", or \"forever\"";
+
 lake::Retention retention_of(const json& params) {
     lake::Retention out;
     for (const auto& [tier, otherwise] : kept) {
         const std::string text = kept_text(params, tier, otherwise);
+        if (!is_kept(text))  // it was a template when the file was read
+            throw engine::Failure(
+                ErrorClass::permanent,
+                std::string("keep.") + tier + ": " + not_kept(text) + " (" + kept_form + ")"
+            );
         if (text != "forever") out.keep[tier] = parse_duration(text);
     }
     out.min_generations = params.value("min_generations", 2);
@@ -65,14 +81,10 @@ task::CheckResult check(const task::CheckInput& input) {
     const std::string action = params.at("action");
     for (const auto& [tier, otherwise] : kept) {
         const std::string text = kept_text(params, tier, otherwise);
-        const auto keep = parse_duration(text);
-        if (text != "forever" && (!keep || *keep <= Duration{0}))
-            out.problems.push_back(problem(
-                "E-TYPE",
-                std::string("/keep/") + tier,
-                '"' + text + "\" is not how long something is kept",
-                "a duration such as \"90d\", or \"forever\""
-            ));
+        if (text.find("{{") == std::string::npos && !is_kept(text))
+            out.problems.push_back(
+                problem("E-TYPE", std::string("/keep/") + tier, not_kept(text), kept_form)
+            );
     }
     if (action == "erase" && !params.contains("subject"))
         out.problems.push_back(

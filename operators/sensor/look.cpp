@@ -89,7 +89,10 @@ Sight look_at_file(task::TaskContext& ctx, const Json& file, Instant now) {
     Json found = Json::array();
     for (const auto& [name, path, size, written, since] : files) {
         if (size < 0) return Sight::not_yet(name + " has just gone");
-        if (size < least) return Sight::not_yet(fmt::format("{} has {} bytes", name, size));
+        if (size < least)
+            return Sight::not_yet(
+                fmt::format("{} has {} bytes, fewer than min_bytes: {}", name, size, least)
+            );
         if (now - since < stable) {
             auto sight = Sight::not_yet(name + " changed at " + format_z(since));
             sight.until = since + stable;

@@ -26,7 +26,7 @@ constexpr const char* sensor_schema = R"json({
       "properties": {
         "conn_id": {"type": "string", "minLength": 1, "description": "A connection to files."},
         "path": {"type": "string", "minLength": 1, "description": "A path below it; * and ? in names, ** over folders. All that fit must be as wanted."},
-        "min_bytes": {"type": "integer", "minimum": 0, "default": 1, "description": "At least so large."},
+        "min_bytes": {"type": "integer", "minimum": 0, "default": 1, "description": "At least so large; 0 for a marker such as `_SUCCESS`, which is empty."},
         "stable_for": {"type": "string", "format": "duration", "default": "0s", "description": "Not changed for so long."}
       },
       "required": ["conn_id", "path"], "additionalProperties": false,
