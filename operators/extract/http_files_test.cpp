@@ -1,18 +1,12 @@
 // Files on an HTTP server as a source, from servers that misbehave.
-#include <filesystem>
-
 #include <catch2/catch.hpp>
-#include <nlohmann/json.hpp>
 
-#include "operators/connect/loopback.hpp"
-#include "operators/extract/extract.hpp"
-#include "operators/lake/slice.hpp"
-#include "task/fake_context.hpp"
+#include "operators/extract/http_fixture.hpp"
 
 using namespace sluice;
-using connect::Loopback;
-using Json = nlohmann::json;
+using namespace sluice::extract_test;
 using Catch::Contains;
+using connect::Loopback;
 
 namespace {
 
@@ -64,35 +58,18 @@ struct FileServer {
     }
 };
 
-struct FileWorld {
-    FileWorld() : server([this](const std::string& request) { return files.answer(request); }) {
-        std::string pattern = (std::filesystem::temp_directory_path() / "web-XXXXXX").string();
-        path = mkdtemp(pattern.data());
+struct FileWorld : HttpHome {
+    FileWorld()
+        : HttpHome("partner"),
+          server([this](const std::string& request) { return files.answer(request); }) {
         port = server.port();
+        extra["retries"] = 2;
     }
-    ~FileWorld() { std::filesystem::remove_all(path); }
-    FileWorld(const FileWorld&) = delete;
-    FileWorld& operator=(const FileWorld&) = delete;
 
     void prepare(task::FakeContext& fake) const {
-        fake.folder("lake", path);
-        DatasetSpec spec;
-        spec.name = "raw.x";
-        DatasetSpec rejects;
-        rejects.name = "raw.x_rejects";
-        fake.datasets({spec, rejects});
+        HttpHome::prepare(fake);
         const auto start = parse_time("2026-01-01")->at + std::chrono::hours{24 * day};
         fake.interval(start, start + std::chrono::hours{24});
-        fake.connect(
-            {.id = "partner",
-             .type = "http",
-             .host = "127.0.0.1",
-             .port = port,
-             .login = "ada",
-             .password = Secret("pw secret"),
-             .schema = schema,
-             .extra = Json{{"retries", 2}}.dump()}
-        );
     }
     /// "source:id ..." of the slice, or the class and what went wrong.
     std::string run(const Json& from = Json::object(), const Json& more = Json::object()) {
@@ -117,11 +94,7 @@ struct FileWorld {
 
     FileServer files;
     Loopback server;
-    std::string path;
-    int port{0};
     int day{0};
-    std::string schema{"http"};
-    task::FakeLedger ledger;
 };
 
 const std::string three = "data/x.csv=1 data/x.csv=2 data/x.csv=3";

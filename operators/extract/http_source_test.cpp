@@ -3,52 +3,24 @@
 #include <filesystem>
 
 #include <catch2/catch.hpp>
-#include <nlohmann/json.hpp>
 
-#include "operators/connect/loopback.hpp"
-#include "operators/extract/extract.hpp"
-#include "operators/lake/slice.hpp"
-#include "task/fake_context.hpp"
+#include "operators/extract/http_fixture.hpp"
 
 using namespace sluice;
-using connect::Loopback;
-using Json = nlohmann::json;
+using namespace sluice::extract_test;
 using Catch::Contains;
+using connect::Loopback;
 
 namespace {
 
-struct World {
-    World() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "http-XXXXXX").string();
-        path = mkdtemp(pattern.data());
-        std::filesystem::create_directory(path + "/lake");
-    }
-    ~World() { std::filesystem::remove_all(path); }
-    World(const World&) = delete;
-    World& operator=(const World&) = delete;
+struct World : HttpHome {
+    World() : HttpHome("api") {}
 
     void prepare(task::FakeContext& fake) const {
-        fake.folder("lake", path + "/lake");
-        DatasetSpec spec;
-        spec.name = "raw.x";
-        spec.declared = true;
         ColumnSpec column;
         column.name = "id";
         column.type = "bigint";
-        spec.columns.push_back(column);
-        DatasetSpec rejects;
-        rejects.name = "raw.x_rejects";
-        fake.datasets({spec, rejects});
-        fake.connect(
-            {.id = "api",
-             .type = "http",
-             .host = "127.0.0.1",
-             .port = port,
-             .login = "ada",
-             .password = Secret("pw secret"),
-             .schema = schema,
-             .extra = extra.dump()}
-        );
+        HttpHome::prepare(fake, {column});
         fake.job.checkpoint = checkpoint.dump();
         fake.job.info.attempt_id = "1-" + std::to_string(++attempts);
     }
@@ -76,17 +48,10 @@ struct World {
         db->execute("create view x as select * from " + source.relation);
         return db->text(sql);
     }
-    [[nodiscard]] bool spool_is_gone() const {
-        return !std::filesystem::exists(path + "/lake/_spool");
-    }
+    [[nodiscard]] bool spool_is_gone() const { return !std::filesystem::exists(path + "/_spool"); }
 
-    std::string path;
-    int port{0};
-    std::string schema{"http"};
-    Json extra{{"retries", 1}};
     Json checkpoint;
     Json xcom;
-    task::FakeLedger ledger;
     mutable int attempts{0};
 };
 
@@ -206,7 +171,7 @@ TEST_CASE("a retry goes on behind the last whole page", "[extract][http]") {
         CHECK(page_of(server.asked()[before]) == 1);
     }
     SECTION("not without the file") {
-        std::filesystem::remove_all(world.path + "/lake/_spool");
+        std::filesystem::remove_all(world.path + "/_spool");
         REQUIRE(world.run().kind == OutcomeKind::success);
         CHECK(page_of(server.asked()[before]) == 1);
     }

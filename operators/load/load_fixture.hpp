@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
 #include "operators/connect/postgres.hpp"
@@ -17,6 +18,14 @@
 #include "operators/load/load.hpp"
 #include "store/cluster.hpp"
 #include "task/fake_context.hpp"
+
+/// What a load answers is success; if not, its message is shown.
+#define REQUIRE_OK(expression)                          \
+    do {                                                \
+        const Outcome outcome_ = (expression);          \
+        INFO(outcome_.message);                         \
+        REQUIRE(outcome_.kind == OutcomeKind::success); \
+    } while (false)
 
 namespace sluice::load {
 

@@ -8,13 +8,6 @@ using namespace sluice;
 using namespace sluice::load;
 using Json = nlohmann::json;
 
-#define REQUIRE_OK(expression)                          \
-    do {                                                \
-        const Outcome outcome_ = (expression);          \
-        INFO(outcome_.message);                         \
-        REQUIRE(outcome_.kind == OutcomeKind::success); \
-    } while (false)
-
 TEST_CASE("every type of the language arrives unchanged", "[load][types]") {
     LoadFixture f;
     REQUIRE_OK(f.load(

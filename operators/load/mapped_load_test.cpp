@@ -9,11 +9,6 @@ using Json = nlohmann::json;
 
 namespace {
 
-void good(const Outcome& outcome) {
-    INFO(outcome.message);
-    REQUIRE(outcome.kind == OutcomeKind::success);
-}
-
 using Items = std::vector<std::string>;
 
 /// Rows (id, v) of one item.
@@ -39,7 +34,7 @@ TEST_CASE("each instance replaces what its item wrote for the interval", "[load]
             return "select *, timestamptz '2026-01-01' as at from (" + rows + ")";
         };
         const auto load = [&](const std::string& rows, const std::string& item, const Items& all) {
-            good(f.load(0, params, with_time(rows), item, all));
+            REQUIRE_OK(f.load(0, params, with_time(rows), item, all));
         };
         const std::string shown = "select id, v from sales.t order by id";
         const Items three{"a", "b", "c"};
@@ -61,7 +56,7 @@ TEST_CASE("each instance replaces what its item wrote for the interval", "[load]
             day + "#b " + day + "#c"
         );
         // The task is mapped no more.
-        good(f.load(0, params, with_time(row(9, "one"))));
+        REQUIRE_OK(f.load(0, params, with_time(row(9, "one"))));
         CHECK(f.text(shown) == "9,one");
         load(row(1, "x"), "a", {"a"});
         CHECK(f.text(shown) == "1,x");
@@ -73,14 +68,14 @@ TEST_CASE("items keep their rows of other intervals, but for replace", "[load][m
     const Items both{"a", "b"};
     const Json append{{"to", "sales.t"}, {"mode", "append"}};
     for (const int day : {1, 0}) {
-        good(f.load(day, append, row(day, "a"), "a", both));
-        good(f.load(day, append, row(day, "b"), "b", both));
+        REQUIRE_OK(f.load(day, append, row(day, "a"), "a", both));
+        REQUIRE_OK(f.load(day, append, row(day, "b"), "b", both));
     }
     CHECK(f.text("select id, v from sales.t order by 1, 2") == "0,a 0,b 1,a 1,b");
     const Json replace{{"to", "sales.r"}, {"mode", "replace"}};
     for (const int day : {0, 1}) {
-        good(f.load(day, replace, row(day, "a"), "a", both));
-        good(f.load(day, replace, row(day + 7, "b"), "b", both));
+        REQUIRE_OK(f.load(day, replace, row(day, "a"), "a", both));
+        REQUIRE_OK(f.load(day, replace, row(day + 7, "b"), "b", both));
     }
     CHECK(f.text("select id, v from sales.r order by 1, 2") == "1,a 8,b");
 }
@@ -94,12 +89,12 @@ TEST_CASE("a key that two items have", "[load][mapped]") {
               Json{{"to", "sales.t"}, {"mode", "replace"}, {"key", "id"}}}) {
             f.sql().execute("drop schema if exists sales, _sluice cascade");
             const std::string rows = "select 1 id, timestamptz '2026-01-01' as at";
-            good(f.load(0, params, rows, "a", both));
+            REQUIRE_OK(f.load(0, params, rows, "a", both));
             const Outcome crossing = f.load(0, params, rows, "b", both);
             CHECK(crossing.error_class == ErrorClass::data_quality);
             CHECK(crossing.message.find("E-LOAD-CROSS") != std::string::npos);
             // From an item that is no more it comes over, although the list is no shorter.
-            good(f.load(0, params, rows, "b", {"b", "c"}));
+            REQUIRE_OK(f.load(0, params, rows, "b", {"b", "c"}));
             CHECK(f.text("select id from sales.t") == "1");
         }
     }
@@ -108,10 +103,10 @@ TEST_CASE("a key that two items have", "[load][mapped]") {
         for (const bool turned : {false, true}) {
             f.sql().execute("drop schema if exists sales, _sluice cascade");
             for (const std::string& item : turned ? Items{"b", "a"} : both)
-                good(f.load(0, merge, row(1, item), item, both));
+                REQUIRE_OK(f.load(0, merge, row(1, item), item, both));
             CHECK(f.text("select v from sales.t") == "b");
         }
-        good(f.load(0, merge, row(2, "b"), "b", both));
+        REQUIRE_OK(f.load(0, merge, row(2, "b"), "b", both));
         CHECK(f.text("select id, v from sales.t order by id") == "1,a 2,b");
     }
 }
@@ -123,7 +118,7 @@ TEST_CASE("from.where takes some rows of a data set", "[load]") {
         {"mode", "append"},
         {"from", {{"dataset", "curated.rows"}, {"where", {{"text", "v = $1"}, {"values", {"b"}}}}}}
     };
-    good(f.load(0, params, row(1, "a") + " union all " + row(2, "b")));
+    REQUIRE_OK(f.load(0, params, row(1, "a") + " union all " + row(2, "b")));
     CHECK(f.text("select id, v from sales.t") == "2,b");
     CHECK(f.xcom["rows_in"] == 1);
 }

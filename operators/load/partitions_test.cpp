@@ -11,11 +11,6 @@ using Json = nlohmann::json;
 
 namespace {
 
-void stored(const Outcome& outcome) {
-    INFO(outcome.message);
-    REQUIRE(outcome.kind == OutcomeKind::success);
-}
-
 /// Rows (id, v, at_) of `type`.
 std::string dated(const std::string& values, const std::string& type = "timestamp") {
     return "select id, v, at_::" + type + " at_ from (values " + values + ") t(id, v, at_)";
@@ -76,7 +71,7 @@ TEST_CASE("ranges are made as rows come, of each kind of time", "[load][partitio
     LoadFixture f;
     f.timezone = one.zone;
     cut(f, one.by);
-    stored(f.load(
+    REQUIRE_OK(f.load(
         0,
         {{"to", "sales.t"}, {"mode", "append"}, {"verify", "hash"}},
         dated(
@@ -92,7 +87,7 @@ TEST_CASE("days whose clock is changed are next to each other", "[load][partitio
     LoadFixture f;
     f.timezone = "America/Sao_Paulo";  // where the hour of midnight was left out or came twice
     cut(f, "day(at_)");
-    stored(f.load(
+    REQUIRE_OK(f.load(
         0,
         {{"to", "sales.t"}, {"mode", "append"}},
         "select range::int id, timestamptz '2018-11-03 00:00:00+00' + range * interval 20 minutes "
@@ -116,10 +111,10 @@ TEST_CASE("every way to load keeps its promise over partitions", "[load][partiti
         params.update(more);
         const bool whole = more["mode"] == "replace";
         const std::string shown = "select id, v from sales.t order by id";
-        stored(f.load(0, params, dated("(1, 'a', '2026-01-01'), (2, 'b', '2026-02-01')")));
-        stored(f.load(1, params, dated("(3, 'c', '2026-01-02')")));
+        REQUIRE_OK(f.load(0, params, dated("(1, 'a', '2026-01-01'), (2, 'b', '2026-02-01')")));
+        REQUIRE_OK(f.load(1, params, dated("(3, 'c', '2026-01-02')")));
         CHECK(f.text(shown) == (whole ? "3,c" : "1,a 2,b 3,c"));
-        stored(f.load(0, params, dated("(1, 'A', '2026-01-01'), (4, 'd', '2026-03-01')")));
+        REQUIRE_OK(f.load(0, params, dated("(1, 'A', '2026-01-01'), (4, 'd', '2026-03-01')")));
         CHECK(f.text(shown) == (whole ? "1,A 4,d" : "1,A 3,c 4,d"));
         CHECK(
             f.text("select count(*) from pg_inherits where inhparent = 'sales.t'::regclass") == "3"
@@ -136,13 +131,13 @@ TEST_CASE("who reads the table does not wait for a new partition", "[load][parti
     LoadFixture f;
     cut(f, "month(at_)");
     const Json params{{"to", "sales.t"}, {"key", {"id", "at_"}}, {"event_time", "at_"}};
-    stored(f.load(0, params, dated("(1, 'a', '2026-01-01')")));
+    REQUIRE_OK(f.load(0, params, dated("(1, 'a', '2026-01-01')")));
     connect::Postgres reader(warehouse_connection(), "reader");
     reader.execute("begin");
     CHECK(reader.value("select count(*) from sales.t") == "1");
     // The reader's lock is held until its transaction ends: a load that needed the table alone
     // would wait for it.
-    stored(f.load(1, params, dated("(2, 'b', '2026-02-01')")));
+    REQUIRE_OK(f.load(1, params, dated("(2, 'b', '2026-02-01')")));
     CHECK(reader.value("select count(*) from sales.t") == "2");
     reader.execute("commit");
 }
@@ -158,7 +153,7 @@ TEST_CASE("facts in partitions follow their dimension", "[load][partition][rekey
         {"event_time", "at_"},
         {"dimensions", {"sales.dim_c"}}
     };
-    stored(f.load(0, dimension, "select 1 c, 'old' v, timestamptz '2025-01-01' at_"));
+    REQUIRE_OK(f.load(0, dimension, "select 1 c, 'old' v, timestamptz '2025-01-01' at_"));
     cut(f, "month(at_)");
     // Rows at the same place of two partitions: a row is more than its place.
     const auto sold = [](int day, int c) {
@@ -167,9 +162,9 @@ TEST_CASE("facts in partitions follow their dimension", "[load][partition][rekey
                "range(3) where " +
                std::to_string(day) + " >= 0";
     };
-    stored(f.load(0, facts, sold(0, 1)));
-    stored(f.load(1, facts, "select id + 10 id, c, at_ from (" + sold(1, 7) + ")"));
-    stored(f.load(
+    REQUIRE_OK(f.load(0, facts, sold(0, 1)));
+    REQUIRE_OK(f.load(1, facts, "select id + 10 id, c, at_ from (" + sold(1, 7) + ")"));
+    REQUIRE_OK(f.load(
         1,
         dimension,
         "select 1 c, 'new' v, timestamptz '2026-02-01' at_ union all select 7, "
@@ -195,7 +190,7 @@ TEST_CASE("rows that belong to no partition", "[load][partition][rejects]") {
     CHECK_THAT(outcome.message, Catch::Contains("2 rows for sales.t have no \"at_\""));
     CHECK(f.text("select to_regclass('sales.t')") == "-");
     params["max_rejects"] = 2;
-    stored(f.load(0, params, rows));
+    REQUIRE_OK(f.load(0, params, rows));
     CHECK(f.text("select id from sales.t") == "1");
     CHECK(
         f.text("select column_name, reason from _sluice.rejects order by row_number") ==
@@ -215,19 +210,19 @@ TEST_CASE(
 ) {
     LoadFixture f;
     const Json params{{"to", "sales.t"}, {"key", {"id", "at_"}}, {"event_time", "at_"}};
-    stored(f.load(0, params, dated("(1, 'a', '2026-01-01')")));
+    REQUIRE_OK(f.load(0, params, dated("(1, 'a', '2026-01-01')")));
     cut(f, "month(at_)");
     const Outcome outcome = f.load(0, params, dated("(1, 'b', '2026-01-01')"));
     CHECK(outcome.error_class == ErrorClass::schema);
     CHECK_THAT(outcome.message, Catch::Contains("sales.t was made without partitions"));
     f.sql().execute("drop table sales.t");
-    stored(f.load(0, params, dated("(1, 'b', '2026-01-01')")));
+    REQUIRE_OK(f.load(0, params, dated("(1, 'b', '2026-01-01')")));
     f.sql().execute(
         "drop schema if exists sales__try cascade; create schema sales__try; create table "
         "sales__try.t (like sales.t including all)"
     );
     f.schema = "sales__try";
-    stored(f.load(1, params, dated("(2, 'c', '2026-05-01')")));
+    REQUIRE_OK(f.load(1, params, dated("(2, 'c', '2026-05-01')")));
     CHECK(f.text("select id from sales__try.t") == "2");
     CHECK(f.text("select id from sales.t") == "1");
     f.sql().execute("drop schema sales__try cascade");

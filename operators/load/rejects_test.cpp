@@ -11,11 +11,6 @@ using Json = nlohmann::json;
 
 namespace {
 
-void loaded(const Outcome& outcome) {
-    INFO(outcome.message);
-    REQUIRE(outcome.kind == OutcomeKind::success);
-}
-
 ColumnSpec spec_of(const std::string& name, const std::string& pii_class = "") {
     ColumnSpec column;
     column.name = name;
@@ -93,7 +88,7 @@ TEST_CASE(
     strict_table(f, ", unique (name)");
     f.columns = {spec_of("id"), spec_of("name", "name"), spec_of("price"), spec_of("place")};
     const Json params{{"to", "sales.items"}, {"mode", "append"}, {"max_rejects", 8}};
-    loaded(f.load(
+    REQUIRE_OK(f.load(
         0,
         params,
         all(
@@ -137,14 +132,14 @@ TEST_CASE(
     const std::string whole = f.text("select rows, content_hash from _sluice.ledger");
 
     // Another day has rejects of its own; a second run of the first replaces its own.
-    loaded(f.load(1, params, all({item("21", "'zwei'"), item("22", "null")})));
-    loaded(f.load(0, params, all({item("1", "'one'"), item("2", "'two'"), item("3", "null")})));
+    REQUIRE_OK(f.load(1, params, all({item("21", "'zwei'"), item("22", "null")})));
+    REQUIRE_OK(f.load(0, params, all({item("1", "'one'"), item("2", "'two'"), item("3", "null")})));
     CHECK(f.text(kept) == "3,name,not null 2,name,not null");
     // One that takes all or nothing leaves what was; one that finds none takes them away.
     const Json strict{{"to", "sales.items"}, {"mode", "append"}};
     CHECK(f.load(0, strict, "select 1 id").error_class == ErrorClass::data_quality);
     CHECK(f.text(kept) == "3,name,not null 2,name,not null");
-    loaded(f.load(0, params, item("1", "'one'")));
+    REQUIRE_OK(f.load(0, params, item("1", "'one'")));
     CHECK(f.xcom["rows_rejected"] == 0);
     CHECK(f.text(kept) == "2,name,not null");
     CHECK(whole.starts_with("2,"));
@@ -156,9 +151,10 @@ TEST_CASE("the ledger's hash is that of the rows that were loaded", "[load][reje
     const Json params{{"to", "sales.items"}, {"mode", "append"}, {"max_rejects", "50%"}};
     const std::string hash =
         "select rows, content_hash from _sluice.ledger where state = 'committed'";
-    loaded(f.load(0, params, all({item("1", "'one'"), item("2", "null"), item("3", "'three'")})));
+    REQUIRE_OK(f.load(0, params, all({item("1", "'one'"), item("2", "null"), item("3", "'three'")}))
+    );
     const std::string some = f.text(hash);
-    loaded(f.load(0, params, all({item("3", "'three'"), item("1", "'one'")})));
+    REQUIRE_OK(f.load(0, params, all({item("3", "'three'"), item("1", "'one'")})));
     CHECK(f.text(hash) == some);
 }
 
@@ -166,7 +162,7 @@ TEST_CASE("more rejects than allowed fail the load, which leaves nothing", "[loa
     LoadFixture f;
     strict_table(f);
     Json params{{"to", "sales.items"}, {"mode", "append"}, {"max_rejects", 1}};
-    loaded(f.load(0, params, all({item("1", "'one'"), item("2", "null")})));
+    REQUIRE_OK(f.load(0, params, all({item("1", "'one'"), item("2", "null")})));
     const std::string before = f.text(kept);
     const std::string bad =
         all({item("1", "'uno'"), item("2", "'secret name'"), item("3", "null"), item("4", "null")});
@@ -184,7 +180,7 @@ TEST_CASE("more rejects than allowed fail the load, which leaves nothing", "[loa
         CHECK(f.text(kept) == before);
     }
     params["max_rejects"] = "75%";
-    loaded(f.load(0, params, bad));
+    REQUIRE_OK(f.load(0, params, bad));
     CHECK(f.text("select name from sales.items") == "uno");
 }
 
@@ -202,12 +198,12 @@ TEST_CASE("rows without a key, and keys that are given twice", "[load][rejects]"
             "select * replace (at_::timestamptz as at_) from (values (1, 'a', timestamptz "
             "'2026-01-01'), (null, 'b', '2026-01-01'), "
             "(2, 'c', '2026-01-01'), (2, 'd', '2026-01-01'), (2, 'e', '2026-01-01')) t(id, v, at_)";
-        loaded(f.load(0, params, rows));
+        REQUIRE_OK(f.load(0, params, rows));
         const bool history = more["mode"] == "scd2";
         CHECK(f.text("select id from sales.t order by id") == "1 2");
         CHECK(f.xcom["rows_rejected"] == (history ? 1 : 3));
         const std::string chosen = f.text("select v from sales.t where id = 2");
-        loaded(f.load(0, params, rows));
+        REQUIRE_OK(f.load(0, params, rows));
         CHECK(f.text("select v from sales.t where id = 2") == chosen);
         CHECK(f.text("select count(*) from _sluice.rejects") == (history ? "1" : "3"));
     }
@@ -225,10 +221,10 @@ TEST_CASE(
         {"deletes", {{"where", "gone"}}},
         {"max_rejects", 2}
     };
-    loaded(f.load(0, params, "select 1 id, 'a' v, timestamptz '2026-01-01' at_, false gone"));
+    REQUIRE_OK(f.load(0, params, "select 1 id, 'a' v, timestamptz '2026-01-01' at_, false gone"));
     f.sql().execute("alter table sales.dim_x add check (v <> 'bad')");
     f.sql().execute("alter table sales.dim_x alter v set not null");
-    loaded(f.load(
+    REQUIRE_OK(f.load(
         1,
         params,
         "select * replace (at_::timestamptz as at_) from (values (1, null, '2026-01-02', true), "
@@ -244,12 +240,12 @@ TEST_CASE(
     "a fact that no dimension has is set aside where nothing is inferred", "[load][rejects]"
 ) {
     LoadFixture f;
-    loaded(f.load(
+    REQUIRE_OK(f.load(
         0,
         {{"to", "sales.dim_date"},
          {"from", {{"date_spine", {{"start", "2026-01-01"}, {"end", "2026-12-31"}}}}}}
     ));
-    loaded(f.load(0, {{"to", "sales.dim_c"}, {"key", "c"}}, "select 1 c"));
+    REQUIRE_OK(f.load(0, {{"to", "sales.dim_c"}, {"key", "c"}}, "select 1 c"));
     const Json params{
         {"to", "sales.fact"},
         {"key", "id"},
@@ -257,7 +253,7 @@ TEST_CASE(
         {"dimensions", {"sales.dim_date", {{"dimension", "sales.dim_c"}, {"missing", "fail"}}}},
         {"max_rejects", 2}
     };
-    loaded(f.load(
+    REQUIRE_OK(f.load(
         0,
         params,
         "select * replace (at_::timestamptz as at_) from (values (1, 1, '2026-01-01'), (2, 9, "
@@ -270,7 +266,7 @@ TEST_CASE(
 TEST_CASE("values that PostgreSQL cannot hold at all", "[load][rejects]") {
     LoadFixture f;
     const Json params{{"to", "sales.t"}, {"mode", "append"}, {"max_rejects", 4}};
-    loaded(f.load(
+    REQUIRE_OK(f.load(
         0,
         params,
         "select id, v, j::json j, d::date d, t::timestamp t from (values (1, 'a' || chr(0), '{}', "
@@ -294,13 +290,13 @@ TEST_CASE("items of a mapped load have rejects of their own", "[load][rejects][m
     LoadFixture f;
     const Json params{{"to", "sales.t"}, {"key", "id"}, {"max_rejects", 1}};
     const std::vector<std::string> both{"a", "b"};
-    loaded(f.load(0, params, "select 1 id union all select null", "a", both));
-    loaded(f.load(0, params, "select 2 id union all select null", "b", both));
+    REQUIRE_OK(f.load(0, params, "select 1 id union all select null", "a", both));
+    REQUIRE_OK(f.load(0, params, "select 2 id union all select null", "b", both));
     CHECK(
         f.text("select right(slice, 2), column_name from _sluice.rejects order by 1") ==
         "#a,id #b,id"
     );
-    loaded(f.load(0, params, "select 2 id", "b", {"b"}));
+    REQUIRE_OK(f.load(0, params, "select 2 id", "b", {"b"}));
     CHECK(f.text("select count(*) from _sluice.rejects") == "0");
 }
 
@@ -313,7 +309,7 @@ TEST_CASE("a trial in a copy of the schema refuses what the real table would", "
         "sales.place including all); insert into sales__try.place values (3)"
     );
     f.schema = "sales__try";
-    loaded(f.load(
+    REQUIRE_OK(f.load(
         0,
         {{"to", "sales.items"}, {"mode", "append"}, {"max_rejects", 2}},
         all({item("1", "'one'", "1", "3"), item("2", "'two'"), item("3", "null")})

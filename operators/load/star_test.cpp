@@ -6,13 +6,6 @@ using namespace sluice;
 using namespace sluice::load;
 using Json = nlohmann::json;
 
-#define REQUIRE_OK(expression)                          \
-    do {                                                \
-        const Outcome outcome_ = (expression);          \
-        INFO(outcome_.message);                         \
-        REQUIRE(outcome_.kind == OutcomeKind::success); \
-    } while (false)
-
 namespace {
 
 const Json customers{

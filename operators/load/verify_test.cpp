@@ -11,11 +11,6 @@ using Json = nlohmann::json;
 
 namespace {
 
-void verified(const Outcome& outcome) {
-    INFO(outcome.message);
-    REQUIRE(outcome.kind == OutcomeKind::success);
-}
-
 /// Somebody's trigger that changes a value on its way into a table.
 void meddle(LoadFixture& f, const std::string& table, const std::string& statement) {
     f.sql().execute(
@@ -30,7 +25,7 @@ void meddle(LoadFixture& f, const std::string& table, const std::string& stateme
 TEST_CASE("every kind that has a hash has the same one in engine and warehouse", "[load][verify]") {
     LoadFixture f;
     const Json params{{"to", "sales.types"}, {"mode", "append"}, {"verify", "hash"}};
-    verified(f.load(
+    REQUIRE_OK(f.load(
         0,
         params,
         "select * from (values "
@@ -57,7 +52,7 @@ TEST_CASE("every kind that has a hash has the same one in engine and warehouse",
     );
     Json narrower = params;
     narrower["max_rejects"] = 1;
-    verified(f.load(
+    REQUIRE_OK(f.load(
         0,
         narrower,
         "select 7::integer n, 1.00::decimal(5,2) w, 'abcde' v union all select 8, 1.5, 'f'"
@@ -84,18 +79,18 @@ TEST_CASE(
                    "(2, '" +
                    v + "', 2, '2026-01-01'), (3, null, 3, '2026-01-01')) t(id, v, w, at_)";
         };
-        verified(f.load(0, params, rows("b")));
-        verified(f.load(0, params, rows("b2")));
+        REQUIRE_OK(f.load(0, params, rows("b")));
+        REQUIRE_OK(f.load(0, params, rows("b2")));
         const std::string before = f.text("select * from sales.t order by id");
         meddle(f, "sales.t", "if new.v = 'c' then new.v = 'C'; end if");
         const Outcome outcome = f.load(0, params, rows("c"));
         CHECK(outcome.error_class == ErrorClass::data_quality);
         CHECK_THAT(outcome.message, Catch::Contains("E-LOAD-VERIFY"));
         CHECK(f.text("select * from sales.t order by id") == before);
-        verified(f.load(0, params, rows("d")));
+        REQUIRE_OK(f.load(0, params, rows("d")));
         Json counts = params;
         counts["verify"] = "counts";
-        verified(f.load(0, counts, rows("c")));
+        REQUIRE_OK(f.load(0, counts, rows("c")));
         CHECK(f.text("select v from sales.t where id = 2 order by 1 limit 1") == "C");
     }
 }
@@ -106,7 +101,7 @@ TEST_CASE(
 ) {
     LoadFixture f;
     const Json params{{"to", "sales.t"}, {"mode", "append"}, {"verify", "hash"}};
-    verified(f.load(0, params, "select 1 id, 10 v, 'x' w"));
+    REQUIRE_OK(f.load(0, params, "select 1 id, 10 v, 'x' w"));
     meddle(f, "sales.t", "new.v = new.v + 1; new.w = upper(new.w)");
     CHECK_THAT(
         f.load(0, params, "select 1 id, 11 v, 'x' w").message,

@@ -1,13 +1,37 @@
 #include <catch2/catch.hpp>
 
-#include "operators/binding/lake_fixture.hpp"
-#include "operators/transform/transform.hpp"
+#include "operators/transform/transform_fixture.hpp"
 
 using namespace sluice;
-using nlohmann::json;
+using namespace sluice::transform_test;
+
+TEST_CASE("dedup keeps one row by its order, whatever order they come in", "[transform]") {
+    for (const char* order : {"", " order by v desc"}) {
+        Transform t;
+        t.given(
+            R"j({"id": "bigint", "v": "integer", "at": "timestamp"})j",
+            std::string("select * from (values (1::bigint, 10, timestamp '2026-01-01'), (1, 20, "
+                        "'2026-01-02'), "
+                        "(2, 5, null), (2, 6, null), (3, 1, '2026-01-01'), (3, 1, '2026-01-01')) "
+                        "x(id, v, \"at\")"
+            ) + order
+        );
+        const auto got = t.steps(
+            R"j([{"dedup": {"key": "id", "order_by": "\"at\" desc, v"}}])j",
+            "select id, v from processed.out order by 1"
+        );
+        CHECK(got == Lines{"1|20", "2|5", "3|1"});
+        CHECK(t.xcom.at("rows_deduplicated") == 3);
+        CHECK(t.xcom.at("rows_in") == 6);
+        CHECK(t.xcom.at("rows_out") == 3);
+        CHECK(
+            t.steps(R"j([{"dedup": {"key": "*"}}])j", "select count(*) from processed.out") ==
+            Lines{"5"}
+        );
+    }
+}
 
 TEST_CASE("dedup of few rows among many keeps what numbering all rows keeps", "[transform]") {
-    const task::Operator op = ops::transform_operator();
     binding::LakeFixture lake;
     lake.declare(
         "processed.x", R"j({"Id": "bigint", "part": "varchar", "v": "integer", "at": "timestamp"})j"
@@ -22,11 +46,11 @@ TEST_CASE("dedup of few rows among many keeps what numbering all rows keeps", "[
         "(9, 'a', 0, timestamp '2027-01-01')";
     lake.put("processed.x", given);
     const auto run = [&](const std::string& steps) {
-        const json params{
-            {"from", "processed.x"}, {"to", "processed.out"}, {"steps", json::parse(steps)}
+        const Json params{
+            {"from", "processed.x"}, {"to", "processed.out"}, {"steps", Json::parse(steps)}
         };
-        REQUIRE(lake.check(op, params).problems.empty());
-        const Outcome outcome = lake.run(op, params);
+        REQUIRE(lake.check(op(), params).problems.empty());
+        const Outcome outcome = lake.run(op(), params);
         UNSCOPED_INFO(outcome.message);
         REQUIRE(outcome.kind == OutcomeKind::success);
         return lake.rows(
