@@ -41,16 +41,16 @@ class Sha256 {
 public:
     using Digest = std::array<std::uint8_t, 32>;
 
-    Sha256() { SLUICE_CHECK(context_ != nullptr && method_ != nullptr); }
+    Sha256() { SLUICE_CHECK(context_ != nullptr && method != nullptr); }
     void of(std::string_view text, Digest& out) {
-        const bool done = EVP_DigestInit_ex(context_.get(), method_, nullptr) == 1 &&
+        const bool done = EVP_DigestInit_ex(context_.get(), method, nullptr) == 1 &&
                           EVP_DigestUpdate(context_.get(), text.data(), text.size()) == 1 &&
                           EVP_DigestFinal_ex(context_.get(), out.data(), nullptr) == 1;
         SLUICE_CHECK(done);
     }
 
 private:
-    inline static const EVP_MD* const method_ = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+    inline static const EVP_MD* const method = EVP_MD_fetch(nullptr, "SHA256", nullptr);
     std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_{
         EVP_MD_CTX_new(), &EVP_MD_CTX_free
     };

@@ -49,7 +49,7 @@ std::string_view decimal_text(CellText& out, Int128 value, int width, int scale)
     if (negative) *at++ = '-';
     const auto places = static_cast<std::size_t>(scale);
     const std::size_t whole = digits.size() > places ? digits.size() - places : 0;
-    at = std::copy_n(digits.data(), whole, at);
+    at = std::copy_n(digits.begin(), whole, at);
     if (whole == 0 && (width > scale || scale == 0)) *at++ = '0';
     digits.remove_prefix(whole);
     if (scale > 0) {

@@ -145,7 +145,6 @@ private:
     /// The stage with its columns as the target has them: NULL where a value does not fit.
     [[nodiscard]] std::string as_target() {
         std::string list = "ctid as sluice_id";
-        std::string kept;
         if (plan_.observed()) list += ", _sluice_op, _sluice_eff";
         if (stage_.has_refused) list += ", _sluice_refused";
         for (const auto& [name, type] : source_) {
