@@ -13,6 +13,8 @@
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
 #include "operators/extract/source.hpp"
+#include "operators/extract/target_check.hpp"
+#include "operators/extract/written_file.hpp"
 #include "operators/lake/progress.hpp"
 
 namespace sluice::extract {
@@ -20,95 +22,6 @@ namespace sluice::extract {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
-
-struct FileForm {
-    std::string format;  // csv, jsonl, json, parquet
-    connect::Compression compression{connect::Compression::none};
-};
-
-FileForm form_of(const Json& to) {
-    const fs::path path = to.at("path").get<std::string>();
-    FileForm form;
-    form.compression = connect::compression_of(path);
-    const std::string written = to.value("compression", "");
-    if (written == "gzip") form.compression = connect::Compression::gzip;
-    if (written == "zstd") form.compression = connect::Compression::zstd;
-    if (written == "none") form.compression = connect::Compression::none;
-    form.format = to.value("format", "");
-    if (form.format.empty()) {
-        const bool packed =
-            connect::compression_of(path) != connect::Compression::none && path.has_extension();
-        const std::string ending = (packed ? path.stem() : path).extension().string();
-        if (ending == ".csv" || ending == ".tsv") form.format = "csv";
-        if (ending == ".jsonl" || ending == ".ndjson") form.format = "jsonl";
-        if (ending == ".json") form.format = "json";
-        if (ending == ".parquet") form.format = "parquet";
-    }
-    if (form.format.empty())
-        throw Error(
-            ErrorCode::invalid,
-            "the format of \"" + path.string() +
-                "\" cannot be told from its name: write \"format\" (csv, jsonl, json or parquet)"
-        );
-    if (written == "zip" || form.compression == connect::Compression::zip)
-        throw Error(ErrorCode::invalid, "files are compressed by gzip or zstd, not by zip");
-    return form;
-}
-
-std::string packing_of(const FileForm& form) {
-    if (form.compression == connect::Compression::gzip) return "gzip";
-    return form.compression == connect::Compression::zstd ? "zstd" : "none";
-}
-
-std::string delimiter_of(const Json& to) {
-    const bool tabs = to.at("path").get<std::string>().find(".tsv") != std::string::npos;
-    return to.value("delimiter", tabs ? "\t" : ",");
-}
-
-std::string options_of(const FileForm& form, const Json& to) {
-    const std::string packing = packing_of(form);
-    if (form.format == "parquet")
-        return "(format parquet, compression " + (packing == "none" ? "zstd" : packing) + ")";
-    if (form.format == "csv")
-        return "(format csv, header " + std::string(to.value("header", true) ? "true" : "false") +
-               ", delimiter " + engine::literal(delimiter_of(to)) + ", compression " + packing +
-               ")";
-    return "(format json, array " + std::string(form.format == "json" ? "true" : "false") +
-           ", compression " + packing + ")";
-}
-
-/// Lines of a written file; those in quotes are none.
-std::int64_t lines_in(const fs::path& file, const FileForm& form) {
-    connect::FileReader reader(file, form.compression);
-    std::vector<char> buffer(std::size_t{1} << 18);
-    std::int64_t lines = 0;
-    bool quoted = false;
-    while (const std::size_t got = reader.read(buffer.data(), buffer.size()))
-        for (std::size_t i = 0; i < got; ++i) {
-            if (buffer[i] == '"' && form.format == "csv") quoted = !quoted;
-            if (buffer[i] == '\n' && !quoted) ++lines;
-        }
-    return lines;
-}
-
-/// The rows that a written file has; `sent` where its format does not show them.
-std::int64_t rows_in(
-    engine::Database& database,
-    const fs::path& file,
-    const FileForm& form,
-    const Json& to,
-    std::int64_t sent
-) {
-    if (form.format == "parquet")
-        return database.integer(
-            "select count(*) from read_parquet(" + engine::literal(file.string()) + ")"
-        );
-    if (form.format == "json") return sent;
-    const bool header = form.format == "csv" && to.value("header", true);
-    return lines_in(file, form) - (header ? 1 : 0);
-}
-
 [[noreturn]] void fail_to(const std::string& what, const fs::path& path, int error) {
     const bool full = error == ENOSPC || error == EDQUOT;
     const bool refused = error == EACCES || error == EPERM || error == EROFS;
@@ -175,6 +88,36 @@ void move_into(task::TaskContext& context, const fs::path& file, const fs::path&
     ::fsync(folder.get());
 }
 
+/// The new file says what was sent, to who reads it by the types that were.
+void check_file(
+    engine::Database& database,
+    const fs::path& file,
+    const FileForm& form,
+    const FileLines& lines,
+    const WriteRequest& request
+) {
+    const std::string what = "the rows of the new file";
+    try {
+        check_content(
+            what,
+            {request.rows, request.content_hash},
+            content_of_query(
+                database, read_back(file, form, lines, request.columns), request.columns
+            ),
+            ""
+        );
+    } catch (const engine::Failure& failure) {
+        const bool unread =
+            failure.error_class() == ErrorClass::data_quality &&
+            std::string_view(failure.what()).find("E-LOAD-VERIFY") == std::string_view::npos;
+        if (!unread) throw;
+        // What the engine says has values in it.
+        engine::bad_data(
+            "verify: " + what + " cannot be read by the types that were sent [E-LOAD-VERIFY]"
+        );
+    }
+}
+
 }  // namespace
 
 Stored write_file(
@@ -185,24 +128,28 @@ Stored write_file(
         context.connection(request.to.at("conn_id").get<std::string>());
     connect::check_inside(name);
     const FileForm form = form_of(request.to);
+    if (!request.content_hash.empty() && !reads_back(form))
+        throw Error(ErrorCode::invalid, std::string(no_hash_of_json));
     Stored stored;
     stored.generation = request.claim(1);
     const fs::path file = fs::path(context.scratch()) / "export";
-    const std::string options = options_of(form, request.to);
     {
         const lake::Watch watch(context, database, "writing " + name, request.rows);
         stored.rows = database.execute(
-            "copy (" + request.query + ") to " + engine::literal(file.string()) + " " + options
+            "copy (" + request.query + ") to " + engine::literal(file.string()) + " " +
+            copy_options(form)
         );
     }
     if (request.verify) {
-        stored.rows = rows_in(database, file, form, request.to, stored.rows);
+        const FileLines lines = form.format == "parquet" ? FileLines{} : lines_in(file, form);
+        stored.rows = rows_in(database, file, form, lines).value_or(stored.rows);
         if (stored.rows != request.rows)
             throw engine::Failure(
                 ErrorClass::permanent,
                 "verify: " + std::to_string(request.rows) + " rows were sent, the new file has " +
                     std::to_string(stored.rows)
             );
+        if (!request.content_hash.empty()) check_file(database, file, form, lines, request);
     }
     stored.bytes = static_cast<std::int64_t>(fs::file_size(file));
     if (connect::is_object_store(connection)) {

@@ -13,7 +13,9 @@
 #include "operators/engine/sql.hpp"
 #include "operators/extract/mysql_table.hpp"
 #include "operators/extract/mysql_types.hpp"
+#include "operators/extract/mysql_verify.hpp"
 #include "operators/extract/source.hpp"
+#include "operators/extract/target_check.hpp"
 #include "operators/lake/progress.hpp"
 
 namespace sluice::extract {
@@ -91,6 +93,7 @@ public:
         Stored stored;
         stored.rows = request_.mode == "merge" ? merge() : replace();
         stored.generation = generation_;
+        if (!request_.content_hash.empty()) check_hash();
         publish(stored.rows);
         fault_point("target_before_commit");
         mysql_->execute("commit");
@@ -314,6 +317,35 @@ private:
                 );
         }
         return request_.rows;
+    }
+
+    /// What the table holds of the slice, or says of its keys, whatever triggers there are.
+    void check_hash() {
+        const auto compare = [&](const std::string& what,
+                                 const lake::Content& sent,
+                                 const std::string& from,
+                                 const std::string& held) {
+            const lake::Content there = mysql_content(*mysql_, request_.columns, held);
+            if (there.rows == sent.rows && there.hash == sent.hash) return;
+            const std::string names = mysql_changed(*mysql_, request_.columns, from, held);
+            check_content(what + " of " + name_, sent, there, names + " (a trigger of the table?)");
+        };
+        const lake::Content sent{request_.rows, request_.content_hash};
+        const std::string& slice = request_.slice->name();
+        const std::string own = std::string(" t where t.") + mysql_slice_column + " = ";
+        const std::string stage = std::string(mysql_stage) + " t";
+        if (request_.mode != "merge") {
+            const std::string held = table_ + (slice.empty() ? " t" : own + mysql_text(slice));
+            return compare("the rows", sent, stage, held);
+        }
+        compare("the observations", sent, stage, observed_ + own + mysql_text(short_slice(slice)));
+        const std::string shown = std::string(mysql_shown) + " t";
+        compare(
+            "the rows",
+            mysql_content(*mysql_, request_.columns, shown),
+            shown,
+            table_ + " t join " + mysql_keys + " k on " + same(request_.key, "t", "k")
+        );
     }
 
     [[nodiscard]] std::string at_text() const {

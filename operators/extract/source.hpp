@@ -71,6 +71,8 @@ struct WriteRequest {
     const lake::TableSlice* slice{nullptr};
     Instant at;         // the end of the interval: the later load of a key shows
     bool verify{true};  // what was sent and what is there must agree
+    /// Of the rows that the query gives: so must what they say there. "" = that is not asked.
+    std::string content_hash;
     /// A generation for the slice, at least this one and larger than any before. Throws
     /// Error(conflict) if a newer attempt has one.
     std::function<std::int64_t(std::int64_t at_least)> claim;

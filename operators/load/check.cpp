@@ -79,7 +79,7 @@ const char* const schema = R"json({
     },
     "event_time": {"type": "string", "description": "When the fact happened; makes the table a fact."},
     "max_rejects": {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+(\\.[0-9]+)?%$", "description": "Rows that the table may refuse: a number or a share (\"0.5%\"); they are set aside in _sluice.rejects. Default 0: all rows or none."},
-    "verify": {"enum": ["counts", "hash", "none"], "description": "Default counts: rows sent, staged and inserted must agree. hash: also what the table holds of the slice against what was sent."},
+    "verify": {"enum": ["counts", "hash", "none"], "description": "Default counts: rows sent, staged and inserted must agree. hash: also what the table holds of the slice, or the new file, against what was sent."},
     "analyze": {"type": "boolean", "description": "Update the planner's statistics; default true."}
   }
 })json";
@@ -218,22 +218,6 @@ void check_columns(
     if (!plan.where.empty()) check_expression(params["from"]["where"], "/from/where");
 }
 
-/// Columns of which `verify: hash` can say nothing.
-void check_hash(task::CheckResult& result, const DatasetSpec& source) {
-    for (const ColumnSpec& column : source.columns) {
-        const auto why = unhashable(column.type);
-        if (!why) continue;
-        task::problem(
-            result,
-            "E-LOAD-VERIFY",
-            "/verify",
-            source.name + "." + column.name + " is " + *why +
-                ", whose text is not the same in engine and warehouse: it has no hash",
-            "use counts, or make it a decimal or text before"
-        );
-    }
-}
-
 ColumnSpec column_of(const std::string& name, const std::string& type, bool not_null) {
     ColumnSpec column;
     column.name = name;
@@ -344,7 +328,7 @@ task::CheckResult check(const task::CheckInput& input) {
         result.reads.push_back(plan.from->dataset);
         if (const DatasetSpec* found = input.dataset(plan.from->dataset)) source = *found;
         check_columns(result, params, plan, source);
-        if (plan.verify_hash) check_hash(result, source);
+        if (plan.verify_hash) check_hashable(result, source);
     }
     check_partition(result, plan, source);
     for (const Lookup& lookup : plan.lookups) result.reads.push_back(lookup.dimension);

@@ -8,11 +8,14 @@
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
 #include "operators/extract/source.hpp"
+#include "operators/extract/target_check.hpp"
+#include "operators/extract/written_file.hpp"
 #include "operators/lake/slice.hpp"
 #include "operators/lake/summary.hpp"
 #include "operators/load/inputs.hpp"
 #include "operators/load/plan.hpp"
 #include "operators/load/stage.hpp"
+#include "operators/load/verify.hpp"
 #include "operators/policy/policy.hpp"
 #include "task/job.hpp"
 #include "task/problem.hpp"
@@ -76,6 +79,16 @@ extract::Stored write(
     }
 }
 
+/// As far as its name or `format` says it before a run.
+bool is_json_file(const Json& to) {
+    if (!to.contains("path")) return false;
+    try {
+        return !extract::reads_back(extract::form_of(to));
+    } catch (const Error&) {
+        return false;
+    }
+}
+
 }  // namespace
 
 bool is_outside(const Json& params) { return params.at("to").is_object(); }
@@ -110,16 +123,16 @@ task::CheckResult check_outside(const task::CheckInput& input) {
     extract::check_target(result, to, mode, mapped);
     if (mode == "merge" && !params.contains("key"))
         task::problem(result, "E-LOAD-KEY", "/key", "this mode needs a key");
-    if (params.value("verify", "counts") == "hash")
-        task::problem(
-            result, "E-LOAD-TARGET", "/verify", "outside of a warehouse rows are counted (counts)"
-        );
+    if (params.value("verify", "counts") == "hash" && is_json_file(to))
+        task::problem(result, "E-LOAD-TARGET", "/verify", std::string(extract::no_hash_of_json));
     if (!result.problems.empty()) return result;
     const Plan plan = plan_of(params, nullptr);
     if (!plan.from) return result;
     result.reads.push_back(plan.from->dataset);
-    if (const DatasetSpec* source = input.dataset(plan.from->dataset))
-        check_classes(result, input.dag, *source);
+    const DatasetSpec* source = input.dataset(plan.from->dataset);
+    if (source == nullptr) return result;
+    check_classes(result, input.dag, *source);
+    if (plan.verify_hash && !to.contains("path")) check_hashable(result, *source);
     return result;
 }
 
@@ -145,6 +158,11 @@ Outcome run_outside(task::TaskContext& context, const Json& params) {
     for (const engine::ColumnInfo& column : request.columns) names.push_back(column.name);
     request.query = "select " + engine::quoted_list(names) + " from " + source.relation;
     request.rows = source.rows;
+    if (plan.verify_hash) {
+        if (!to.contains("path")) check_hashable(request.columns);
+        request.content_hash =
+            extract::content_of_query(*database, request.query, request.columns).hash;
+    }
     // A file has a name of its own: whoever writes it writes it whole.
     const bool file = to.contains("path");
     const lake::TableSlice slice(context, request.mode == "replace");

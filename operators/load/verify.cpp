@@ -5,6 +5,7 @@
 
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
+#include "task/problem.hpp"
 
 namespace sluice::load {
 
@@ -14,6 +15,9 @@ using engine::quote;
 using engine::quoted_list;
 
 namespace {
+
+constexpr const char* no_hash =
+    ", whose text is not the same in engine and warehouse: it has no hash";
 
 /// engine::canonical_text() in the words of PostgreSQL.
 std::string canonical_in_postgres(const std::string& column, const std::string& type) {
@@ -126,15 +130,30 @@ std::optional<std::string> unhashable(const std::string& language_type) {
     return std::nullopt;
 }
 
+void check_hashable(task::CheckResult& result, const DatasetSpec& source) {
+    for (const ColumnSpec& column : source.columns) {
+        const auto why = unhashable(column.type);
+        if (!why) continue;
+        task::problem(
+            result,
+            "E-LOAD-VERIFY",
+            "/verify",
+            source.name + "." + column.name + " is " + *why + no_hash,
+            "use counts, or make it a decimal or text before"
+        );
+    }
+}
+
+void check_hashable(const std::vector<ColumnInfo>& columns) {
+    for (const ColumnInfo& column : columns)
+        if (const auto why = unhashable(engine::language_type(column.type).value_or("")))
+            engine::bad_schema("verify: column \"" + column.name + "\" is " + *why + no_hash);
+}
+
 void verify_hash(
     Warehouse& warehouse, const Plan& plan, const Stage& stage, const LedgerEntry& entry
 ) {
-    for (const ColumnInfo& column : stage.columns)
-        if (const auto why = unhashable(engine::language_type(column.type).value_or("")))
-            engine::bad_schema(
-                "verify: column \"" + column.name + "\" is " + *why +
-                ", whose text is not the same in engine and warehouse: it has no hash"
-            );
+    check_hashable(stage.columns);
     // What a deferred trigger does would come after the comparison.
     warehouse.sql().execute("set constraints all immediate");
     const std::string mine = "t._sluice_interval = " + literal(warehouse.slice());

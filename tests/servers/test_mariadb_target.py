@@ -97,6 +97,39 @@ def test_every_type_arrives_and_comes_back(server, daemon):  # noqa: F811
         f"{column} is null" for column in types if column != "id"), "shop") == "1"
 
 
+HASHED = {"id": "integer not null", "flag": "boolean", "big": "bigint", "price": "decimal(38,9)", "whole": "decimal(9,0)", "v": "varchar", "empty": "varchar",
+          "da": "date", "ti": "time", "ts": "timestamp", "tz": "timestamptz", "u": "uuid"}
+HASHED_LINES = [
+    "1,true,-9223372036854775808,12345678901234567890123456789.123456789,100,Zoë 😀 ' \\ ,\"\",2026-01-05,07:08:09.5,1999-12-31 23:59:59.999999,"
+    "2026-01-05T07:00:00+01:00,00112233-4455-6677-8899-aabbccddeeff",
+    "2,false,0,-0.050,0,v1:x,x,1000-01-01,00:00:00,1000-01-01 00:00:00,9999-12-31T23:59:59Z,", "3" + "," * 11]
+
+
+@pytest.mark.parametrize("with_", [{"mode": "append"}, {"key": "id"}, {"mode": "replace", "key": "id"}])
+def test_verify_by_hash_sees_what_a_trigger_changes(server, daemon, with_):  # noqa: F811
+    name = "hashed_" + with_.get("mode", "merge")
+    define(daemon, name, columns=HASHED, verify="hash", **with_)
+    path = daemon.home / "sample/ecommerce" / name / f"{DAYS[0]}.csv"
+
+    def run(lines, state):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(",".join(HASHED) + "\n" + "".join(line + "\n" for line in lines))
+        made = daemon.trigger(name, data_interval_start=f"{DAYS[0]}T00:00:00Z", data_interval_end=f"{DAYS[1]}T00:00:00Z")["dag_run_id"]
+        assert daemon.wait_run(name, made)["state"] == state, daemon.log_lines(name, made, "load")
+
+    run(HASHED_LINES, "success")
+    run(HASHED_LINES[1:] + ["4" + "," * 11], "success")
+    before = rows(server, name, "id, price, v, tz, u")
+    server.sql(f"create trigger {name}_t before insert on {name} for each row set new.v = upper(new.v), new.price = new.price + 1", "shop")
+    run(HASHED_LINES + ["5" + "," * 11], "failed")
+    kind, message = errors(daemon, name)[-1]
+    assert kind == DATA_QUALITY and f'connection "shop", {name}: verify: the rows of {name} are not what was sent: ' in message, message
+    assert " in price, v (a trigger of the table?) [E-LOAD-VERIFY]" in message, message
+    assert rows(server, name, "id, price, v, tz, u") == before
+    server.sql(f"drop trigger {name}_t", "shop")
+    run(HASHED_LINES, "success")
+
+
 def test_a_table_of_others_keeps_its_rows_and_must_take_every_value(server, daemon):  # noqa: F811
     server.sql("create table theirs (id int primary key, v varchar(3), price decimal(10,1), more int default 5) engine InnoDB; "
                "insert into theirs (id, v) values (100, 'own')", "shop")
