@@ -20,8 +20,10 @@ MappedRun::MappedRun(Services& services, const DagRun& run, const Dag& dag)
             lengths_[at(task)] = known.length;
     }
     // One that ended before its length was known never got the instances.
-    for (const TaskNo task : services.queries.ended_whole(run.key))
-        if (at(task) < lengths_.size()) lengths_[at(task)] = 0;
+    std::vector<TaskNo> mapped;
+    for (TaskNo task = 0; task < static_cast<TaskNo>(lengths_.size()); ++task)
+        if (length(task) > 0) mapped.push_back(task);
+    for (const TaskNo task : services.queries.ended_whole(run.key, mapped)) lengths_[at(task)] = 0;
     ranges_ = services.queries.map_ranges(run.key);
 }
 
@@ -75,7 +77,7 @@ std::vector<TaskInstance> MappedRun::page(
 
 std::vector<TaskInstance> MappedRun::unmapped_of(const std::vector<TaskNo>& tasks) const {
     std::map<TaskNo, TaskInstance> rows;
-    for (auto& row : services_.queries.unmapped_of(run_.key))
+    for (auto& row : services_.queries.unmapped_of(run_.key, tasks))
         rows.emplace(row.instance.key.task, std::move(row.instance));
     std::vector<TaskInstance> found;
     for (const TaskNo task : tasks) {

@@ -253,10 +253,10 @@ public:
     std::vector<AttemptRow> attempts_of(RunKey run);
     // Mapped instances: queries_mapped.cpp.
     std::vector<TaskRow> tasks_between(RunKey run, TaskNo task, MapIndex lo, MapIndex hi);
-    /// Instances without a map index that have rows.
-    std::vector<TaskRow> unmapped_of(RunKey run);
-    /// Tasks whose one instance without a map index has moved.
-    std::vector<TaskNo> ended_whole(RunKey run);
+    /// Of these tasks: instances without a map index that have rows.
+    std::vector<TaskRow> unmapped_of(RunKey run, const std::vector<TaskNo>& tasks);
+    /// Of these tasks: those whose one instance without a map index has moved.
+    std::vector<TaskNo> ended_whole(RunKey run, const std::vector<TaskNo>& tasks);
     std::vector<MapLength> map_lengths(RunKey run);
     std::vector<MapRange> map_ranges(RunKey run);
     struct MappedStates {

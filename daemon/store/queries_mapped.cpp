@@ -5,8 +5,12 @@
 namespace sluice::store {
 namespace {
 
+// One look into the index a task: by the run alone it would read an entry of each mapped instance.
 constexpr Query ended_whole_sql{"ended_whole", R"(
-    select task_no from task_instance where run_key = $1 and map_index = -1 and state <> 0)"};
+    select d.no from unnest($2::int4[]) as d(no) cross join lateral (
+        select from task_instance t
+        where t.run_key = $1 and t.task_no = d.no and t.map_index = -1 and t.state <> 0
+        limit 1) moved)"};
 constexpr Query states_sql{"mapped_states", R"(
     select task_no, state, count(*)::int8 from task_instance
     where run_key = $1 and map_index >= 0 group by task_no, state order by task_no, state)"};
@@ -19,14 +23,15 @@ constexpr Query names_sql{"map_names", R"(
     join map_name n using (run_key, task_no, map_index))"};
 }  // namespace
 
-std::vector<TaskNo> Queries::ended_whole(RunKey run) {
+std::vector<TaskNo> Queries::ended_whole(RunKey run, const std::vector<TaskNo>& tasks) {
+    if (tasks.empty()) return {};
     return read(pool_, [&](Connection& connection) {
         Params params;
-        params.add(run.value);
+        params.add(run.value).add(std::span<const std::int32_t>{tasks});
         const Result result = connection.run(ended_whole_sql, params);
-        std::vector<TaskNo> tasks;
-        for (int i = 0; i < result.rows(); ++i) tasks.push_back(result.int4(i, 0));
-        return tasks;
+        std::vector<TaskNo> moved;
+        for (int i = 0; i < result.rows(); ++i) moved.push_back(result.int4(i, 0));
+        return moved;
     });
 }
 

@@ -11,9 +11,10 @@ namespace {
     SLUICE_TASK_COLUMNS                                                                 \
     ", r.dag_id, r.run_id, coalesce(n.task_id, ''), r.version, coalesce(v.number, 0), " \
     "r.logical_date, r.run_after, r.state"
-#define SLUICE_TASK_ROW_FROM                                        \
-    "from task_instance t join dag_run r on r.run_key = t.run_key " \
-    "left join dag_version v on v.id = r.version "                  \
+#define SLUICE_TASK_ROW_FROM "from task_instance t " SLUICE_TASK_ROW_JOINS
+#define SLUICE_TASK_ROW_JOINS                      \
+    "join dag_run r on r.run_key = t.run_key "     \
+    "left join dag_version v on v.id = r.version " \
     "left join dag_task n on n.version_id = r.version and n.task_no = t.task_no"
 
 TaskRow read_task_row(const Result& result, int row) {
@@ -135,8 +136,11 @@ constexpr Query between_sql{
 };
 constexpr Query unmapped_sql{
     "unmapped_of",
-    "select " SLUICE_TASK_ROW_COLUMNS " " SLUICE_TASK_ROW_FROM
-    " where t.run_key = $1 and t.map_index < 0 order by t.task_no"
+    // One look into the index a task, as of those that have moved.
+    "select " SLUICE_TASK_ROW_COLUMNS
+    " from unnest($2::int4[]) as d(no) cross join lateral (select * from task_instance i "
+    "where i.run_key = $1 and i.task_no = d.no and i.map_index = -1 limit 1) "
+    "t " SLUICE_TASK_ROW_JOINS " order by t.task_no"
 };
 
 std::vector<TaskRow> Queries::tasks_between(RunKey run, TaskNo task, MapIndex lo, MapIndex hi) {
@@ -145,9 +149,9 @@ std::vector<TaskRow> Queries::tasks_between(RunKey run, TaskNo task, MapIndex lo
     return rows_of<TaskRow>(pool_, between_sql, params, read_task_row);
 }
 
-std::vector<TaskRow> Queries::unmapped_of(RunKey run) {
+std::vector<TaskRow> Queries::unmapped_of(RunKey run, const std::vector<TaskNo>& tasks) {
     Params params;
-    params.add(run.value);
+    params.add(run.value).add(std::span<const std::int32_t>{tasks});
     return rows_of<TaskRow>(pool_, unmapped_sql, params, read_task_row);
 }
 
