@@ -118,7 +118,7 @@ public:
               executor_settings(),
               services(),
               ops::all_operators(),
-              [this](AttemptResult result) { runtime_.report(std::move(result)); }
+              [this](std::vector<AttemptResult> results) { runtime_.report(std::move(results)); }
           ),
           runtime_(runtime_settings(), clock_, journal_, executor_, DagLoading::load_stored),
           checks_(ops::all_operators(), program()),

@@ -141,7 +141,7 @@ TrialRun::TrialRun(Dag dag, const TrialOptions& options, const Around& around)
            .test_mode = true},
           services(around ? around(*this) : ledger_),
           ops::all_operators(),
-          [this](AttemptResult result) { runtime_.report(std::move(result)); }
+          [this](std::vector<AttemptResult> results) { runtime_.report(std::move(results)); }
       ),
       runtime_(
           {.core = {.cpu = machine_cores(), .memory_mb = machine_memory_mb()}},

@@ -17,6 +17,7 @@
 #include "api/v2.hpp"
 #include "base/error.hpp"
 #include "http/forward.hpp"
+#include "http/later.hpp"
 
 namespace sluice::api {
 namespace {
@@ -104,17 +105,18 @@ public:
     }
 
     Reply handle(Request request) {
-        try {
+        Reply reply = settle(request, [&] {
             // What changes something is the owner's to do; a session belongs to every node.
             const bool own = reads(request) || request.path.starts_with("/auth/") ||
                              request.path == "/ui/v1/login" || request.path == "/ui/v1/logout";
             if (!own) services_.runtime.need_owner();
-            return answer_here(request);
-        } catch (const runtime::StandsBy& other) {
-            return hand_on(request, other);
-        } catch (const LogElsewhere& other) {
-            return hand_on(request, other);
-        }
+            return route(request);
+        });
+        if (reply.later)
+            reply.later->finish_by([this, kept = std::make_shared<Request>(std::move(request))](
+                                       const http::Later::Make& make
+                                   ) { return settle(*kept, make); });
+        return reply;
     }
 
     void set_server_counters(const http::ServerCounters* counters) { server_ = counters; }
@@ -154,12 +156,26 @@ private:
             return reply;
         } catch (const Error&) {
             request.headers.emplace_back(http::Forwarder::mark, "unanswered");
-            return answer_here(request);
+            return answer_here(request, [&] { return route(request); });
         }
     }
 
-    Reply answer_here(Request& request) {
-        Reply reply = answer(request);
+    /// The reply that `make` makes, here or by another node.
+    template <class Make>
+    Reply settle(Request& request, const Make& make) {
+        try {
+            return answer_here(request, make);
+        } catch (const runtime::StandsBy& other) {
+            return hand_on(request, other);
+        } catch (const LogElsewhere& other) {
+            return hand_on(request, other);
+        }
+    }
+
+    template <class Make>
+    Reply answer_here(const Request& request, const Make& make) {
+        Reply reply = answer(make);
+        if (reply.later) return reply;
         if (!reply.stream && reply.status == 200 && request.method == "GET" &&
             !request.path.starts_with("/static/") && !request.path.starts_with("/metrics"))
             http::apply_etag(request, reply);
@@ -169,12 +185,11 @@ private:
         return reply;
     }
 
-    Reply answer(Request& request) {
+    /// What is thrown becomes a reply.
+    template <class Make>
+    static Reply answer(const Make& make) {
         try {
-            const auto match = router_.match(request.method, request.path);
-            if (match.route == nullptr) return no_route(request, match.allowed);
-            request.params = match.params;
-            return match.route->handler(request);
+            return make();
         } catch (const Failure& failure) {
             return failed(failure);
         } catch (const runtime::StandsBy&) {
@@ -182,6 +197,13 @@ private:
         } catch (const Error& error) {
             return failed(error);
         }
+    }
+
+    Reply route(Request& request) {
+        const auto match = router_.match(request.method, request.path);
+        if (match.route == nullptr) return no_route(request, match.allowed);
+        request.params = match.params;
+        return match.route->handler(request);
     }
 
     static Reply no_route(const Request& request, const std::vector<std::string>& allowed) {

@@ -4,6 +4,8 @@
 #include "api/mapped.hpp"
 #include "base/check.hpp"
 #include "base/limits.hpp"
+#include "http/later.hpp"
+#include "runtime/waiter.hpp"
 
 namespace sluice::api {
 namespace {
@@ -236,6 +238,33 @@ Answer command(Services& services, core::Event event) {
     Answer answer = services.runtime.call(std::move(event));
     if (answer.error) throw failure(status_of(*answer.error), answer.message);
     return answer;
+}
+
+http::Reply command_later(
+    Services& services, core::Event event, std::function<http::Reply(const Answer&)> make
+) {
+    auto later = std::make_shared<http::Later>();
+    later->impatient = [weak = std::weak_ptr(later),
+                        patience = runtime::Patience(services.runtime.figures())]() mutable {
+        const auto waiting = weak.lock();
+        if (!waiting) return;
+        try {
+            patience.check();
+        } catch (const Error&) {
+            waiting->ready([why = std::current_exception()]() -> http::Reply {
+                std::rethrow_exception(why);
+            });
+        }
+    };
+    services.runtime.call_later(
+        std::move(event),
+        [later, make = std::move(make)](std::shared_future<Answer> answer) {
+            later->ready([make, answer = std::move(answer)] { return make(answer.get()); });
+        }
+    );
+    http::Reply reply;
+    reply.later = std::move(later);
+    return reply;
 }
 
 std::vector<Answer> command_all(Services& services, std::vector<core::Event> events) {

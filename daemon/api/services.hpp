@@ -151,6 +151,10 @@ AuditEntry audit_of(
 );
 /// Runs a command; an answer with an error becomes a Failure.
 Answer command(Services& services, core::Event event);
+/// Runs a command whose reply `make` makes once it is committed; no thread waits meanwhile.
+http::Reply command_later(
+    Services& services, core::Event event, std::function<http::Reply(const Answer&)> make
+);
 /// Many, a few in one turn, so that the loop is never held up. The first refusal throws; what was
 /// done before it stays done.
 std::vector<Answer> command_all(Services& services, std::vector<core::Event> events);

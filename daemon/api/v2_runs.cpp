@@ -215,6 +215,20 @@ Instant unique_now(const Clock& clock) {
     return from_micros(mine);
 }
 
+Reply triggered(Services& services, const Answer& answer) {
+    if (answer.error == ErrorCode::conflict) {
+        Json detail;
+        detail["reason"] = "Unique constraint violation";
+        detail["statement"] = "hidden";
+        detail["orig_error"] = "hidden";
+        detail["message"] = answer.message;
+        throw Failure(409, dump(detail));
+    }
+    if (answer.error == ErrorCode::invalid) throw failure(400, answer.message);
+    if (answer.error) throw Error(*answer.error, answer.message);
+    return reply(200, run_json(services, *answer.run));
+}
+
 Reply trigger(Services& services, const Request& request, const Caller& caller) {
     const std::string& dag_id = request.param("dag_id");
     core::TriggerRun event = read_trigger(request);
@@ -236,18 +250,9 @@ Reply trigger(Services& services, const Request& request, const Caller& caller) 
         if (!event.run_after) event.run_after = unique_now(services.clock);
         event.run_id = "manual__" + format_offset(*event.run_after);
     }
-    const Answer answer = services.runtime.call(std::move(event));
-    if (answer.error == ErrorCode::conflict) {
-        Json detail;
-        detail["reason"] = "Unique constraint violation";
-        detail["statement"] = "hidden";
-        detail["orig_error"] = "hidden";
-        detail["message"] = answer.message;
-        throw Failure(409, dump(detail));
-    }
-    if (answer.error == ErrorCode::invalid) throw failure(400, answer.message);
-    if (answer.error) throw Error(*answer.error, answer.message);
-    return reply(200, run_json(services, *answer.run));
+    return command_later(services, std::move(event), [&services](const Answer& answer) {
+        return triggered(services, answer);
+    });
 }
 
 Reply patch_dag_run(Services& services, const Request& request, const Caller& caller) {

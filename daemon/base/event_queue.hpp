@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <iterator>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -29,6 +30,17 @@ public:
         }
         ready_.notify_one();
         return true;
+    }
+
+    /// Many at once: the consumer is woken once, and takes them together.
+    void push_all(std::vector<T> items) {
+        {
+            const std::lock_guard lock(mutex_);
+            if (closed_) return;
+            std::ranges::move(items, std::back_inserter(items_));
+            filled_.store(true, std::memory_order_release);
+        }
+        ready_.notify_one();
     }
 
     /// Waits until there is something, the queue is closed or `deadline` has passed; swaps all
@@ -57,8 +69,8 @@ public:
 
 private:
     using Clock = std::chrono::steady_clock;
-    static constexpr std::chrono::microseconds look_for{50};
-    static constexpr std::chrono::microseconds short_wait{150};
+    static constexpr std::chrono::microseconds look_for{100};
+    static constexpr std::chrono::microseconds short_wait{250};
 
     void look(Clock::time_point until) const {
         while (!filled_.load(std::memory_order_acquire) && Clock::now() < until) {

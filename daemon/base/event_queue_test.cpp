@@ -28,6 +28,18 @@ TEST_CASE("what several producers push comes once, each producer's in its order"
     for (std::thread& thread : threads) thread.join();
 }
 
+TEST_CASE("what is pushed at once comes at once", "[queue]") {
+    EventQueue<int> queue;
+    std::thread producer([&queue] { queue.push_all({1, 2, 3}); });
+    std::vector<int> items;
+    REQUIRE(queue.pop_all(items, Clock::now() + 10s));
+    CHECK(items == std::vector<int>{1, 2, 3});
+    producer.join();
+    queue.close();
+    queue.push_all({4});
+    CHECK_FALSE(queue.pop_all(items, Clock::now() + 10s));
+}
+
 TEST_CASE("a consumer goes on at its deadline, whether it looked or slept", "[queue]") {
     EventQueue<int> queue;
     std::vector<int> items;

@@ -20,8 +20,9 @@ struct ExpandAnswer {
 
 class Executor {
 public:
-    /// Called from any thread, exactly once an attempt; the runtime posts it to its queue.
-    using Report = std::function<void(AttemptResult)>;
+    /// Called from any thread, each attempt in exactly one call; the runtime posts them to its
+    /// queue.
+    using Report = std::function<void(std::vector<AttemptResult>)>;
 
     Executor() = default;
     Executor(const Executor&) = delete;

@@ -22,7 +22,9 @@ LocalExecutor::Impl::Impl(
       report_(std::move(report)),
       schemas_(read_schemas(operators)),
       spawner_(task::Spawner::allowed_environment(settings_.instance)),
-      pool_(hot_threads(), std::max<std::size_t>(settings_.threads, hot_threads())) {
+      pool_(hot_threads(), std::max<std::size_t>(settings_.threads, hot_threads()), [this] {
+          report_held();
+      }) {
     if (settings_.instance.empty()) return;
     const int ended = task::end_instance(settings_.instance, std::chrono::seconds{2});
     if (ended != 0) spdlog::warn("{} processes of an earlier daemon were ended", ended);
@@ -92,7 +94,7 @@ void LocalExecutor::Impl::repost() {
             if (attempt->result) results.push_back(*attempt->result);
         }
     }
-    for (AttemptResult& result : results) report_(std::move(result));
+    report_(std::move(results));
 }
 
 void LocalExecutor::Impl::abandon() {
@@ -108,6 +110,10 @@ void LocalExecutor::Impl::abandon() {
             attempt->abandoned = true;
         }
         attempt->cancel(CancelReason::shutdown);
+    }
+    {
+        const std::lock_guard lock(held_mutex_);
+        held_.clear();
     }
     // An inline operator returns within a second of its cancel; a worker is ended by force.
     const auto deadline = Steady::now() + std::chrono::seconds{10};

@@ -44,6 +44,7 @@ struct Attempt {
     explicit Attempt(AttemptOrder the_order) : order(std::move(the_order)) {}
 
     const AttemptOrder order;
+    bool instant{false};                          // of the thread that runs it
     std::optional<Deadlines::iterator> deadline;  // guarded by the executor's mutex
     std::mutex mutex;                             // guards all below
     std::optional<CancelReason> cancelled;
@@ -117,6 +118,11 @@ private:
     ) const;
     /// Settles how it ended, writes that into the log and reports it.
     void finish(const AttemptPtr& attempt, Ending ending, TaskLog* log);
+    /// Holds the end of an instant task until the thread has run those that started with it, or for
+    /// a millisecond: they wake the loop once, and one commit takes them.
+    void hold(AttemptResult result);
+    void report_held();
+    void report(std::vector<AttemptResult> results) const;
 
     const Settings settings_;
     const Services services_;
@@ -133,6 +139,9 @@ private:
     std::size_t running_{0};
     std::size_t waiting_{0};
     bool stopping_{false};
+    std::mutex held_mutex_;  // guards held_ and held_since_
+    std::vector<AttemptResult> held_;
+    Steady::time_point held_since_;
     ThreadPool pool_;
 };
 

@@ -114,9 +114,11 @@ void LocalExecutor::Impl::run_operator(const AttemptPtr& attempt) {
         order.dag->tasks.at(static_cast<std::size_t>(order.key.task.task)).operator_name;
     const task::Operator* op = find_operator(operator_name);
     if (op != nullptr && op->traits.instant) {
+        attempt->instant = true;
         run_with(attempt, op);
         return;
     }
+    report_held();
     const ThreadPool::Blocking blocking(pool_);
     if (op != nullptr) {
         run_with(attempt, op);
@@ -209,8 +211,38 @@ void LocalExecutor::Impl::finish(const AttemptPtr& attempt, Ending ending, TaskL
         attempt->result = result;
         if (attempt->abandoned) return;
     }
+    if (attempt->instant) return hold(std::move(result));
+    std::vector<AttemptResult> single;
+    single.push_back(std::move(result));
+    report(std::move(single));
+}
+
+void LocalExecutor::Impl::hold(AttemptResult result) {
+    constexpr std::size_t most = 256;
+    constexpr std::chrono::milliseconds longest{1};
+    {
+        const std::lock_guard lock(held_mutex_);
+        const auto now = Steady::now();
+        if (held_.empty()) held_since_ = now;
+        held_.push_back(std::move(result));
+        if (held_.size() < most && now - held_since_ < longest) return;
+    }
+    report_held();
+}
+
+void LocalExecutor::Impl::report_held() {
+    std::vector<AttemptResult> results;
+    {
+        const std::lock_guard lock(held_mutex_);
+        results.swap(held_);
+    }
+    report(std::move(results));
+}
+
+void LocalExecutor::Impl::report(std::vector<AttemptResult> results) const {
+    if (results.empty()) return;
     fault_point("before_result_posted");
-    report_(std::move(result));
+    report_(std::move(results));
     fault_point("after_result_posted");
 }
 

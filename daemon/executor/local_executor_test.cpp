@@ -72,9 +72,9 @@ public:
             settings,
             std::move(services),
             operators_,
-            [this](AttemptResult result) {
+            [this](std::vector<AttemptResult> results) {
                 const std::lock_guard lock(mutex_);
-                results_.push_back(std::move(result));
+                std::ranges::move(results, std::back_inserter(results_));
                 changed_.notify_all();
             }
         );
@@ -229,6 +229,16 @@ TEST_CASE("a running task is cancelled within a second", "[executor][cancel]") {
     REQUIRE(std::chrono::steady_clock::now() - begin < 1s);
     REQUIRE(result.outcome.kind == OutcomeKind::failed);
     REQUIRE(result.outcome.message == "cancelled");
+}
+
+TEST_CASE("the end of an instant task does not wait for a slow one", "[executor]") {
+    World world;
+    const auto slow = test_order("wait");
+    const auto quick = test_order("instant");
+    world.executor->start({quick, slow, test_order("instant")});
+    for (const auto& result : world.wait_for(2)) REQUIRE_FALSE(result.key == slow.key);
+    world.executor->cancel({slow.key, CancelReason::user});
+    REQUIRE(world.wait_for(3).back().key == slow.key);
 }
 
 TEST_CASE("a task over its execution_timeout fails as transient", "[executor][timeout]") {

@@ -9,7 +9,8 @@
 
 namespace sluice::executor {
 
-ThreadPool::ThreadPool(std::size_t hot, std::size_t most) : hot_limit_(hot), most_(most) {
+ThreadPool::ThreadPool(std::size_t hot, std::size_t most, std::function<void()> pause)
+    : hot_limit_(hot), most_(most), pause_(std::move(pause)) {
     SLUICE_CHECK(hot >= 1);
     SLUICE_CHECK(most >= hot);
 }
@@ -62,14 +63,9 @@ void ThreadPool::loop() {
         if (permits_ == 0) break;
         --permits_;
         --idle_;
-        while (!queue_.empty() && hot_ <= hot_limit_) {
-            Work work = std::move(queue_.front());
-            queue_.pop_front();
-            // The next thread is woken by the one that is up, not by the push.
-            if (!queue_.empty() && hot_ < hot_limit_) wake_one();
+        while (work(lock) && pause_) {
             lock.unlock();
-            work();
-            work = nullptr;
+            pause_();
             lock.lock();
         }
         --hot_;
@@ -80,6 +76,22 @@ void ThreadPool::loop() {
     --idle_;
     --live_;
     ended_.notify_all();
+}
+
+bool ThreadPool::work(std::unique_lock<std::mutex>& lock) {
+    bool worked = false;
+    while (!queue_.empty() && hot_ <= hot_limit_) {
+        worked = true;
+        Work work = std::move(queue_.front());
+        queue_.pop_front();
+        // The next thread is woken by the one that is up, not by the push.
+        if (!queue_.empty() && hot_ < hot_limit_) wake_one();
+        lock.unlock();
+        work();
+        work = nullptr;
+        lock.lock();
+    }
+    return worked;
 }
 
 void ThreadPool::stop() {

@@ -20,7 +20,8 @@ class ThreadPool {
 public:
     using Work = std::function<void()>;
 
-    ThreadPool(std::size_t hot, std::size_t most);
+    /// `pause` is called by a thread that has worked and finds nothing more to do.
+    ThreadPool(std::size_t hot, std::size_t most, std::function<void()> pause = {});
     /// Same as stop().
     ~ThreadPool();
     ThreadPool(const ThreadPool&) = delete;
@@ -49,9 +50,12 @@ private:
     void enter();
     void wake_one();  // mutex_ held
     void loop();
+    /// Takes work until there is none for this thread. False: there was none at all.
+    bool work(std::unique_lock<std::mutex>& lock);
 
     const std::size_t hot_limit_;
     const std::size_t most_;
+    const std::function<void()> pause_;
     mutable std::mutex mutex_;  // guards all below
     std::condition_variable wake_;
     std::condition_variable ended_;

@@ -30,6 +30,20 @@ TEST_CASE("quick work is done by one thread, waiting work by as many as it needs
     pool.stop();
 }
 
+TEST_CASE("a thread pauses when all that was pushed together is done", "[pool]") {
+    std::atomic<int> done{0};
+    std::atomic<int> pauses{0};
+    std::atomic<int> done_at_pause{0};
+    ThreadPool pool(1, 1, [&] {
+        ++pauses;
+        done_at_pause = done.load();
+    });
+    pool.push(std::vector<ThreadPool::Work>(100, [&] { ++done; }));
+    pool.stop();
+    REQUIRE(pauses == 1);
+    REQUIRE(done_at_pause == 100);
+}
+
 TEST_CASE("more waiting work than threads is done in turn", "[pool]") {
     ThreadPool pool(2, 4);
     std::atomic<int> inside{0};

@@ -10,6 +10,7 @@
 
 namespace sluice::http {
 
+class Later;
 class Stream;
 
 using Pair = std::pair<std::string, std::string>;
@@ -43,6 +44,8 @@ struct Reply {
     std::vector<Pair> headers;
     /// Set = the body is what is pushed into the stream until it is closed; `body` goes first.
     std::shared_ptr<Stream> stream;
+    /// Set = this is not the reply yet: it comes from here, later.
+    std::shared_ptr<Later> later;
 
     void set_header(std::string name, std::string value);
 };

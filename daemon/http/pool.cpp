@@ -12,13 +12,17 @@ BlockingPool::BlockingPool(std::size_t threads, std::size_t limit) : limit_(limi
 BlockingPool::~BlockingPool() { stop(); }
 
 bool BlockingPool::post(std::function<void()> job) {
-    {
-        const std::lock_guard lock(mutex_);
-        if (stopping_ || jobs_.size() >= limit_) return false;
-        jobs_.push_back(std::move(job));
-    }
-    ready_.notify_one();
+    const std::lock_guard lock(mutex_);
+    if (stopping_ || jobs_.size() >= limit_) return false;
+    jobs_.push_back(std::move(job));
+    wake_one();
     return true;
+}
+
+void BlockingPool::wake_one() {
+    if (idle_ == 0 || coming_) return;
+    coming_ = true;
+    ready_.notify_one();
 }
 
 void BlockingPool::stop() {
@@ -32,16 +36,22 @@ void BlockingPool::stop() {
 }
 
 void BlockingPool::work() {
+    std::unique_lock lock(mutex_);
     while (true) {
-        std::function<void()> job;
-        {
-            std::unique_lock lock(mutex_);
-            ready_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
-            if (jobs_.empty()) return;
-            job = std::move(jobs_.front());
-            jobs_.pop_front();
+        while (!stopping_ && jobs_.empty()) {
+            ++idle_;
+            ready_.wait(lock);
+            --idle_;
+            coming_ = false;
         }
+        if (jobs_.empty()) return;
+        std::function<void()> job = std::move(jobs_.front());
+        jobs_.pop_front();
+        if (!jobs_.empty()) wake_one();
+        lock.unlock();
         job();
+        job = nullptr;
+        lock.lock();
     }
 }
 

@@ -4,6 +4,8 @@
 #include <mutex>
 #include <thread>
 #include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -25,6 +27,8 @@
 #include "base/error.hpp"
 #include "http/asio.hpp"
 #include "http/incoming.hpp"
+#include "http/job.hpp"
+#include "http/later.hpp"
 #include "http/pool.hpp"
 #include "http/stream.hpp"
 
@@ -41,17 +45,10 @@ struct Session {
     std::string remote;
     bool idle{true};  // between requests: may be closed at once
     std::shared_ptr<Stream> feed;
+    std::shared_ptr<Job> job;  // the request that is being answered
 };
 
-/// A request on its way through a pool thread. `wake` is cancelled on the io thread when done.
-struct Job {
-    Job(net::io_context& io, Request incoming)
-        : request(std::move(incoming)), wake(io, net::steady_timer::time_point::max()) {}
-    Request request;
-    Reply reply;
-    bool done{false};
-    net::steady_timer wake;
-};
+constexpr std::chrono::milliseconds patience{100};
 
 enum class ReadStatus { ok, over, refused };
 
@@ -123,6 +120,7 @@ private:
     net::awaitable<void> serve(std::shared_ptr<Session> session);
     net::awaitable<Read> read(std::shared_ptr<Session> session, Parser& parser, bool first);
     net::awaitable<void> run(std::shared_ptr<Job> job);
+    net::awaitable<void> wait_for(std::shared_ptr<Job> job);
     net::awaitable<bool> write(
         std::shared_ptr<Session> session, std::shared_ptr<Job> job, unsigned version, bool keep
     );
@@ -131,13 +129,19 @@ private:
     );
     net::awaitable<void> refuse(std::shared_ptr<Session> session, Read why);
     net::awaitable<void> linger(std::shared_ptr<Session> session);
-    void answer(Job& job) noexcept;
+    void answer(const std::shared_ptr<Job>& job) noexcept;
+    /// What its handler left for later.
+    void answer_ready() noexcept;
+    void deliver(std::vector<std::shared_ptr<Job>> jobs);
     void ended(const std::shared_ptr<Session>& session);
 
     const ServerOptions options_;
     const Handle handle_;
     ServerCounters counters_;
     BlockingPool pool_;
+    const std::shared_ptr<Desk> desk_{std::make_shared<Desk>([this] {
+        pool_.post([this] { answer_ready(); });
+    })};
     net::io_context io_{1};
     net::executor_work_guard<net::io_context::executor_type> work_{io_.get_executor()};
     tcp::acceptor acceptor_;
@@ -227,9 +231,12 @@ net::awaitable<void> Server::Impl::serve(std::shared_ptr<Session> session) {
         if (got.status != ReadStatus::ok) break;
         const unsigned version = parser.get().version();
         keep = parser.get().keep_alive();
-        auto job = std::make_shared<Job>(io_, to_request(parser.release(), session->remote));
+        auto job = std::make_shared<Job>(to_request(parser.release(), session->remote));
         const bool head = job->request.method == "HEAD";
+        session->job = job;
         co_await run(job);
+        session->job.reset();
+        if (job->given_up) break;
         if (stopping_) keep = false;
         if (job->reply.stream && !head) {
             co_await stream_reply(session, job, version);
@@ -279,54 +286,81 @@ net::awaitable<Read> Server::Impl::read(
     co_return ok;
 }
 
-void Server::Impl::answer(Job& job) noexcept {
-    const auto begin = std::chrono::steady_clock::now();
-    const std::string method = job.request.method;
-    const std::string path = job.request.path;
-    const std::string id = job.request.request_id;
-    try {
-        // The id is needed for the reply's header after the handler has consumed the request.
-        Request request = std::move(job.request);
-        job.request = Request{};
-        job.request.method = method;
-        job.request.request_id = id;
-        job.reply = request.path.empty() ? json_reply(400, R"({"detail":"Bad request target"})")
-                                         : handle_(std::move(request));
-    } catch (const std::exception& error) {
-        spdlog::error("request failed id={} {} {}: {}", id, method, path, error.what());
-        job.reply = json_reply(500, R"({"detail":"Internal Server Error"})");
+void Server::Impl::answer(const std::shared_ptr<Job>& job) noexcept {
+    // Method and id are needed for the reply's header after the handler has consumed the request.
+    Request request = std::move(job->request);
+    job->request = Request{};
+    job->request.method = request.method;
+    job->request.request_id = request.request_id;
+    job->path = request.path;
+    make_reply(*job, [&] {
+        return request.path.empty() ? json_reply(400, R"({"detail":"Bad request target"})")
+                                    : handle_(std::move(request));
+    });
+    const std::shared_ptr<Later> later = std::exchange(job->reply.later, nullptr);
+    if (!later) return deliver({job});
+    {
+        const std::lock_guard lock(job->mutex);
+        job->later = later;
     }
-    const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(
-        std::chrono::steady_clock::now() - begin
-    );
-    spdlog::debug(
-        "request id={} {} {} status={} bytes={} us={}",
-        id,
-        method,
-        path,
-        job.reply.status,
-        job.reply.body.size(),
-        micros.count()
-    );
+    // Whoever closes the desk gives up what waits by then.
+    if (desk_->closed()) {
+        job->reply = json_reply(503, R"({"detail":"The server is stopping"})");
+        return deliver({job});
+    }
+    later->on_ready([desk = desk_, weak = std::weak_ptr(job)](Later::Make make_it) {
+        desk->put({weak, std::move(make_it)});
+    });
+}
+
+void Server::Impl::answer_ready() noexcept {
+    std::vector<std::shared_ptr<Job>> jobs;
+    for (const Ready& ready : desk_->take()) {
+        const std::shared_ptr<Job> job = ready.job.lock();
+        if (!job) continue;
+        make_reply(*job, ready.make);
+        jobs.push_back(job);
+    }
+    deliver(std::move(jobs));
+}
+
+void Server::Impl::deliver(std::vector<std::shared_ptr<Job>> jobs) {
+    net::post(io_, [jobs = std::move(jobs)] {
+        for (const auto& job : jobs) {
+            job->done = true;
+            if (job->wake) job->wake();
+        }
+    });
 }
 
 net::awaitable<void> Server::Impl::run(std::shared_ptr<Job> job) {
-    const bool posted = pool_.post([this, job] {
-        answer(*job);
-        net::post(io_, [job] {
-            job->done = true;
-            job->wake.cancel();
-        });
-    });
+    const bool posted = pool_.post([this, job] { answer(job); });
     if (!posted) {
         counters_.refused.fetch_add(1);
         job->reply = json_reply(503, R"({"detail":"The server is busy, try again"})");
         job->reply.set_header("Retry-After", "1");
         co_return;
     }
-    for (bool done = job->done; !done; done = job->done) {
-        co_await job->wake.async_wait(tuple);
+    co_await wait_for(job);
+}
+
+net::awaitable<void> Server::Impl::wait_for(std::shared_ptr<Job> job) {
+    net::steady_timer timer(io_);
+    job->wake = [&timer] { timer.cancel(); };
+    bool over = job->done || job->given_up;
+    while (!over) {
+        timer.expires_after(patience);
+        const auto waited = co_await timer.async_wait(tuple);
+        over = job->done || job->given_up;
+        if (over || std::get<0>(waited)) continue;
+        std::shared_ptr<Later> later;
+        {
+            const std::lock_guard lock(job->mutex);
+            later = job->later;
+        }
+        if (later && later->impatient) later->impatient();
     }
+    job->wake = nullptr;
 }
 
 net::awaitable<bool> Server::Impl::write(
@@ -465,10 +499,16 @@ void Server::Impl::stop() {
         std::unique_lock lock(mutex_);
         none_open_.wait_for(lock, options_.stop_grace, [this] { return open_ == 0; });
     }
+    desk_->close();
     net::post(io_, [this] {
         for (const auto& session : sessions_) {
             session->stream.close();
             if (session->feed) session->feed->close();
+            if (!session->job) continue;
+            const std::lock_guard lock(session->job->mutex);
+            if (!session->job->later) continue;
+            session->job->given_up = true;
+            if (session->job->wake) session->job->wake();
         }
     });
     pool_.stop();

@@ -19,6 +19,7 @@
 
 #include "base/event_queue.hpp"
 #include "runtime/runtime.hpp"
+#include "runtime/waiter.hpp"
 
 namespace sluice::runtime {
 
@@ -26,7 +27,7 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 
 struct Command {
     core::Event event;
-    std::promise<Answer> answer;
+    Waiter answer;
 };
 struct Definition {
     Dag dag;
@@ -51,7 +52,7 @@ using Item = std::variant<core::Event, Command, Definition, Question, Inquiry, A
 /// One event of a turn and who waits for it.
 struct Pending {
     core::Event event;
-    std::optional<std::promise<Answer>> answer;
+    std::optional<Waiter> answer;
 };
 
 class Runtime::Impl {
@@ -76,9 +77,10 @@ public:
     [[nodiscard]] bool drained() const { return executor_.alive().empty(); }
     void need_owner() const;
     [[nodiscard]] std::string owner_address() const;
-    std::future<Answer> submit(core::Event command);
+    void submit(core::Event command, Waiter waiter);
     std::vector<Answer> call_all(std::vector<core::Event> commands, Duration timeout);
     void post(core::Event event);
+    void report(std::vector<AttemptResult> results);
     DagPtr define(const Dag& dag, std::vector<Problem> warnings);
     void announce(const std::string& dag_id);
     void query(const std::function<void(const core::Scheduler&)>& ask);
@@ -94,8 +96,6 @@ public:
     std::function<void(bool owner)> on_role_;
 
 private:
-    void wait_for_answer(const std::future<Answer>& future, Duration timeout) const;
-
     // loop.cpp: the thread and what it takes from the queue
     void run();
     /// The loop while this daemon owns the run state. Returns why it does not any more; none when

@@ -42,13 +42,11 @@ void Runtime::Impl::stop() {
     feed_.close();
 }
 
-std::future<Answer> Runtime::Impl::submit(core::Event command) {
+void Runtime::Impl::submit(core::Event command, Waiter waiter) {
     need_owner();
     if (!figures_.database_available)
         throw Error(ErrorCode::unavailable, "the run-state database is away; try again shortly");
-    std::promise<Answer> promise;
-    auto future = promise.get_future();
-    Item item{std::in_place_type<Command>, std::move(command), std::move(promise)};
+    Item item{std::in_place_type<Command>, std::move(command), std::move(waiter)};
     if (!queue_.push(std::move(item), limits::api_queue_events)) {
         if (stopping_) throw Error(ErrorCode::unavailable, "the daemon is stopping");
         throw Error(
@@ -56,42 +54,53 @@ std::future<Answer> Runtime::Impl::submit(core::Event command) {
             "too many commands are waiting (limit api_queue_events); try again shortly"
         );
     }
-    return future;
 }
 
 std::vector<Answer> Runtime::Impl::call_all(std::vector<core::Event> commands, Duration timeout) {
     std::vector<std::future<Answer>> futures;
     futures.reserve(commands.size());
-    for (auto& command : commands) futures.push_back(submit(std::move(command)));
+    for (auto& command : commands) {
+        Waiter waiter;
+        futures.push_back(waiter.future());
+        submit(std::move(command), std::move(waiter));
+    }
     std::vector<Answer> answers;
     for (auto& future : futures) {
-        wait_for_answer(future, timeout);
+        Patience patience(figures_, timeout);
+        while (future.wait_for(std::chrono::milliseconds{100}) != std::future_status::ready)
+            patience.check();
         answers.push_back(future.get());
     }
     return answers;
 }
 
-void Runtime::Impl::wait_for_answer(const std::future<Answer>& future, Duration timeout) const {
+Patience::Patience(const LoopFigures& figures, Duration timeout)
+    : figures_(&figures), timeout_(timeout) {}
+
+void Patience::check() {
     // A commit whose connection broke is in doubt until the database is back: say so early.
     constexpr auto in_doubt = std::chrono::seconds{5};
-    const auto slice = std::chrono::milliseconds{100};
-    const auto begin = std::chrono::steady_clock::now();
-    auto seen_available = begin;
-    while (future.wait_for(slice) != std::future_status::ready) {
-        const auto at = std::chrono::steady_clock::now();
-        if (figures_.database_available) seen_available = at;
-        if (at - seen_available > in_doubt)
-            throw Error(
-                ErrorCode::unavailable,
-                "the run-state database went away during the commit; whether the command was "
-                "done is known when it is back"
-            );
-        if (at - begin > timeout)
-            throw Error(ErrorCode::unavailable, "the command was not committed in time");
-    }
+    const auto at = Steady::now();
+    if (figures_->database_available) seen_available_ = at;
+    if (at - seen_available_ > in_doubt)
+        throw Error(
+            ErrorCode::unavailable,
+            "the run-state database went away during the commit; whether the command was "
+            "done is known when it is back"
+        );
+    if (at - begin_ > timeout_)
+        throw Error(ErrorCode::unavailable, "the command was not committed in time");
 }
 
 void Runtime::Impl::post(core::Event event) { queue_.push(Item{std::move(event)}); }
+
+void Runtime::Impl::report(std::vector<AttemptResult> results) {
+    std::vector<Item> items;
+    items.reserve(results.size());
+    for (auto& result : results)
+        items.emplace_back(core::Event{core::AttemptEnded{std::move(result)}});
+    queue_.push_all(std::move(items));
+}
 
 DagPtr Runtime::Impl::define(const Dag& dag, std::vector<Problem> warnings) {
     need_owner();
@@ -153,8 +162,13 @@ Answer Runtime::call(core::Event command, Duration timeout) {
 std::vector<Answer> Runtime::call_all(std::vector<core::Event> commands, Duration timeout) {
     return impl_->call_all(std::move(commands), timeout);
 }
+void Runtime::call_later(
+    core::Event command, std::function<void(std::shared_future<Answer>)> told
+) {
+    impl_->submit(std::move(command), Waiter(std::move(told)));
+}
 void Runtime::post(core::Event event) { impl_->post(std::move(event)); }
-void Runtime::report(AttemptResult result) { impl_->post(core::AttemptEnded{std::move(result)}); }
+void Runtime::report(std::vector<AttemptResult> results) { impl_->report(std::move(results)); }
 DagPtr Runtime::define(const Dag& dag, std::vector<Problem> warnings) {
     return impl_->define(dag, std::move(warnings));
 }

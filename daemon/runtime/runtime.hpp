@@ -1,12 +1,13 @@
 // runtime.hpp — the loop: events -> core.step -> one commit -> effects. One thread owns scheduler
 // and journal; everyone else posts. Crash recovery is the start-up path.
 //
-// Thread-safe: call, post, query, and what `registry` and `feed` give.
+// Thread-safe: call, call_later, post, query, and what `registry` and `feed` give.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <memory>
 #include <string>
 #include <vector>
@@ -111,10 +112,13 @@ public:
     std::vector<Answer> call_all(
         std::vector<core::Event> commands, Duration timeout = std::chrono::seconds{30}
     );
+    /// As `call`, while no thread waits: `told` is called on the loop's thread with a future that
+    /// has the answer, and must return at once. A caller gives up by a Patience of its own.
+    void call_later(core::Event command, std::function<void(std::shared_future<Answer>)> told);
     /// Posts an event that nobody waits for; never dropped while the loop lives.
     void post(core::Event event);
-    /// An attempt's end, from the executor.
-    void report(AttemptResult result);
+    /// Ends of attempts, from the executor.
+    void report(std::vector<AttemptResult> results);
     /// A definition that loaded well: stored as a version, then given to core. Waits until it is
     /// listed and returns it with version id and number.
     DagPtr define(const Dag& dag, std::vector<Problem> warnings);

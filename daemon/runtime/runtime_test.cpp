@@ -8,6 +8,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/error.hpp"
+#include "runtime/waiter.hpp"
 #include "store/memory_journal.hpp"
 
 namespace sluice::runtime {
@@ -28,7 +29,7 @@ public:
             unacknowledged_.emplace(order.key, result);
             ++started;
             if (hold) continue;
-            threads_.emplace_back([this, result] { report(result); });
+            threads_.emplace_back([this, result] { report({result}); });
         }
     }
     void cancel(const CancelOrder&) override {}
@@ -45,7 +46,7 @@ public:
     void repost() override {
         const std::lock_guard lock(mutex_);
         for (const auto& [key, result] : unacknowledged_)
-            threads_.emplace_back([this, result = result] { report(result); });
+            threads_.emplace_back([this, result = result] { report({result}); });
     }
     void stop() override {
         for (;;) {
@@ -95,7 +96,9 @@ struct World {
     Runtime runtime{{}, clock, journal, executor, [](const auto&) -> DagPtr { return nullptr; }};
 
     World() {
-        executor.report = [this](AttemptResult result) { runtime.report(std::move(result)); };
+        executor.report = [this](std::vector<AttemptResult> results) {
+            runtime.report(std::move(results));
+        };
         runtime.start();
     }
     ~World() {
@@ -131,6 +134,45 @@ TEST_CASE("a triggered chain ends in n + 1 commits", "[runtime]") {
     world.runtime.query([&](const core::Scheduler&) {
         REQUIRE(world.journal.turn() - before == 11);
     });
+}
+
+TEST_CASE("an answer is told when it is committed, while nobody waits for it", "[runtime]") {
+    World world;
+    world.runtime.define(chain(1), {});
+    const auto feed = world.runtime.feed().subscribe();
+    std::promise<Answer> told;
+    const auto trigger = [&] {
+        told = {};
+        world.runtime.call_later(
+            core::TriggerRun{.dag_id = "chain", .run_id = "r1"},
+            [&](std::shared_future<Answer> answer) { told.set_value(answer.get()); }
+        );
+        return told.get_future().get();
+    };
+    REQUIRE_FALSE(trigger().error.has_value());
+    REQUIRE(world.wait(feed, "r1") == RunState::success);
+    CHECK(trigger().error == ErrorCode::conflict);
+    // The commit's connection breaks: the answer says so, and is told once.
+    std::atomic<int> losses{1};
+    world.journal.set_faults([&](std::int64_t) {
+        return losses.fetch_sub(1) > 0 ? store::MemoryJournal::Fault::deposed
+                                       : store::MemoryJournal::Fault::none;
+    });
+    told = {};
+    world.runtime.call_later(
+        core::TriggerRun{.dag_id = "chain", .run_id = "r2"},
+        [&](std::shared_future<Answer> answer) { told.set_value(answer.get()); }
+    );
+    CHECK(told.get_future().get().error == ErrorCode::unavailable);
+}
+
+TEST_CASE("patience with an answer ends with its time, or with the database", "[runtime]") {
+    LoopFigures figures;
+    figures.database_available = true;
+    Patience calm(figures);
+    CHECK_NOTHROW(calm.check());
+    Patience none(figures, Duration{-1});
+    CHECK_THROWS_WITH(none.check(), Catch::Contains("not committed in time"));
 }
 
 TEST_CASE("a second run with the same run_id is a conflict and changes nothing", "[runtime]") {
