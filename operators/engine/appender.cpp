@@ -50,7 +50,7 @@ duckdb_hugeint hugeint_of(Int128 value) {
 
 struct RowAppender::State {
     const Library& lib;
-    duckdb_appender appender{nullptr};
+    duckdb_appender appender{nullptr};  // none: the chunk is somebody's who takes it as it is
     duckdb_data_chunk chunk{nullptr};
     std::vector<Slot> slots;
     std::size_t capacity{0};
@@ -64,8 +64,9 @@ struct RowAppender::State {
     State(const State&) = delete;
     State& operator=(const State&) = delete;
     ~State() {
+        if (appender == nullptr) return;
         if (chunk != nullptr) lib.duckdb_destroy_data_chunk(&chunk);
-        if (appender != nullptr) lib.duckdb_appender_destroy(&appender);
+        lib.duckdb_appender_destroy(&appender);
     }
     [[noreturn]] void fail() const {
         const char* message = lib.duckdb_appender_error(appender);
@@ -205,7 +206,12 @@ void RowAppender::end_row() {
     State& s = *state_;
     SLUICE_CHECK(s.column == s.slots.size());
     s.column = 0;
-    if (++s.row == s.capacity || s.bytes >= batch_bytes) s.flush();
+    ++s.row;
+    if (s.appender == nullptr) {
+        SLUICE_CHECK(s.row <= s.capacity);
+    } else if (s.row == s.capacity || s.bytes >= batch_bytes) {
+        s.flush();
+    }
 }
 
 void RowAppender::close() {
@@ -232,6 +238,23 @@ RowAppender make_row_appender(
     state->capacity = lib.duckdb_vector_size();
     state->point();
     return RowAppender(std::move(state));
+}
+
+void fill_chunk(
+    const Library& lib,
+    duckdb_data_chunk chunk,
+    const std::vector<ColumnType>& types,
+    const std::function<void(RowAppender&)>& fill
+) {
+    auto state = std::make_unique<RowAppender::State>(lib);
+    RowAppender::State& filled = *state;
+    for (const ColumnType& type : types) filled.slots.push_back(slot_of(type));
+    filled.chunk = chunk;
+    filled.capacity = lib.duckdb_vector_size();
+    filled.point();
+    RowAppender rows(std::move(state));
+    fill(rows);
+    lib.duckdb_data_chunk_set_size(chunk, filled.row);
 }
 
 struct Appender::State {

@@ -364,6 +364,19 @@ void Database::add_function(const ScalarFunction& function) {
     register_function(state_->lib, state_->connection, function);
 }
 
+void Database::add_source(const RowSource& source) {
+    std::string typed;
+    for (const auto& [name, type] : source.columns)
+        typed += (typed.empty() ? "select null::" : ", null::") + type;
+    Statements statements(state_->lib, state_->connection, typed);
+    const std::lock_guard alone(state_->running);
+    Prepared prepared(state_->lib, statements.prepare(0));
+    Result result = state_->run(prepared);
+    register_source(state_->lib, state_->connection, source, *result.get());
+}
+
+void Database::forget_order() { execute("set preserve_insertion_order = false"); }
+
 void Database::interrupt() { state_->lib.duckdb_interrupt(state_->connection); }
 
 std::optional<double> Database::progress() {

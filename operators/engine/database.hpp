@@ -123,6 +123,24 @@ struct ScalarFunction {
     bool is_volatile{false};
 };
 
+/// Rows of a batch, as the engine is built.
+inline constexpr std::size_t batch_rows = 2048;
+
+/// Rows that are made while a statement reads them; `name()` in SQL. They are in no table and take
+/// no memory but their batch's.
+struct RowSource {
+    std::string name;
+    std::vector<ColumnInfo> columns;
+    /// Threads of the engine that may call `next` at the same time. With more than one the rows
+    /// have no order, and the statement must ask for none (Database::forget_order()).
+    int threads{1};
+    /// A statement begins to read them.
+    std::function<void()> begin;
+    /// Adds at most `batch_rows` rows; none = there are no more. What begin and next throw fails
+    /// the statement, with the text but not with the class: who asks for the rows must keep it.
+    std::function<void(RowAppender& into)> next;
+};
+
 class Database {
 public:
     explicit Database(const DatabaseOptions& options);
@@ -150,6 +168,10 @@ public:
     /// interrupts all.
     std::unique_ptr<Database> beside();
     void add_function(const ScalarFunction& function);
+    void add_source(const RowSource& source);
+    /// From now on rows may come in another order than their source has them, so that several
+    /// threads can write them.
+    void forget_order();
 
     /// Ends the running statement with an error, from any thread; the connection stays usable.
     void interrupt();

@@ -90,7 +90,22 @@ namespace sluice::engine {
     X(duckdb_scalar_function_set_function)            \
     X(duckdb_scalar_function_get_extra_info)          \
     X(duckdb_scalar_function_set_error)               \
-    X(duckdb_register_scalar_function)
+    X(duckdb_register_scalar_function)                \
+    X(duckdb_create_table_function)                   \
+    X(duckdb_destroy_table_function)                  \
+    X(duckdb_table_function_set_name)                 \
+    X(duckdb_table_function_set_extra_info)           \
+    X(duckdb_table_function_set_bind)                 \
+    X(duckdb_table_function_set_init)                 \
+    X(duckdb_table_function_set_function)             \
+    X(duckdb_register_table_function)                 \
+    X(duckdb_bind_get_extra_info)                     \
+    X(duckdb_bind_add_result_column)                  \
+    X(duckdb_init_get_extra_info)                     \
+    X(duckdb_init_set_max_threads)                    \
+    X(duckdb_init_set_error)                          \
+    X(duckdb_function_get_extra_info)                 \
+    X(duckdb_function_set_error)
 
 /// One pointer a function, named without the prefix's library.
 struct Library {

@@ -47,10 +47,21 @@ Appender make_appender(const Library& lib, duckdb_connection connection, const s
 RowAppender make_row_appender(
     const Library& lib, duckdb_connection connection, const std::string& table
 );
+/// Calls `fill` with an appender to the chunk, which must have rows of such types.
+void fill_chunk(
+    const Library& lib,
+    duckdb_data_chunk chunk,
+    const std::vector<ColumnType>& types,
+    const std::function<void(RowAppender&)>& fill
+);
 /// sluice_row_hash and sluice_hash_piece: what row_hash() and content_hash_pieces call.
 void register_hash_functions(const Library& lib, duckdb_connection connection);
 void register_function(
     const Library& lib, duckdb_connection connection, const ScalarFunction& function
+);
+/// `typed` has columns of the source's types.
+void register_source(
+    const Library& lib, duckdb_connection connection, const RowSource& source, duckdb_result& typed
 );
 
 }  // namespace sluice::engine

@@ -1,6 +1,7 @@
 #include "operators/extract/extract.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <system_error>
 
@@ -230,6 +231,7 @@ Taken take(
     check();
     taken.write.dataset = params.at("to").get<std::string>();
     taken.write.code = params.dump();
+    taken.write.tells_progress = !taken.extracted.rows_read;
     const std::string rows = rows_to_write(context, database, request, params, taken);
     taken.write.read = extract::read_now(database, request, taken.extracted, rows);
     check();
@@ -241,10 +243,17 @@ lake::Written write(
 ) {
     if (!taken.extracted.reads_late) return lake::write(context, database, taken.write);
     return place.named([&] {
-        lake::Written written = lake::write(context, database, taken.write);
+        std::optional<lake::Written> written;
+        try {
+            written = lake::write(context, database, taken.write);
+        } catch (const engine::Failure&) {
+            // The engine does not keep what stopped the source.
+            if (taken.extracted.check) taken.extracted.check();
+            throw;
+        }
         // It goes live only when the task has succeeded.
         if (taken.extracted.check) taken.extracted.check();
-        return written;
+        return *written;
     });
 }
 
@@ -266,6 +275,7 @@ Outcome run(task::TaskContext& context, const Json& params) {
         const lake::Written written = write(context, *database, taken, place);
         summary.rows_out = written.rows;
         summary.bytes = written.bytes;
+        if (extracted.rows_read) summary.rows_in = extracted.rows_read();
     }
     if (extracted.has_rejects) write_rejects(context, *database, params);
     if (extracted.written) extracted.written();

@@ -292,7 +292,7 @@ constexpr std::string_view signature{"PGCOPY\n\377\r\n\0", 11};
 
 }  // namespace
 
-void PgCopyReader::take(std::string_view bytes) {
+void PgCopyRows::take(std::string_view bytes) {
     // The server sends whole rows, but promises nothing.
     if (rest_.empty()) {
         const std::size_t end = read(bytes);
@@ -303,7 +303,7 @@ void PgCopyReader::take(std::string_view bytes) {
     rest_.erase(0, read(rest_));
 }
 
-std::size_t PgCopyReader::read(std::string_view bytes) {
+std::size_t PgCopyRows::read(std::string_view bytes) {
     std::size_t at = 0;
     if (!header_) {
         if (bytes.size() < 19) return 0;
@@ -320,7 +320,7 @@ std::size_t PgCopyReader::read(std::string_view bytes) {
             ended_ = true;
             return bytes.size();
         }
-        if (static_cast<std::size_t>(count) != columns_.size())
+        if (static_cast<std::size_t>(count) != columns_)
             throw engine::Failure(ErrorClass::schema, "the columns changed while they were read");
         std::size_t end = at + 2;
         for (std::int16_t i = 0; i < count; ++i) {
@@ -329,40 +329,46 @@ std::size_t PgCopyReader::read(std::string_view bytes) {
             end += 4 + static_cast<std::size_t>(std::max(length, 0));
         }
         if (bytes.size() < end) return at;
-        row(bytes, at + 2);
+        ++rows_;
+        each_(bytes.substr(at + 2, end - at - 2));
         at = end;
     }
     return at;
 }
 
-void PgCopyReader::row(std::string_view fields, std::size_t at) {
-    ++rows_;
-    for (const PgColumn& column : columns_) {
+void put_row(
+    engine::RowAppender& into,
+    const std::vector<PgColumn>& columns,
+    std::string_view fields,
+    std::int64_t number
+) {
+    std::size_t at = 0;
+    for (const PgColumn& column : columns) {
         const auto length = number_at<std::int32_t>(fields, at);
         at += 4;
         if (length < 0) {
-            into_.null();
+            into.null();
             continue;
         }
         const std::string_view value = fields.substr(at, static_cast<std::size_t>(length));
         at += value.size();
         try {
             if (column.list) {
-                put_array(into_, column, value);
+                put_array(into, column, value);
             } else {
-                put_value(into_, column, value);
+                put_value(into, column, value);
             }
         } catch (const Unfit& problem) {
             engine::bad_data(
-                "row " + std::to_string(rows_) + ", column \"" + column.name + "\" (" +
+                "row " + std::to_string(number) + ", column \"" + column.name + "\" (" +
                 column.type + "): " + problem.why + "; a query can select it as text"
             );
         }
     }
-    into_.end_row();
+    into.end_row();
 }
 
-void PgCopyReader::finish() const {
+void PgCopyRows::finish() const {
     if (!ended_) throw engine::Failure(ErrorClass::transient, "the rows are cut off");
 }
 

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "operators/engine/database.hpp"
@@ -42,12 +44,12 @@ struct PgColumn {
 };
 PgColumn pg_column(const std::string& name, const std::string& format_type);
 
-/// Reads what COPY ... (FORMAT binary) sends. Throws Failure(data_quality) naming row and column
-/// for a value that the engine does not have.
-class PgCopyReader {
+/// Finds the rows in what COPY ... (FORMAT binary) sends, however it is cut into pieces.
+class PgCopyRows {
 public:
-    PgCopyReader(const std::vector<PgColumn>& columns, engine::RowAppender& into)
-        : columns_(columns), into_(into) {}
+    /// `each` gets the fields of a row as the wire has them; `rows()` is its number, from 1.
+    PgCopyRows(std::size_t columns, std::function<void(std::string_view fields)> each)
+        : columns_(columns), each_(std::move(each)) {}
     void take(std::string_view bytes);
     /// Throws Failure(transient) if the end was not there.
     void finish() const;
@@ -56,14 +58,22 @@ public:
 private:
     /// The first byte behind what could be read whole.
     std::size_t read(std::string_view bytes);
-    void row(std::string_view fields, std::size_t at);
 
-    const std::vector<PgColumn>& columns_;
-    engine::RowAppender& into_;
+    std::size_t columns_;
+    std::function<void(std::string_view)> each_;
     std::string rest_;  // the beginning of a row
     bool header_{false};
     bool ended_{false};
     std::int64_t rows_{0};
 };
+
+/// One row. Throws Failure(data_quality) naming row and column for a value that the engine does not
+/// have.
+void put_row(
+    engine::RowAppender& into,
+    const std::vector<PgColumn>& columns,
+    std::string_view fields,
+    std::int64_t number
+);
 
 }  // namespace sluice::extract

@@ -51,10 +51,11 @@ struct Extracted {
     bool increment_done{false};  // the source applied it
     bool text{false};            // cells are text: the increment must read times from text
     bool has_rejects{false};     // the table sluice_rejects exists
-    bool reads_late{false};      // the source's files are read when the query runs
+    bool reads_late{false};      // the source is read when the query runs, which may run only once
+    std::function<std::int64_t()> rows_read;  // if set: what rows_in is once the query has run
     nlohmann::json files_read = nlohmann::json::object();  // path -> fingerprint, by files
-    /// Throws Failure if what was read is not what was to be read; called before the rows are
-    /// handed over; may be empty.
+    /// Throws Failure if what was read is not what was to be read, or why reading failed; called
+    /// before the rows are handed over; may be empty.
     std::function<void()> check;
     std::function<void()> written;  // called when the rows are safe in the lake; may be empty
 };

@@ -73,6 +73,9 @@ public:
     std::vector<std::pair<task::Level, std::string>> logs;
     std::vector<std::string> key;  // of the data set
     std::string timezone{"UTC"};
+    int threads{1};
+    std::int64_t memory_bytes{std::int64_t{1} << 30};
+    std::int64_t temp_bytes{0};
 
 private:
     void prepare(task::FakeContext& fake, int day) {
@@ -81,6 +84,9 @@ private:
         const Instant start = parse_time("2026-01-01")->at + std::chrono::hours{24 * (day - 1)};
         fake.interval(start, start + std::chrono::hours{24});
         fake.job.info.timezone = timezone;
+        fake.job.resources.threads = threads;
+        fake.job.resources.memory_bytes = memory_bytes;
+        fake.job.resources.temp_bytes = temp_bytes;
         DatasetSpec spec;
         spec.name = "raw.x";
         spec.key = key;

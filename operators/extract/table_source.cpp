@@ -13,6 +13,7 @@
 #include "operators/engine/sql.hpp"
 #include "operators/extract/chunks.hpp"
 #include "operators/extract/pg_copy.hpp"
+#include "operators/extract/pg_scan.hpp"
 #include "operators/extract/source.hpp"
 #include "operators/extract/table_progress.hpp"
 
@@ -101,33 +102,6 @@ std::vector<engine::ColumnInfo> engine_columns(const PgSelect& select) {
     return columns;
 }
 
-std::int64_t copy_rows(
-    Postgres& postgres,
-    const PgSelect& select,
-    const std::string& condition,
-    engine::RowAppender& into,
-    TableProgress* progress = nullptr
-) {
-    PgCopyReader reader(select.columns, into);
-    bool ours = false;
-    try {
-        postgres.copy_out(select.copy(condition), [&](std::string_view bytes) {
-            ours = true;
-            reader.take(bytes);
-            if (progress != nullptr) progress->add(reader.rows(), bytes.size());
-            ours = false;
-        });
-        reader.finish();
-    } catch (const engine::Failure& failure) {
-        if (ours) throw;
-        throw engine::Failure(
-            failure.error_class(),
-            "after row " + std::to_string(reader.rows()) + ": " + failure.what()
-        );
-    }
-    return reader.rows();
-}
-
 class PgRangeReader final : public RangeReader {
 public:
     /// The connection's transaction has the snapshot.
@@ -139,7 +113,15 @@ public:
         const auto value = [&](const std::string& text) {
             return engine::literal(text) + "::" + by_.type;
         };
-        return copy_rows(*postgres_, select_, condition_of(range, column, value), into);
+        const auto& columns = select_.columns;
+        return copy_rows(
+            *postgres_,
+            select_.copy(condition_of(range, column, value)),
+            columns.size(),
+            [&](std::string_view fields, std::int64_t number) {
+                put_row(into, columns, fields, number);
+            }
+        );
     }
     void stop() noexcept override { postgres_->cancel(); }
 
@@ -173,17 +155,12 @@ public:
         Extracted extracted;
         if (const auto options = chunk_options(request_)) {
             extracted = in_chunks(*options);
+            first_->execute("commit");
+        } else if (request_.cursor) {
+            extracted = into_table();
         } else {
-            database_.execute(
-                "create table sluice_rows (" + column_definitions(engine_columns(select_)) + ")"
-            );
-            engine::RowAppender rows = database_.append_rows("sluice_rows");
-            TableProgress progress(context_, estimated_rows());
-            extracted.rows_in = copy_rows(*first_, select_, "", rows, &progress);
-            rows.close();
-            extracted.query = "select * from sluice_rows";
+            extracted = while_written();
         }
-        first_->execute("commit");
         const std::string name = request_.from.contains("table")
                                      ? request_.from["table"].get<std::string>()
                                      : std::string("query");
@@ -208,6 +185,52 @@ private:
             {select_.source}
         );
         return rows ? std::stoll(*rows) : 0;
+    }
+
+    /// For more than one look at the rows.
+    Extracted into_table() {
+        database_.execute(
+            "create table sluice_rows (" + column_definitions(engine_columns(select_)) + ")"
+        );
+        engine::RowAppender rows = database_.append_rows("sluice_rows");
+        TableProgress progress(context_, estimated_rows());
+        Extracted extracted;
+        extracted.rows_in = copy_rows(
+            *first_,
+            select_.copy(""),
+            select_.columns.size(),
+            [&](std::string_view fields, std::int64_t number) {
+                put_row(rows, select_.columns, fields, number);
+            },
+            &progress
+        );
+        rows.close();
+        first_->execute("commit");
+        extracted.query = "select * from sluice_rows";
+        return extracted;
+    }
+
+    Extracted while_written() {
+        const auto scan = std::make_shared<PgScan>(
+            first_, select_.copy(""), select_.columns, TableProgress(context_, estimated_rows())
+        );
+        engine::RowSource source;
+        source.name = "sluice_copied";
+        source.columns = engine_columns(select_);
+        source.begin = [scan] { scan->begin(); };
+        source.next = [scan](engine::RowAppender& into) { scan->next(into); };
+        // A table has no order, a query may have one.
+        if (request_.from.contains("table") && context_.resources().threads > 1) {
+            source.threads = context_.resources().threads;
+            database_.forget_order();
+        }
+        database_.add_source(source);
+        Extracted extracted;
+        extracted.query = "select * from sluice_copied()";
+        extracted.reads_late = true;
+        extracted.check = [scan] { scan->check(); };
+        extracted.rows_read = [scan] { return scan->rows(); };
+        return extracted;
     }
 
     Extracted in_chunks(const ChunkOptions& options) {

@@ -177,8 +177,12 @@ Written write_slice(
         context, "writing " + request.dataset, request.inputs.empty() ? -1 : rows_of(request.inputs)
     };
     const engine::ContentSum sum;
-    const Written written =
-        file.write(database, provenance_query(context.info(), request, given, sum), &watched, &sum);
+    const Written written = file.write(
+        database,
+        provenance_query(context.info(), request, given, sum),
+        request.tells_progress ? &watched : nullptr,
+        &sum
+    );
     fault_point("lake_after_write");
 
     OutputCommit output;

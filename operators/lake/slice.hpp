@@ -61,6 +61,7 @@ struct WriteRequest {
     std::string read{};  // JSON: what of an outside source the rows are; for the ledger
     /// Columns of the row hash; empty = all.
     std::vector<std::string> hash_columns;
+    bool tells_progress{true};  // false: whoever makes the rows does
 };
 
 /// Writes this task's slice of the data set (Parquet, zstd) in a new generation and hands it over;
