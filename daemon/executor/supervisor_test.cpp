@@ -408,7 +408,7 @@ TEST_CASE(
     Settings settings;
     settings.instance = instance;
     settings.scratch_root = folder.path;
-    const LocalExecutor executor(settings, {}, none, [](AttemptResult) {});
+    const LocalExecutor executor(settings, {}, none, [](const std::vector<AttemptResult>&) {});
     REQUIRE(left.ended());
     REQUIRE_FALSE(std::filesystem::exists(folder.path + "/sluice-abc123"));
     REQUIRE(std::filesystem::exists(folder.path + "/other"));
