@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <csignal>
@@ -6,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <thread>
 
 #include <catch2/catch.hpp>
@@ -179,9 +181,9 @@ public:
             settings,
             services,
             operators_,
-            [this](AttemptResult result) {
+            [this](std::vector<AttemptResult> results) {
                 const std::lock_guard lock(mutex_);
-                results_.push_back(std::move(result));
+                std::ranges::move(results, std::back_inserter(results_));
                 changed_.notify_all();
             }
         );
