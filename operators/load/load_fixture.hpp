@@ -142,7 +142,8 @@ public:
                 return nlohmann::json{{"key", item}, {"items", items.size()}};
             nlohmann::json gone = nlohmann::json::array();
             for (const auto& key : question.at("keys"))
-                if (std::find(items.begin(), items.end(), key) == items.end()) gone.push_back(key);
+                if (std::find(items.begin(), items.end(), key.get<std::string>()) == items.end())
+                    gone.push_back(key);
             return nlohmann::json{{"gone", gone}};
         };
     }
