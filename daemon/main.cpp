@@ -18,7 +18,7 @@ int main(int argc, char** argv) {
     app.set_version_flag("--version", SLUICE_VERSION);
     app.require_subcommand(1);
     sluice::add_serve(app);
-    sluice::add_worker(app);
+    sluice::add_worker(app, argv);
     sluice::add_check(app);
     sluice::add_sample(app);
     sluice::cli::dags::add(app);

@@ -11,7 +11,7 @@ namespace sluice {
 /// standalone, serve
 void add_serve(CLI::App& app);
 /// worker: what the executor starts, never a user
-void add_worker(CLI::App& app);
+void add_worker(CLI::App& app, char** argv);
 /// check: DAG files and policies, without a daemon
 void add_check(CLI::App& app);
 /// dags test; after add_dags

@@ -5,6 +5,7 @@
 #include "operators/access/access.hpp"
 #include "operators/command/operators.hpp"
 #include "operators/control/control.hpp"
+#include "operators/engine/spare.hpp"
 #include "operators/external/external.hpp"
 #include "operators/extract/extract.hpp"
 #include "operators/lake/lake.hpp"
@@ -53,6 +54,11 @@ std::string lineage(const Dag& dag) { return lineage::view(dag); }
 const std::vector<task::Operator>& all_operators() {
     static const std::vector<task::Operator> table = make_table();
     return table;
+}
+
+void prepare_worker() {
+    all_operators();
+    engine::open_spare();
 }
 
 }  // namespace sluice::ops

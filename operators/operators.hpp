@@ -12,6 +12,10 @@ namespace sluice::ops {
 /// Sorted by name.
 const std::vector<task::Operator>& all_operators();
 
+/// What every worker that opens the engine would begin with, done once in the process that workers
+/// are copied from. Starts no thread, opens no connection to anything.
+void prepare_worker();
+
 /// Asks the token vault (privacy/vault_request.hpp).
 std::string vault_request(
     const std::string& question,

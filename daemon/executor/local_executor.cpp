@@ -22,6 +22,7 @@ LocalExecutor::Impl::Impl(
       report_(std::move(report)),
       schemas_(read_schemas(operators)),
       spawner_(task::Spawner::allowed_environment(settings_.instance)),
+      warm_(spawner_, settings_.program),
       pool_(hot_threads(), std::max<std::size_t>(settings_.threads, hot_threads()), [this] {
           report_held();
       }) {

@@ -20,6 +20,7 @@
 #include "executor/local_executor.hpp"
 #include "executor/task_log.hpp"
 #include "executor/thread_pool.hpp"
+#include "executor/warm_workers.hpp"
 #include "task/memory_group.hpp"
 #include "task/process.hpp"
 
@@ -131,6 +132,7 @@ private:
     const std::map<std::string, Json> schemas_;          // of the operators' parameters, by name
     std::unique_ptr<task::MemoryGroups> memory_groups_;  // null = memory is watched
     task::Spawner spawner_;
+    WarmWorkers warm_;
     mutable std::mutex mutex_;  // guards all below but pool_; taken before an attempt's
     std::unordered_map<AttemptKey, AttemptPtr> attempts_;
     Deadlines deadlines_;

@@ -176,7 +176,7 @@ Outcome LocalExecutor::Impl::run_worker(
     const AttemptPtr& attempt, const task::Job& job, AttemptChannel& channel, TaskLog& log
 ) {
     const ScratchFolder scratch(settings_.scratch_root);
-    Supervisor supervisor(spawner_, settings_.program, scratch.path, channel, log);
+    Supervisor supervisor(spawner_, warm_, settings_.program, scratch.path, channel, log);
     const Attached attached(*attempt, channel, [&supervisor] { supervisor.cancel(); });
     return supervisor.run(job);
 }

@@ -72,26 +72,49 @@ public:
 
 private:
     task::Child start() {
-        auto [mine, theirs] = make_socket_pair();
-        task::Pipe out = task::make_pipe();
-        task::Pipe err = task::make_pipe();
-        task::Command command;
-        command.argv = {owner_.program_, "worker"};
-        command.environment = owner_.spawner_.environment();
-        command.cwd = owner_.scratch_;
-        command.stdout_fd = out.write.get();
-        command.stderr_fd = err.write.get();
-        command.extra_fd = theirs.get();
-        task::Child child = owner_.spawner_.spawn(command);
+        std::optional<task::Child> warm = start_warm();
+        task::Child child = warm ? std::move(*warm) : start_anew();
         if (const task::MemoryGroups* groups = owner_.spawner_.memory_groups()) {
             group_ = groups->make(job_.resources.memory_bytes);
             if (group_ && !group_->add(child.pid())) group_.reset();
         }
+        for (const int fd : {socket_.get(), stdout_.get(), stderr_.get()}) unblock(fd);
+        return child;
+    }
+
+    /// The worker's ends; ours are kept.
+    struct Ends {
+        task::Fd socket;
+        task::Fd out;
+        task::Fd err;
+    };
+    Ends make_ends() {
+        auto [mine, theirs] = make_socket_pair();
+        task::Pipe out = task::make_pipe();
+        task::Pipe err = task::make_pipe();
         socket_ = std::move(mine);
         stdout_ = std::move(out.read);
         stderr_ = std::move(err.read);
-        for (const int fd : {socket_.get(), stdout_.get(), stderr_.get()}) unblock(fd);
-        return child;
+        return {std::move(theirs), std::move(out.write), std::move(err.write)};
+    }
+
+    std::optional<task::Child> start_warm() {
+        const Ends ends = make_ends();
+        return owner_.warm_.start(
+            owner_.scratch_, ends.socket.get(), ends.out.get(), ends.err.get()
+        );
+    }
+
+    task::Child start_anew() {
+        const Ends ends = make_ends();
+        task::Command command;
+        command.argv = {owner_.program_, "worker"};
+        command.environment = owner_.spawner_.environment();
+        command.cwd = owner_.scratch_;
+        command.stdout_fd = ends.out.get();
+        command.stderr_fd = ends.err.get();
+        command.extra_fd = ends.socket.get();
+        return owner_.spawner_.spawn(command);
     }
 
     void wait(const task::Child& child) {
@@ -291,12 +314,14 @@ private:
 
 Supervisor::Supervisor(
     task::Spawner& spawner,
+    WarmWorkers& warm,
     std::string program,
     std::string scratch,
     AttemptChannel& channel,
     TaskLog& log
 )
     : spawner_(spawner),
+      warm_(warm),
       program_(std::move(program)),
       scratch_(std::move(scratch)),
       channel_(channel),

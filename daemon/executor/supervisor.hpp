@@ -6,6 +6,7 @@
 
 #include "executor/attempt_channel.hpp"
 #include "executor/task_log.hpp"
+#include "executor/warm_workers.hpp"
 #include "model/attempt.hpp"
 #include "task/job.hpp"
 #include "task/process.hpp"
@@ -14,10 +15,12 @@ namespace sluice::executor {
 
 class Supervisor {
 public:
-    /// `program` is the binary whose `worker` verb is run; `scratch` the attempt's own folder, made
-    /// and removed by the caller. All must outlive the supervisor.
+    /// `program` is the binary whose `worker` verb is run where `warm` has no worker to give;
+    /// `scratch` the attempt's own folder, made and removed by the caller. All must outlive the
+    /// supervisor.
     Supervisor(
         task::Spawner& spawner,
+        WarmWorkers& warm,
         std::string program,
         std::string scratch,
         AttemptChannel& channel,
@@ -36,6 +39,7 @@ public:
 private:
     class Session;
     task::Spawner& spawner_;
+    WarmWorkers& warm_;
     const std::string program_;
     const std::string scratch_;
     AttemptChannel& channel_;

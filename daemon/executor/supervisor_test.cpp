@@ -21,6 +21,7 @@
 #include "executor/local_executor.hpp"
 #include "executor/task_log.hpp"
 #include "executor/test_orders.hpp"
+#include "executor/warm_process.hpp"
 #include "executor/worker.hpp"
 #include "task/child.hpp"
 
@@ -152,6 +153,17 @@ std::vector<task::Operator> worker_operators() {
     std::string flag;
     std::getline(file, flag, '\0');
     if (verb == "worker" && flag == "--check") ::_exit(check_main(worker_operators()));
+    // The flag that a warm process blanks stands in no list here.
+    static std::string blanked = "--warm";
+    const char* idle = std::getenv("SLUICE_TEST_WARM_IDLE_MS");
+    if (verb == "worker" && flag == blanked)
+        warm_main(
+            worker_fd,
+            worker_operators(),
+            [] {},
+            blanked.data(),
+            std::chrono::milliseconds{idle == nullptr ? 60'000 : std::atoi(idle)}
+        );
     if (verb == "worker") ::_exit(worker_main(worker_fd, worker_operators()));
     return false;
 }();
@@ -322,6 +334,24 @@ TEST_CASE(
     REQUIRE(result.outcome.error_class == ErrorClass::resource);
     REQUIRE_THAT(result.outcome.message, Catch::Contains("signal 9"));
     REQUIRE_THAT(workers.log(order), Catch::Contains("signal 9"));
+}
+
+TEST_CASE("a worker whose warm process dies is started anew", "[worker][fault]") {
+    for (const char* point : {"warm_before_copy:1", "warm_after_copy:1"}) {
+        ::setenv("SLUICE_FAULT", point, 1);
+        Workers workers;
+        ::unsetenv("SLUICE_FAULT");
+        // One more than there may be failures.
+        for (int i = 0; i < 4; ++i) {
+            const auto order = test_order("talk", "{}", {}, [](Dag& dag) {
+                dag.files["sql/big.sql"] = "select 1";
+            });
+            const auto result = workers.run(order);
+            INFO(workers.log(order));
+            REQUIRE(result.outcome.kind == OutcomeKind::success);
+        }
+        REQUIRE(std::filesystem::is_empty(workers.folder.path + "/scratch"));
+    }
 }
 
 TEST_CASE("a worker that crashes or leaves is named with its last words", "[worker][fault]") {

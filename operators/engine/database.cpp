@@ -12,6 +12,7 @@
 #include "operators/engine/failure.hpp"
 #include "operators/engine/library.hpp"
 #include "operators/engine/result.hpp"
+#include "operators/engine/spare.hpp"
 #include "operators/engine/sql.hpp"
 #include "task/context.hpp"
 
@@ -27,23 +28,27 @@ void check_config(
     }
 }
 
+/// What differs between tasks.
+std::vector<std::pair<const char*, std::string>> settings_of(const DatabaseOptions& options) {
+    const auto mebibytes = [](std::int64_t bytes, std::int64_t least) {
+        return std::to_string(std::max(least, bytes >> 20)) + "MiB";
+    };
+    std::vector<std::pair<const char*, std::string>> out{
+        {"memory_limit", mebibytes(options.memory_bytes, 16)},
+        {"threads", std::to_string(std::max(1, options.threads))},
+        {"temp_directory", options.temp_directory}
+    };
+    if (options.temp_bytes > 0)
+        out.emplace_back("max_temp_directory_size", mebibytes(options.temp_bytes, 1));
+    return out;
+}
+
 duckdb_config config_of(const Library& lib, const DatabaseOptions& options) {
     duckdb_config config = nullptr;
     if (lib.duckdb_create_config(&config) != DuckDBSuccess) {
         throw Error(ErrorCode::internal, "DuckDB gives no configuration");
     }
-    const std::int64_t mebibytes = std::max<std::int64_t>(16, options.memory_bytes >> 20);
-    check_config(lib, config, "memory_limit", std::to_string(mebibytes) + "MiB");
-    check_config(lib, config, "threads", std::to_string(std::max(1, options.threads)));
-    check_config(lib, config, "temp_directory", options.temp_directory);
-    if (options.temp_bytes > 0) {
-        check_config(
-            lib,
-            config,
-            "max_temp_directory_size",
-            std::to_string(std::max<std::int64_t>(1, options.temp_bytes >> 20)) + "MiB"
-        );
-    }
+    for (const auto& [key, value] : settings_of(options)) check_config(lib, config, key, value);
     check_config(lib, config, "autoinstall_known_extensions", "false");
     check_config(lib, config, "autoload_known_extensions", "false");
     check_config(lib, config, "allow_persistent_secrets", "false");
@@ -201,6 +206,11 @@ namespace {
 
 constexpr std::chrono::microseconds no_task_pause{100};
 
+std::shared_ptr<Instance>& spare() {
+    static std::shared_ptr<Instance> one;
+    return one;
+}
+
 }  // namespace
 
 struct Database::State {
@@ -257,14 +267,27 @@ struct Database::State {
     }
 };
 
-Database::Database(const DatabaseOptions& options)
-    : state_(std::make_shared<State>(std::make_shared<Instance>(options))) {
-    register_hash_functions(state_->lib, state_->connection);
+Database::Database(const DatabaseOptions& options) {
+    if (auto instance = std::exchange(spare(), nullptr)) {
+        state_ = std::make_shared<State>(std::move(instance));
+        for (const auto& [key, value] : settings_of(options))
+            execute(std::string("set ") + key + " = " + literal(value));
+    } else {
+        state_ = std::make_shared<State>(std::make_shared<Instance>(options));
+        register_hash_functions(state_->lib, state_->connection);
+    }
     execute("set timezone = " + literal(options.timezone));
     execute(
         "set enable_progress_bar = true; set enable_progress_bar_print = false; "
         "set progress_bar_time = 0"
     );
+}
+
+void open_spare() {
+    auto instance = std::make_shared<Instance>(DatabaseOptions{});
+    const Database::State first(instance);
+    register_hash_functions(first.lib, first.connection);
+    spare() = std::move(instance);
 }
 
 Database::Database(std::shared_ptr<State> state) : state_(std::move(state)) {}

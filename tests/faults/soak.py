@@ -40,8 +40,10 @@ ELSEWHERE = ["load_before_stage", "load_mid_copy", "load_after_stage", "load_ins
              # Of uploads and of removal from the lake: tests/servers/test_s3.py.
              "s3_mid_upload", "s3_before_complete", "lake_before_removal", "lake_after_removal",
              # In tests/servers/test_mariadb_target.py, tests/pipelines/test_file_target.py.
-             "target_before_stage", "target_after_stage", "target_before_commit", "target_after_commit"]
-FAULTS = ["daemon killed", "worker killed", "postgresql stopped", "connection cut", "connection silent", "disk full",
+             "target_before_stage", "target_after_stage", "target_before_commit", "target_after_commit",
+             # Of the warm process: daemon/executor/warm_workers_test.cpp.
+             "warm_before_copy", "warm_after_copy"]
+FAULTS = ["daemon killed", "worker killed", "warm process killed", "postgresql stopped", "connection cut", "connection silent", "disk full",
           "daemon stopped and continued", "restart", *(f"at {p}" for p in DAEMON_POINTS), f"at {MIGRATION_POINT}",
           *(f"at {p}" for p in WORKER_POINTS)]
 KILLS_NOBODY = ["connection cut", "connection silent", "disk full", "daemon stopped and continued", "restart"]
@@ -228,13 +230,15 @@ class Soak:
                 time.sleep(0.02)
         self.node.kill()
 
-    def kill_a_worker(self):
+    def kill_a_worker(self, warm=False):
+        """One that has a task, or the process that they are copied from."""
         patience = Patience(10)
         while patience:
             for path in Path("/proc").glob("[0-9]*"):
                 with contextlib.suppress(OSError):
                     if (int((path / "stat").read_text().rpartition(")")[2].split()[1]) == self.node.process.pid
-                            and b"\0worker" in (path / "cmdline").read_bytes()):
+                            and b"\0worker" in (cmdline := (path / "cmdline").read_bytes())
+                            and warm == (b"--warm" in cmdline)):
                         time.sleep(self.chance.uniform(0, 0.05))
                         os.kill(int(path.name), signal.SIGKILL)
                         return
@@ -269,6 +273,8 @@ class Soak:
             self.node.kill()
         elif fault == "worker killed":
             self.kill_a_worker()
+        elif fault == "warm process killed":
+            self.kill_a_worker(warm=True)
         elif fault == "postgresql stopped":
             self.pause()
             self.postgres.stop("immediate")
@@ -367,7 +373,7 @@ class Soak:
 
     def round(self, number, fault):
         begin = time.monotonic()
-        load = self.load(number, heavy="worker" in fault or "disk" in fault or
+        load = self.load(number, heavy="worker" in fault or "warm" in fault or "disk" in fault or
                          any(point in fault for point in WORKER_POINTS) or number % 10 == 0)
         if not any(point in fault for point in WORKER_POINTS):
             self.push(load)

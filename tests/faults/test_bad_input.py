@@ -82,7 +82,8 @@ def workers_of(daemon):
                 pid, parent = int(path.parent.name), int(path.read_text().rsplit(")", 1)[1].split()[1])
                 if parent in below and pid not in below:
                     below.add(pid)
-                    if b"worker" in (path.parent / "cmdline").read_bytes():
+                    cmdline = (path.parent / "cmdline").read_bytes()
+                    if b"worker" in cmdline and b"--warm" not in cmdline:
                         found.append(pid)
     return found
 
@@ -266,6 +267,46 @@ def test_sigterm_during_a_load_stops_at_once_and_the_load_is_done_once_after_the
     assert warehouse(daemon, "stopped") == [(i, f"name {i}") for i in range(3000)]
 
 
+def of_instance(daemon):
+    """The command lines of all processes that the daemon has started for tasks."""
+    marker = b"SLUICE_INSTANCE=" + (daemon.home / "instance").read_bytes().strip()
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if marker in path.read_bytes().split(b"\0"):
+                found[int(path.parent.name)] = (path.parent / "cmdline").read_bytes()
+    return found
+
+
+def test_a_warm_process_killed_under_a_task_harms_none_and_a_daemon_killed_leaves_no_process(daemon):
+    landing(daemon, "warm.csv", wide_csv(20))
+    write_dag(daemon, "warm", **pipeline("warm", "warm.csv", retries=0))
+    assert daemon.wait_run("warm", daemon.trigger("warm")["dag_run_id"])["state"] == "success"
+    held = lock_table(daemon, "warm")
+    run_id = daemon.trigger("warm")["dag_run_id"]
+    wait_for(lambda: waits_for_lock(daemon))
+    (worker,) = workers_of(daemon)
+    (warm,) = [pid for pid, command in of_instance(daemon).items() if b"--warm" in command]
+    assert worker != warm
+    os.kill(warm, signal.SIGKILL)
+    wait_for(lambda: not Path(f"/proc/{warm}").exists())
+    assert list(of_instance(daemon)) == [worker]
+    held.close()
+    assert daemon.wait_run("warm", run_id)["state"] == "success"
+    assert not failed_attempts(daemon, "warm")
+    held = lock_table(daemon, "warm")
+    run_id = daemon.trigger("warm")["dag_run_id"]
+    wait_for(lambda: waits_for_lock(daemon))
+    assert len(of_instance(daemon)) == 2  # the worker and another warm process
+    daemon.kill()
+    wait_for(lambda: not of_instance(daemon))
+    with contextlib.suppress(Exception):
+        held.close()
+    daemon.start()
+    assert daemon.wait_run("warm", run_id)["state"] == "success"
+    assert warehouse(daemon, "warm") == [(i, f"name {i}") for i in range(20)]
+
+
 WORKER_POINTS = {
     "worker_started": "extract", "extract_before_write": "extract", "lake_after_write": "extract",
     "worker_before_result": "extract", "load_before_stage": "load", "load_mid_copy": "load",
@@ -280,6 +321,8 @@ def test_every_fault_point_of_the_source_is_reached_by_a_test():
             named |= set(re.findall(r'\bfault_point\("(\w+)"\)', path.read_text()))
     elsewhere = {"before_delivery",  # in tests/api/test_callbacks.py
                  "extract_chunk_done",  # in test_postgres_source.py
+                 # in daemon/executor/warm_workers_test.cpp
+                 "warm_before_copy", "warm_after_copy",
                  # in tests/servers/test_s3.py
                  "s3_mid_upload", "s3_before_complete", "lake_before_removal", "lake_after_removal",
                  # in tests/servers/test_mariadb_target.py, tests/pipelines/test_file_target.py.
