@@ -89,6 +89,9 @@ void Deadlines::check(
                 "a deadline is not what past runs say"
             );
         }
+        // Of a run that moved to another version in this turn the one before may have told, too.
+        if (std::ranges::find(turn.deadlines_dropped, row.run) != turn.deadlines_dropped.end())
+            continue;
         for (const auto on : {CallbackOn::deadline, CallbackOn::predicted}) {
             const auto& when = on == CallbackOn::deadline ? row.missed_at : row.predicted_at;
             const auto is_ours = [&](const Callback& callback) {
