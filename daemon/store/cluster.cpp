@@ -265,12 +265,13 @@ void Cluster::State::start_server() {
             wait_until_ready(deadline);
             return;
         } catch (const Error& error) {
-            // Backends of a killed server end by themselves when they notice; until then the new
-            // one refuses to start. So it does when somebody started another one a moment earlier:
-            // that one is taken over.
+            // Backends of a killed server end by themselves when they notice, and it is itself
+            // there for a moment; until then the new one refuses to start. So it does when somebody
+            // started another one a moment earlier: that one is taken over.
             const std::string_view why = error.what();
             const bool another_lives = why.find("shared memory block") != std::string_view::npos ||
-                                       why.find("postmaster.pid\"") != std::string_view::npos;
+                                       why.find("postmaster.pid\"") != std::string_view::npos ||
+                                       why.find(".s.PGSQL.5432.lock\"") != std::string_view::npos;
             if (!another_lives || ending || Steady::now() > deadline) throw;
             ::usleep(20'000);
         }

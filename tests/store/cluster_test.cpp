@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
+#include <thread>
 
 #include <catch2/catch.hpp>
 #include <sys/stat.h>
@@ -206,6 +207,49 @@ TEST_CASE("stale lock files and sockets never block a start", "[cluster]") {
     Cluster cluster{folder.path()};
     cluster.start();
     CHECK(rows_kept(cluster) == 1);
+}
+
+TEST_CASE("a server that is about to end does not stop the start of the next", "[cluster]") {
+    TemporaryFolder folder;
+    const fs::path data = folder.path() / "pg";
+    {
+        Cluster before{folder.path()};
+        before.start();
+        keep_a_row(before);
+        before.stop();
+    }
+    struct stat owner{};
+    REQUIRE(::stat(data.c_str(), &owner) == 0);
+    // Looks like a server on our data; what it left names it.
+    const pid_t ending = ::fork();
+    if (ending == 0) {
+        const bool ready =
+            (::geteuid() != 0 || ::setuid(owner.st_uid) == 0) && ::chdir(data.c_str()) == 0;
+        if (ready) ::execl("/bin/sleep", "postgres", "60", nullptr);
+        ::_exit(1);
+    }
+    const auto content = [](const fs::path& path) {
+        std::ifstream in{path};
+        return std::string{std::istreambuf_iterator<char>{in}, {}};
+    };
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{30};
+    const auto wait_for = [&](const fs::path& path, std::string_view text) {
+        while (content(path).find(text) == std::string::npos &&
+               std::chrono::steady_clock::now() < deadline)
+            ::usleep(2'000);
+    };
+    wait_for("/proc/" + std::to_string(ending) + "/cmdline", "postgres");
+    std::ofstream{folder.path() / "pg.socket" / ".s.PGSQL.5432.lock"} << ending << "\n";
+    std::thread end([&] {
+        wait_for(folder.path() / "pg.log", ".s.PGSQL.5432.lock\" already exists");
+        ::kill(ending, SIGKILL);
+        ::waitpid(ending, nullptr, 0);
+    });
+    Cluster next{folder.path()};
+    CHECK_NOTHROW(next.start());
+    end.join();
+    CHECK(content(folder.path() / "pg.log").find("already exists") != std::string::npos);
+    CHECK(rows_kept(next) == 1);
 }
 
 TEST_CASE("a start that was killed during initdb is begun again", "[cluster]") {
