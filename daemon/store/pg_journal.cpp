@@ -232,14 +232,12 @@ void PgJournal::commit(const Turn& turn) {
         fault_point("before_commit");
         state.in_doubt = state.last_turn;
         const auto sent = LeaseKeeper::Steady::now();
-        connection.look_for(state.time_to_look(turn, sent));
         try {
             state.last_turn = connection.run(call, state.turn_params).int8(0, 0);
         } catch (const SqlError&) {
             state.in_doubt.reset();  // the server says that nothing happened
             throw;
         }
-        state.note_commit(sent);
         fault_point("after_commit_before_ack");
         state.keeper.renewed(state.epoch, sent);
         state.in_doubt.reset();

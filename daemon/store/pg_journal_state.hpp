@@ -37,26 +37,6 @@ struct PgJournal::State {
     TurnTypes types;
     std::int64_t standbys{0};  // that were seen lately: commits are told to them
 
-    // A small commit that follows shortly on another, when commits are short, is looked for: its
-    // answer will be there soon, and all wait for it. Not when cores are busy: commits are long
-    // then.
-    static constexpr std::chrono::microseconds short_commit{600};
-    static constexpr std::chrono::milliseconds shortly{2};
-    LeaseKeeper::Steady::time_point answered_at;
-    LeaseKeeper::Steady::duration usual_commit{};
-
-    [[nodiscard]] Duration time_to_look(const Turn& turn, LeaseKeeper::Steady::time_point now)
-        const {
-        const bool small = turn.tasks.size() <= 32 && turn.runs.size() <= 16;
-        if (!small || now - answered_at > shortly || usual_commit > short_commit)
-            return Duration{0};
-        return std::chrono::duration_cast<Duration>(usual_commit * 3 / 2);
-    }
-    void note_commit(LeaseKeeper::Steady::time_point sent) {
-        answered_at = LeaseKeeper::Steady::now();
-        usual_commit = (usual_commit * 3 + (answered_at - sent)) / 4;
-    }
-
     Connection& connected() {
         if (connection == nullptr) throw Away("no connection to the database");
         return *connection;

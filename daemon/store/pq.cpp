@@ -1,13 +1,10 @@
 #include "store/pq.hpp"
 
-#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <cstring>
-#include <utility>
 
 #include <poll.h>
-#include <sys/socket.h>
 
 #include "base/check.hpp"
 
@@ -16,12 +13,6 @@ namespace {
 
 // PostgreSQL counts microseconds from 2000-01-01.
 constexpr std::int64_t postgres_epoch = 946'684'800'000'000;
-
-void pause_briefly() {
-#if defined(__x86_64__)
-    for (int i = 0; i < 16; ++i) __builtin_ia32_pause();
-#endif
-}
 
 std::string message_of(const char* text) {
     std::string message = text == nullptr ? "" : text;
@@ -315,25 +306,6 @@ Result Connection::answer(int sent) {
     }
 }
 
-// The last result of what was sent, as PQexec gives it; looks for it before it sleeps.
-Result Connection::look_for_answer(int sent, Duration time) {
-    if (sent == 0) return check(nullptr);
-    const auto until = std::chrono::steady_clock::now() + time;
-    const auto nothing_came = [this] {
-        char byte{};
-        return ::recv(PQsocket(raw_.get()), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-               (errno == EAGAIN || errno == EINTR);
-    };
-    if (time > Duration{0})
-        while (nothing_came() && std::chrono::steady_clock::now() < until) pause_briefly();
-    PGresult* last = nullptr;
-    while (PGresult* const next = PQgetResult(raw_.get())) {
-        PQclear(last);
-        last = next;
-    }
-    return check(last);
-}
-
 std::vector<std::string> Connection::notifications() {
     std::vector<std::string> texts;
     if (PQconsumeInput(raw_.get()) == 0) lost_ = true;
@@ -377,7 +349,17 @@ void Connection::bind(Params& params) {
 Result Connection::run(const Query& query, Params& params) {
     prepare(query.name, query.sql);
     bind(params);
-    const int sent = PQsendQueryPrepared(
+    if (patience_ > Duration{0})
+        return answer(PQsendQueryPrepared(
+            raw_.get(),
+            query.name,
+            static_cast<int>(params.values_.size()),
+            params.values_.data(),
+            params.lengths_.data(),
+            params.formats_.data(),
+            1
+        ));
+    return check(PQexecPrepared(
         raw_.get(),
         query.name,
         static_cast<int>(params.values_.size()),
@@ -385,9 +367,7 @@ Result Connection::run(const Query& query, Params& params) {
         params.lengths_.data(),
         params.formats_.data(),
         1
-    );
-    if (patience_ > Duration{0}) return answer(sent);
-    return look_for_answer(sent, std::exchange(look_, Duration{0}));
+    ));
 }
 
 Result Connection::run(const Query& query) {

@@ -163,9 +163,6 @@ public:
     [[nodiscard]] bool ended();
     [[nodiscard]] bool idle() const { return PQtransactionStatus(raw_.get()) == PQTRANS_IDLE; }
 
-    /// For the next `run`: looks so long for the answer before it sleeps. To be woken on an idle
-    /// core costs 30 to 50 us here, and the server as much to do it.
-    void look_for(Duration time) { look_ = time; }
     /// From now on an answer that takes longer counts as a lost connection.
     void set_patience(Duration patience) { patience_ = patience; }
     /// What others have sent to the channels this connection listens to; reads the socket.
@@ -175,14 +172,12 @@ public:
 private:
     Result check(PGresult* result);
     Result answer(int sent);
-    Result look_for_answer(int sent, Duration time);
     void bind(Params& params);
 
     std::unique_ptr<PGconn, decltype(&PQfinish)> raw_;
     std::unordered_set<std::string> prepared_;
     bool lost_{false};
     Duration patience_{0};  // 0 = without end
-    Duration look_{0};
 };
 
 /// BEGIN now; ROLLBACK at the end of scope unless committed.
