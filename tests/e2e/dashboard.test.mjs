@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { api, axe, logIn, openPage, startBrowser, startDaemon, until } from "./harness.mjs";
+import { api, axe, logIn, longDag, openPage, startBrowser, startDaemon, until } from "./harness.mjs";
 
 let daemon;
 let browser;
@@ -11,7 +11,7 @@ let page;
 
 before(async () => {
     [daemon, browser] = await Promise.all([startDaemon(), startBrowser()]);
-    await until(async () => (await api(daemon, "GET", "/api/v2/dags")).total_entries === 3, "three DAGs");
+    await until(async () => (await api(daemon, "GET", "/api/v2/dags")).total_entries === 4, "four DAGs");
     page = await openPage(browser);
 });
 
@@ -330,19 +330,53 @@ test("the flow of a run shows where its rows went, in a picture and in numbers",
     rmSync(file);
 });
 
-test("on a phone nothing is wider than the screen", async () => {
+test("on a phone nothing is wider than the screen, however long the names", async () => {
     const { dag_runs: runs } = await api(daemon, "GET", "/api/v2/dags/broken/dagRuns?order_by=-run_after&limit=1");
     const run = part(runs[0].dag_run_id);
+    const long = await trigger(longDag);
+    await ended(longDag, long);
+    const longRun = `/dags/${longDag}/runs/${part(long)}`;
+    const file = join(daemon.files, "bad.json");
+    writeFileSync(file, '{"dag_id": "bad", "tasks": [{"task_id": "a", "operator": "emty", "with": {"one": 1, "two": 2, "three": 3}}]}');
     const other = await openPage(browser, { viewport: { width: 320, height: 700 } });
     await logIn(other, daemon);
-    for (const route of ["/", "/dags", "/runs", "/dags/broken", `/dags/broken/runs/${run}`, `/dags/broken/runs/${run}/tasks/fail`, "/backfills", "/backfills/new"]) {
-        await other.goto(daemon.url + route);
-        await other.waitForSelector("h1");
+    const routes = [
+        "/", "/dags", "/runs", "/dags/broken", `/dags/broken/runs/${run}`, `/dags/broken/runs/${run}/tasks/fail`, "/backfills", "/backfills/new",
+        `/dags/${longDag}`, longRun, `${longRun}/tasks/copy_all_orders_that_have_changed_since_the_last_time_from_the_source`,
+    ];
+    const widthOf = async (route) => {
         await other.waitForTimeout(200);
         const width = await other.evaluate(() => document.documentElement.scrollWidth);
         assert.ok(width <= 320, `${route} is ${width} px wide`);
+    };
+    for (const route of routes) {
+        await other.goto(daemon.url + route);
+        await other.waitForSelector("h1");
+        await widthOf(route);
     }
+    await other.goto(`${daemon.url}/import-errors`);
+    await other.waitForSelector("[data-testid='import-error-bad.json'] pre");
+    await widthOf("/import-errors");
+    await other.goto(`${daemon.url}${longRun}/tasks/nope`);
+    await other.getByText("Not found", { exact: true }).waitFor();
+    await widthOf("a task that is not there");
+    rmSync(file);
     await other.context().close();
+});
+
+test("the state of a run is in sight whatever the names in its row are", async () => {
+    await page.setViewportSize({ width: 1280, height: 800 });
+    await page.goto(`${daemon.url}/dags`);
+    const row = page.locator(`[data-testid=dag-${longDag}]`);
+    await row.waitFor();
+    const beyond = await page.locator(".scroll-x").evaluate((table) => table.scrollWidth - table.clientWidth);
+    assert.equal(beyond, 0, `the table is ${beyond} px wider than its place`);
+    // The last part of the way says where one is.
+    const [run] = (await api(daemon, "GET", `/api/v2/dags/${longDag}/dagRuns`)).dag_runs;
+    await page.goto(`${daemon.url}/dags/${longDag}/runs/${part(run.dag_run_id)}/tasks/after`);
+    const here = page.locator(".crumbs a[aria-current]");
+    await here.waitFor();
+    assert.ok((await here.evaluate((item) => item.scrollWidth - item.clientWidth)) <= 1);
 });
 
 test("nothing went wrong in the page on the way, and logging out ends the session", async () => {

@@ -74,8 +74,8 @@ export function BackfillTable({ dag }: { dag: string | null }) {
                         <thead>
                             <tr>
                                 <th>Backfill</th>
-                                {dag ? null : <th>DAG</th>}
-                                <th>Dates</th>
+                                {dag ? null : <th class="c-dag">DAG</th>}
+                                <th class="c-dates">Dates</th>
                                 <th>Progress</th>
                                 <th class="c-status">Status</th>
                                 <th class="c-created">Created</th>
@@ -93,11 +93,13 @@ export function BackfillTable({ dag }: { dag: string | null }) {
                                         </a>
                                     </td>
                                     {dag ? null : (
-                                        <td>
-                                            <a href={links.dag(row.dag)}>{row.dag}</a>
+                                        <td class="c-dag">
+                                            <a href={links.dag(row.dag)} class="strong">
+                                                {row.dag}
+                                            </a>
                                         </td>
                                     )}
-                                    <td class="nowrap">
+                                    <td class="c-dates">
                                         <Time ms={row.from} text={logical(row.from)} /> –{" "}
                                         <Time ms={row.to} text={logical(row.to)} />
                                     </td>

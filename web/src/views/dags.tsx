@@ -113,7 +113,9 @@ function Row({ dag, replace }: { dag: DagRow; replace(row: DagRow): void }) {
                 ) : null}
                 {dag.desc ? <span class="desc">{dag.desc}</span> : null}
             </td>
-            <td class="c-owner muted">{dag.owner}</td>
+            <td class="c-owner muted" title={dag.owner}>
+                {dag.owner}
+            </td>
             <td class="c-schedule">
                 {scheduleWords(dag)}
                 <span class="next-line">

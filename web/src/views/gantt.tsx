@@ -118,7 +118,7 @@ export function Gantt({ run, tis, structure, query }: Props) {
                 <div class="gantt-axis" aria-hidden="true">
                     <span class="gantt-track">
                         {axis.map((t) => (
-                            <i key={t} style={{ left: `${scale.at(t) * 100}%` }}>
+                            <i key={t} class={scale.at(t) > 0.95 ? "end" : ""} style={{ left: `${scale.at(t) * 100}%` }}>
                                 {short ? `+${duration(t - whole.from)}` : clock(t, zoneName(), axisSeconds(axis))}
                             </i>
                         ))}
@@ -172,7 +172,7 @@ export function Gantt({ run, tis, structure, query }: Props) {
                                         />
                                     ))}
                                     {"uk".includes(ti.st) && ti.s === null ? (
-                                        <span class="gantt-word" style={{ left: `${Math.min(0.8, scale.at(ti.e ?? whole.to)) * 100}%` }}>
+                                        <span class="gantt-word" style={wordPlace(scale.at(ti.e ?? whole.to))}>
                                             {wordOf(ti.st)}
                                         </span>
                                     ) : null}
@@ -184,6 +184,11 @@ export function Gantt({ run, tis, structure, query }: Props) {
             </div>
         </section>
     );
+}
+
+/** The word of a task that never ran stands where it was decided; near the end it grows to the left. */
+function wordPlace(at: number): { left?: string; right?: string } {
+    return at > 0.6 ? { right: "0" } : { left: `${at * 100}%` };
 }
 
 function axisSeconds(axis: number[]): boolean {

@@ -115,10 +115,10 @@ export function RunsTable({ dag, query }: { dag: string | null; query: URLSearch
                                 <thead>
                                     <tr>
                                         <th>State</th>
-                                        {dag ? null : <th>DAG</th>}
+                                        {dag ? null : <th class="c-dag">DAG</th>}
                                         <th>Logical date</th>
                                         <th class="c-type">Type</th>
-                                        <th>Started</th>
+                                        <th class="c-started">Started</th>
                                         <th class="right">Duration</th>
                                         <th class="c-id">Run id</th>
                                     </tr>
@@ -147,13 +147,13 @@ function Row({ run, withDag }: { run: Run; withDag: boolean }) {
                 </a>
             </td>
             {withDag ? (
-                <td>
+                <td class="c-dag">
                     <a href={links.dag(run.dag)} class="strong">
                         {run.dag}
                     </a>
                 </td>
             ) : null}
-            <td class="nowrap">
+            <td class="c-logical nowrap">
                 <a href={links.run(run.dag, run.id)} class="strong">
                     {run.ld === null ? "none" : <Logical ms={run.ld} />}
                 </a>
@@ -161,7 +161,7 @@ function Row({ run, withDag }: { run: Run; withDag: boolean }) {
             <td class="c-type muted">
                 {run.ty} {run.bf !== null ? <a href={links.backfill(run.bf)}>#{run.bf}</a> : null}
             </td>
-            <td class="nowrap muted">
+            <td class="c-started nowrap muted">
                 <Ago ms={run.s} />
             </td>
             <td class="right">
