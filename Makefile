@@ -71,6 +71,7 @@ check: deps format-check lint tidy ## format, lint, warnings as errors, clang-ti
 
 bench: build ## the benchmarks (NAME=chain or B1: one of them); results in bench/results
 	@ninja -C build/release -j $(JOBS) offer
+	@bench/dags/generate 20k bench/dags
 	@bench/run $(NAME)
 
 clean: ## remove all build products

@@ -150,6 +150,14 @@ class Daemon:
     def turns(self):
         return int(self.psql("select turn from lease"))
 
+    def check_transitions(self, dag_id, tasks):
+        """Ends the benchmark unless each task is logged with its four: scheduled, queued, running, success. One row of the
+        log may hold several; the states' numbers follow each other, and a row of mapped instances counts for each."""
+        counted = int(self.psql("select coalesce(sum((map_hi - map_lo + 1) * (to_state - from_state)), 0) from transition "
+                                f"join dag_run using (run_key) where dag_id = '{dag_id}' and task_no >= 0"))
+        if counted != 4 * tasks:
+            sys.exit(f"{dag_id}: {counted} transitions are logged for {tasks} tasks")
+
     def processes(self):
         """The daemon and all processes below it."""
         children = {}

@@ -13,45 +13,59 @@ from harness import ROOT, Daemon, Limit, chain as line, dag, empty, fan as wide,
 
 # ---- chains
 
-REPLAY = r"""\set seq :seq + 2
-\set task :task + 1
-select commit_turn_p0(1, '10 s', now(), :seq, 1, 0, null, null,
-    array[row(0, 1, :task, -1, 3, 1, 0, 1, 1, 0, now(), now(), now(), null, null, 0, '', '')::turn_task],
-    array[row(3, 1, :task - 1, -1, 4, 1, 0, 1, 1, 0, now(), now(), now(), now(), null, 0, '', '')::turn_task],
-    array[row(:seq - 1, 1, now(), :task - 1, -1, -1, 1, 3, 4, 'result', '')::turn_log,
-          row(:seq, 1, now(), :task, -1, -1, 1, 0, 3, 'dispatch', '')::turn_log], null, null, null, null);
+# A turn in which `width` tasks end and as many others start: two task rows and two log rows for each pair.
+REPLAY = r"""\set seq :seq + {pairs}
+\set task :task + {width}
+select commit_turn_p0(1, '10 s', now(), :seq, 1, 0, null, null, {started}, {ended}, {log}, null, null, null, null);
 """
+STARTED = "row(0, 1, :task{i}, -1, 3, 1, 0, 1, 1, 0, now(), now(), now(), null, null, 0, '', '')::turn_task"
+ENDED = "row(3, 1, :task - {width}{i}, -1, 4, 1, 0, 1, 1, 0, now(), now(), now(), now(), null, 0, '', '')::turn_task"
+LOG_ENDED = "row(:seq - {last}{i}, 1, now(), :task - {width}{i}, -1, -1, 1, 3, 4, 'result', '')::turn_log"
+LOG_STARTED = "row(:seq - {half}{i}, 1, now(), :task{i}, -1, -1, 1, 0, 3, 'dispatch', '')::turn_log"
 # The journal's session.
 SESSION = "-c plan_cache_mode=force_generic_plan -c session_replication_role=replica"
-FIRST_TASK = """
+FIRST_TASKS = """
 update lease set epoch = 1, holder = 'bench', expires = 'infinity', last_seq = 0;
 insert into task_instance (run_key, task_no, map_index, state, try_number, max_tries, starts, attempts_since_clear,
-    lost_in_a_row, error_class, error, note) values (1, 0, -1, 3, 1, 0, 1, 1, 0, 0, '', '');
+    lost_in_a_row, error_class, error, note)
+    select 1, i, -1, 3, 1, 0, 1, 1, 0, 0, '', '' from generate_series(0, {width} - 1) i;
 """
+
+
+def replay_script(width):
+    """The call of such a turn, for pgbench."""
+    numbers = {"width": width, "pairs": 2 * width, "last": 2 * width - 1, "half": width - 1}
+
+    def rows(*kinds):
+        if width == 1:
+            return "array[" + ", ".join(kind.format(i="", **numbers) for kind in kinds) + "]"
+        return " || ".join(f"array(select {kind.format(i=' + i', **numbers)} from generate_series(0, {width - 1}) i)" for kind in kinds)
+    return REPLAY.format(started=rows(STARTED), ended=rows(ENDED), log=rows(LOG_ENDED, LOG_STARTED), **numbers)
 
 
 class Replay:
-    """pgbench with the call that a chain's turn makes, on a database of the same server with the same tables."""
+    """pgbench with the call that a turn makes, on a database of the same server with the same tables."""
 
-    def __init__(self, daemon):
-        self.daemon, self.done = daemon, 0
-        daemon.psql("create database bench_replay")
-        self.url = daemon.url_of("bench_replay")
+    def __init__(self, daemon, width=1):
+        self.daemon, self.width, self.done = daemon, width, 0
+        database = f"bench_replay_{width}"
+        daemon.psql(f"create database {database}")
+        self.url = daemon.url_of(database)
         for migration in sorted((ROOT / "migrations").glob("*.sql")):
             subprocess.run([tool("psql"), self.url, "-XqAt", "-v", "ON_ERROR_STOP=1", "-1", "-f", migration],
                            check=True, stdout=subprocess.DEVNULL)
-        daemon.psql("call make_partition(0, 65536)", "bench_replay")
-        daemon.psql(FIRST_TASK, "bench_replay")
+        daemon.psql("call make_partition(0, 65536)", database)
+        daemon.psql(FIRST_TASKS.format(width=width), database)
 
     def commits_ms(self, commits, warm_up=200):
         """Milliseconds of each commit of one client, behind a session's first ones, which plan."""
         total = commits + warm_up
         with tempfile.TemporaryDirectory() as folder:
             script = Path(folder) / "replay.sql"
-            script.write_text(REPLAY)
+            script.write_text(replay_script(self.width))
             subprocess.run(
-                [tool("pgbench"), "-n", "-M", "prepared", "-c", "1", "-t", str(total), "-D", f"seq={2 * self.done}",
-                 "-D", f"task={self.done}", "-l", "--log-prefix", Path(folder) / "log", "-f", script, self.url],
+                [tool("pgbench"), "-n", "-M", "prepared", "-c", "1", "-t", str(total), "-D", f"seq={2 * self.width * self.done}",
+                 "-D", f"task={self.width * self.done}", "-l", "--log-prefix", Path(folder) / "log", "-f", script, self.url],
                 capture_output=True, check=True,
                 env={**os.environ, "PGOPTIONS": SESSION})
             lines = next(Path(folder).glob("log.*")).read_text().splitlines()
@@ -74,6 +88,7 @@ def chain_figures(daemon, dag_id, runs):
             commits.add(daemon.turns() - before)
         ms = replay.commits_ms(41 * 10)
         baseline += [sum(ms[i:i + 41]) for i in range(0, len(ms), 41)]
+    daemon.check_transitions(dag_id, 40 * (runs + 1))
     median = statistics.median(times)
     return {"tasks": 40, "median_ms": round(median, 2), "p95_ms": round(percentile(times, 0.95), 2),
             "commits": max(commits) if len(commits) == 1 else sorted(commits),
@@ -106,7 +121,7 @@ def chain_shell():
 # ---- fan-outs
 
 def fan():
-    """20,000 parallel empty tasks, 64 slots and 8 slots."""
+    """20,000 parallel empty tasks, 64 slots and 8 slots, each beside pgbench with one call for as many tasks."""
     figures, width = {}, 20_000
     with Daemon([dag(f"bench_fan_{slots}", wide(width), max_active_tasks_per_run=slots) for slots in (64, 8)]) as daemon:
         for slots in (64, 8):
@@ -116,9 +131,14 @@ def fan():
             turns = daemon.turns()
             rates = [(width + 2) / seconds(daemon.run(dag_id)) for _ in range(5)]
             used = daemon.cpu_seconds() - before[0], daemon.cpu_seconds(whole=True) - before[1]
+            turns = daemon.turns() - turns
+            daemon.check_transitions(dag_id, 5 * (width + 2))
+            replayed = slots * 1000 / statistics.median(Replay(daemon, slots).commits_ms(400))
             figures |= {f"tasks_per_second_{slots}": round(statistics.median(rates)),
                         f"lowest_{slots}": round(min(rates)),
-                        f"tasks_a_commit_{slots}": round(5 * width / (daemon.turns() - turns), 1),
+                        f"tasks_a_commit_{slots}": round(5 * width / turns, 1),
+                        f"pgbench_tasks_per_second_{slots}": round(replayed),
+                        f"ratio_{slots}": round(statistics.median(rates) / replayed, 2),
                         f"daemon_us_a_task_{slots}": round(used[0] / 5 / width * 1e6, 1),
                         f"all_us_a_task_{slots}": round(used[1] / 5 / width * 1e6, 1)}
         rows = int(daemon.psql("select count(*) from task_instance where state = 4"))
