@@ -1,5 +1,5 @@
 // job.hpp — a request on its way through pool threads, and where its reply arrives if it comes
-// later. For server.cpp only.
+// later. For server.cpp and session.cpp only.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,6 @@
 // server.hpp — the HTTP/1.1 server: connections are coroutines on one io thread, handlers are plain
-// functions on a pool of blocking threads. The only part of Sluice that sees Beast (in server.cpp).
+// functions on a pool of blocking threads. The only part of Sluice that sees Beast (in server.cpp
+// and session.cpp).
 #pragma once
 
 #include <atomic>
