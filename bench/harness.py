@@ -124,9 +124,10 @@ class Daemon:
     def run_path(self, run):
         return f"/api/v2/dags/{run['dag_id']}/dagRuns/{run['dag_run_id'].replace('+', '%2B')}"
 
-    def run(self, dag_id):
-        """Triggers a run, waits for its end, returns it."""
+    def run(self, dag_id, undisturbed=0):
+        """Triggers a run, waits for its end, returns it. For so many seconds nobody asks for it."""
         run = self.trigger(dag_id)
+        time.sleep(undisturbed)
         pause = NO_WAIT
         while run["state"] not in ("success", "failed"):
             time.sleep(pause)
