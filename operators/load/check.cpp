@@ -80,7 +80,7 @@ const char* const schema = R"json({
     "event_time": {"type": "string", "description": "When the fact happened; makes the table a fact."},
     "max_rejects": {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+(\\.[0-9]+)?%$", "description": "Rows that the table may refuse: a number or a share (\"0.5%\"); they are set aside in _sluice.rejects. Default 0: all rows or none."},
     "verify": {"enum": ["counts", "hash", "none"], "description": "Default counts: rows sent, staged and inserted must agree. hash: also what the table holds of the slice, or the new file, against what was sent."},
-    "analyze": {"type": "boolean", "description": "Update the planner's statistics; default true."}
+    "analyze": {"type": "boolean", "description": "Make the planner's statistics of the table anew once a tenth of it has changed, PostgreSQL's own rule (a table in partitions: after each load); default true."}
   }
 })json";
 

@@ -11,6 +11,7 @@
 #include "operators/load/inputs.hpp"
 #include "operators/load/outside.hpp"
 #include "operators/load/rejects.hpp"
+#include "operators/load/statistics.hpp"
 #include "operators/load/target.hpp"
 #include "operators/load/verify.hpp"
 #include "task/job.hpp"
@@ -49,6 +50,7 @@ void make_indexes(Warehouse& warehouse, const DatasetSpec* dataset) {
 struct Applied {
     std::int64_t rows{};
     std::int64_t rejected{};
+    bool analyze{false};  // the target's statistics are old
 };
 
 /// The one transaction in which everything changes.
@@ -87,6 +89,7 @@ Applied apply(
     if (plan.verify_hash) verify_hash(warehouse, plan, stage, entry);
     fault_point("load_inside_transaction");
     drop_old_rejects(warehouse);
+    done.analyze = plan.analyze && analyze_is_due(warehouse.sql(), warehouse.table());
     warehouse.publish(entry);
     transaction.commit();
     fault_point("load_after_commit_before_ack");
@@ -130,7 +133,7 @@ Outcome run(task::TaskContext& context, const Json& params) {
     Stage stage = fill_stage(context, *database, warehouse, plan, source);
     const Applied done = apply(context, warehouse, plan, stage, entry);
     acknowledge(context, warehouse, plan, entry);
-    if (plan.analyze) warehouse.sql().execute("analyze " + warehouse.table());
+    if (done.analyze) analyze(warehouse.sql(), warehouse.table());
     summary.rows_in = source.rows;
     summary.rows_out = done.rows;
     if (plan.max_rejects) summary.rows_rejected = done.rejected;

@@ -5,6 +5,7 @@
 #include "operators/engine/failure.hpp"
 #include "operators/engine/sql.hpp"
 #include "operators/load/partitions.hpp"
+#include "operators/load/statistics.hpp"
 
 namespace sluice::load {
 
@@ -179,8 +180,9 @@ private:
                                    ") order by iv desc, slice desc limit 1)"
                              : "");
         }
-        sql_.execute(std::string("create temp table sluice_keys on commit drop as ") + select);
-        sql_.execute(std::string("analyze ") + keys_table);
+        const std::int64_t rows =
+            sql_.execute(std::string("create temp table sluice_keys on commit drop as ") + select);
+        analyze_if_large(sql_, keys_table, rows);
     }
 
     [[nodiscard]] std::string iv() const {
@@ -220,7 +222,9 @@ private:
             ", _sluice_eff, " + iv() + ", _sluice_op, _sluice_hd" + attribute_list("") + ", " +
             quoted_list(kept_) + " from " + stage_table + order
         );
-        if (plan_.analyze && stage_.rows > 1000) sql_.execute("analyze " + obs_);
+        // At once, as the table is derived from them; a few rows change no plan.
+        if (plan_.analyze && stage_.rows > 1000 && analyze_is_due(sql_, obs_))
+            sql_.execute("analyze " + obs_);
     }
 
     [[nodiscard]] std::string equal(const std::string& a, const std::string& b) const {
@@ -255,7 +259,7 @@ private:
                                       : std::string("case when vn = 1 then least(_sluice_eff, ") +
                                             beginning + ") else _sluice_eff end";
         const std::string over = "(partition by " + key_ + " order by _sluice_eff)";
-        sql_.execute(
+        const std::int64_t rows = sql_.execute(
             "create temp table sluice_versions on commit drop as with seen as (select " +
             obs_columns("o.") + " from " + obs_ + " o join " + keys_table + " k on " +
             equal("k", "o") + (plan_.deletes == Deletes::absent ? absences() : "") +
@@ -272,7 +276,7 @@ private:
             quoted_list(kept_) + " from kept where _sluice_op = 'U'"
         );
         if (!plan_.type1.empty()) overwrite_type1();
-        sql_.execute(std::string("analyze ") + versions_table);
+        analyze_if_large(sql_, versions_table, rows);
     }
 
     /// Type 1 columns show the latest observation's value in every version.
@@ -299,7 +303,7 @@ private:
             shown += " and o._sluice_interval = (select slice from (" + loads() +
                      ") l order by iv desc, slice desc limit 1)";
         }
-        sql_.execute(
+        const std::int64_t rows = sql_.execute(
             "create temp table sluice_versions on commit drop as select " +
             quoted_list(plan_.key, "o.") + attribute_list("o.") +
             (plan_.flag_deletes ? ", not (" + shown + ") as is_deleted" : "") +
@@ -310,7 +314,7 @@ private:
             " order by _sluice_iv desc, _sluice_interval desc limit 1) o" +
             (plan_.flag_deletes ? "" : " where " + shown)
         );
-        sql_.execute(std::string("analyze ") + versions_table);
+        analyze_if_large(sql_, versions_table, rows);
     }
 
     /// A key without any version that facts still name stays as an inferred member.

@@ -11,6 +11,7 @@
 #include "operators/engine/sql.hpp"
 #include "operators/lake/progress.hpp"
 #include "operators/load/copy_encoder.hpp"
+#include "operators/load/statistics.hpp"
 
 namespace sluice::load {
 
@@ -366,7 +367,7 @@ Stage fill_stage(
         hash_column,
         stage
     );
-    warehouse.sql().execute(std::string("analyze ") + stage_rows);
+    analyze_if_large(warehouse.sql(), stage_rows, stage.rows);
     fault_point("load_after_stage");
     return stage;
 }
