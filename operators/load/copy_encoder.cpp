@@ -1,5 +1,6 @@
 #include "operators/load/copy_encoder.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -56,25 +57,27 @@ std::int64_t timestamp_of(std::int64_t micros) {
     return micros - epoch_micros;
 }
 
-/// numeric: base-10000 digits around the decimal point.
-void put_numeric(std::string& out, Int128 value, int scale) {
-    const bool negative = value < 0;
-    auto rest = static_cast<Uint128>(value);
-    if (negative) rest = ~rest + 1;
-    // Scaled up so that the fraction is a whole number of base-10000 digits; split first, so that
-    // 38 digits do not overflow.
-    Uint128 unit = 1;
+/// The base-10000 digits of a number with `scale` decimal digits behind the point.
+struct NumericDigits {
+    std::int16_t digit[24];
+    int whole{0};  // before the point
+    int count{0};
+};
+
+template <class Number>
+NumericDigits numeric_digits(Number rest, int scale) {
+    NumericDigits out;
+    // Split first, so that 38 digits do not overflow when the fraction is filled up.
+    Number unit = 1;
     for (int i = 0; i < scale; ++i) unit *= 10;
-    Uint128 whole = rest / unit;
-    Uint128 fraction = rest % unit;
-    std::int16_t digits[24];
-    int count = 0;
+    Number whole = rest / unit;
+    Number fraction = rest % unit;
     while (whole != 0) {
-        digits[count++] = static_cast<std::int16_t>(whole % 10000);
+        out.digit[out.count++] = static_cast<std::int16_t>(whole % 10000);
         whole /= 10000;
     }
-    for (int i = 0; i < count / 2; ++i) std::swap(digits[i], digits[count - 1 - i]);
-    const int weight = count - 1;
+    std::reverse(out.digit, out.digit + out.count);
+    out.whole = out.count;
     for (int place = 0; place < scale; place += 4) {
         int digit = 0;
         for (int i = 0; i < 4; ++i) {
@@ -85,14 +88,25 @@ void put_numeric(std::string& out, Int128 value, int scale) {
                 fraction %= unit;
             }
         }
-        digits[count++] = static_cast<std::int16_t>(digit);
+        out.digit[out.count++] = static_cast<std::int16_t>(digit);
     }
-    put(out, static_cast<std::int32_t>(8 + 2 * count));
-    put(out, static_cast<std::int16_t>(count));
-    put(out, static_cast<std::int16_t>(weight));
+    return out;
+}
+
+void put_numeric(std::string& out, Int128 value, int scale) {
+    const bool negative = value < 0;
+    auto rest = static_cast<Uint128>(value);
+    if (negative) rest = ~rest + 1;
+    // Most are short, and dividing 128 bits is slow.
+    const bool is_short = rest <= UINT64_MAX && scale < 19;
+    const NumericDigits digits = is_short ? numeric_digits(static_cast<std::uint64_t>(rest), scale)
+                                          : numeric_digits(rest, scale);
+    put(out, static_cast<std::int32_t>(8 + 2 * digits.count));
+    put(out, static_cast<std::int16_t>(digits.count));
+    put(out, static_cast<std::int16_t>(digits.whole - 1));
     put(out, static_cast<std::int16_t>(negative ? 0x4000 : 0));
     put(out, static_cast<std::int16_t>(scale));
-    for (int i = 0; i < count; ++i) put(out, digits[i]);
+    for (int i = 0; i < digits.count; ++i) put(out, digits.digit[i]);
 }
 
 std::int32_t element_oid(const engine::ColumnType& type) {

@@ -11,6 +11,7 @@
 #include "operators/engine/sql.hpp"
 #include "operators/lake/progress.hpp"
 #include "operators/load/copy_encoder.hpp"
+#include "operators/load/copy_sender.hpp"
 #include "operators/load/statistics.hpp"
 
 namespace sluice::load {
@@ -273,29 +274,27 @@ void copy_rows(
     const auto begin = std::chrono::steady_clock::now();
     std::int64_t sent = 0;
     std::string buffer = copy_header();
-    warehouse.sql().copy_begin(std::string("copy ") + stage_rows + " from stdin (format binary)");
-    try {
-        database.stream(query, [&](const engine::Chunk& chunk) {
-            encode(chunk, buffer);
-            const engine::Cells& hashes = chunk.column(hash_column);
-            for (std::size_t row = 0; row < chunk.rows(); ++row) hash.add(hashes.text(row));
-            stage.rows += static_cast<std::int64_t>(chunk.rows());
-            if (buffer.size() >= piece_bytes) {
-                warehouse.sql().copy_put(buffer);
-                sent += static_cast<std::int64_t>(buffer.size());
-                buffer.clear();
-                progress.reach(stage.rows, sent);
-            }
-        });
-        fault_point("load_mid_copy");
-        buffer += copy_trailer();
-        warehouse.sql().copy_put(buffer);
+    CopySender sender(
+        warehouse.sql(), std::string("copy ") + stage_rows + " from stdin (format binary)"
+    );
+    const auto send = [&] {
         sent += static_cast<std::int64_t>(buffer.size());
-    } catch (...) {
-        warehouse.sql().copy_abort();
-        throw;
-    }
-    const std::int64_t copied = warehouse.sql().copy_end();
+        sender.put(buffer);
+    };
+    database.stream(query, [&](const engine::Chunk& chunk) {
+        encode(chunk, buffer);
+        const engine::Cells& hashes = chunk.column(hash_column);
+        for (std::size_t row = 0; row < chunk.rows(); ++row) hash.add(hashes.text(row));
+        stage.rows += static_cast<std::int64_t>(chunk.rows());
+        if (buffer.size() >= piece_bytes) {
+            send();
+            progress.reach(stage.rows, sent);
+        }
+    });
+    fault_point("load_mid_copy");
+    buffer += copy_trailer();
+    send();
+    const std::int64_t copied = sender.end();
     if (copied != stage.rows) {
         throw engine::Failure(
             ErrorClass::permanent,
