@@ -75,7 +75,9 @@ nlohmann::json run(std::int64_t rows) {
     database.execute(
         "copy (select 'user' || i || '@example.com' as email, "
         "format('4{:03d}-{:04d}-{:04d}-{:04d}', "
-        "i % 1000, (i * 7919) % 10000, (i * 104729) % 10000, i % 10000) as card from range(" +
+        "i // 10000000 % 1000, i // 1000 % 10000, (i * 7919) % 10000, (i * 104729) % 10000) as "
+        "card "
+        "from range(" +
         std::to_string(rows) + ") t(i)) to " + file + " (format parquet)"
     );
     nlohmann::json out{{"rows", rows}, {"threads", 1}, {"methods", nlohmann::json::object()}};

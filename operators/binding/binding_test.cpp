@@ -28,11 +28,39 @@ TEST_CASE("numbers are cast strictly", "[binding][cast]") {
     CHECK(cast("", {"integer", {}}) == "null");
     CHECK(cast("N/A", {"integer", {}}) == "null");
     CHECK(cast("99999999999", {"integer", {}}) == "null");
+    CHECK(cast("+5", {"bigint", {}}) == "5");
+    CHECK(cast("-9223372036854775808", {"bigint", {}}) == "-9223372036854775808");
+    for (const char* no :
+         {"9223372036854775808", "+-5", "--5", "+", "5x", "1_000", "0x1F", "1 2", "5\n"})
+        CHECK(cast(no, {"bigint", {}}) == "null");
+    CHECK(cast("32768", {"smallint", {}}) == "null");
     CHECK(cast("1.50", {"decimal(10,2)", {}}) == "1.50");
     CHECK(cast("1.5e3", {"double", {}}) == "1500.0");
     CHECK(cast("1.234,5", {"decimal(10,2)", {"decimal_comma"}}) == "1234.50");
     CHECK(cast("true", {"boolean", {}}) == "true");
     CHECK(cast("perhaps", {"boolean", {}}) == "null");
+}
+
+TEST_CASE(
+    "a text is read without the spaces around it, and may stand for nothing", "[binding][cast]"
+) {
+    engine::Database database({});
+    // Every character that Unicode calls a space separator, as the engine's trim() sees them.
+    const std::string spaces =
+        "(select string_agg(chr(c::int), '') from range(1, 55296) t(c) where trim(chr(c::int)) = "
+        "'')";
+    CHECK(database.integer("select length(" + spaces + ")") == 17);
+    CHECK(database.text("select sluice_clean(" + spaces + " || 'a b' || " + spaces + ")") == "a b");
+    CHECK(
+        database.integer(
+            "select count(*) from range(1, 55296) t(c) where coalesce(sluice_clean(chr(c::int) || "
+            "'ä' || chr(c::int)), '') <> trim(chr(c::int) || 'ä' || chr(c::int))"
+        ) == 0
+    );
+    for (const char* nothing : {"", " ", "NULL", " null ", "N/A", "NA", "-", "\\N"})
+        CHECK(engine::is_null(database.value("select sluice_clean($1)", {nothing})));
+    for (const char* word : {"Null", "n/a", "--", "NaN", "0"})
+        CHECK(database.text("select sluice_clean($1)", {word}) == word);
 }
 
 TEST_CASE("money is minor units unless it has a sign or a decimal mark", "[binding][cast]") {
@@ -46,6 +74,8 @@ TEST_CASE("money is minor units unless it has a sign or a decimal mark", "[bindi
     CHECK(cast("1.234,50 \xE2\x82\xAC", cents) == "123450");
     CHECK(cast("1,234", cents) == "null");  // a thousand, or one and a bit: not guessed
     CHECK(cast("twelve", cents) == "null");
+    CHECK(cast("99999999999999999999", cents) == "null");
+    CHECK(cast("1234", {"decimal(38,2)", {"money"}}) == "1234.00");
 }
 
 TEST_CASE("times are read in the formats listed, in order", "[binding][cast]") {

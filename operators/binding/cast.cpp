@@ -24,8 +24,14 @@ std::string try_cast(const std::string& expression, const std::string& duckdb_ty
     return "try_cast(" + expression + " as " + duckdb_type + ")";
 }
 
+/// The engine would round 1.7 to 2: here it is no integer.
+std::string whole_number(const std::string& text, const std::string& type) {
+    const std::string number = "sluice_integer(" + text + ")";
+    return type == "BIGINT" ? number : try_cast(number, type);
+}
+
 /// A plain integer is minor units; with a currency sign or a decimal mark it is major units.
-std::string money(const std::string& text, const std::string& type) {
+std::string money(const std::string& text, std::string_view language, const std::string& type) {
     const char* dot = R"([-+]?\s*[$€£]?\s*([0-9]+|[0-9]{1,3}(,[0-9]{3})+)\.[0-9]{1,2}\s*[$€£]?)";
     const char* comma = R"([-+]?\s*[$€£]?\s*([0-9]+|[0-9]{1,3}(\.[0-9]{3})+),[0-9]{1,2}\s*[$€£]?)";
     const char* whole = R"([-+]?\s*([$€£]\s*[0-9]+|[0-9]+\s*[$€£]))";
@@ -33,18 +39,19 @@ std::string money(const std::string& text, const std::string& type) {
     const auto major = [&](const std::string& digits) {
         return "try_cast(try_cast(" + digits + " as decimal(36,2)) * 100 as " + type + ")";
     };
-    return "case when " + matches(text, "[-+]?[0-9]+") + " then " + try_cast(text, type) +
-           " when " + matches(text, dot) + " then " + major("replace(" + bare + ", ',', '')") +
-           " when " + matches(text, comma) + " then " +
+    const std::string minor = is_integer(language) ? whole_number(text, type)
+                                                   : "case when " + matches(text, "[-+]?[0-9]+") +
+                                                         " then " + try_cast(text, type) + " end";
+    // Nearly all amounts are plain integers, for which the other forms are not looked at.
+    return "coalesce(" + minor + ", case when " + matches(text, dot) + " then " +
+           major("replace(" + bare + ", ',', '')") + " when " + matches(text, comma) + " then " +
            major("replace(replace(" + bare + ", '.', ''), ',', '.')") + " when " +
-           matches(text, whole) + " then " + major(bare) + " end";
+           matches(text, whole) + " then " + major(bare) + " end)";
 }
 
 std::string number(const std::string& text, std::string_view language, const std::string& type) {
-    // The engine would round 1.7 to 2: here it is no integer.
-    const char* pattern = is_integer(language)
-                              ? "[-+]?[0-9]+"
-                              : R"([-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?)";
+    if (is_integer(language)) return whole_number(text, type);
+    const char* pattern = R"([-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?)";
     const std::string value = try_cast(text, type);
     // What a double is too small for becomes infinite.
     const bool floating = language == "double" || language == "real";
@@ -75,7 +82,7 @@ std::string by_format(
     std::string_view language,
     const std::string& type
 ) {
-    if (format == "money") return money(text, type);
+    if (format == "money") return money(text, language, type);
     if (format == "decimal_comma")
         return number("replace(replace(" + text + ", '.', ''), ',', '.')", language, type);
     if (format == "epoch_s") return epoch(text, "1000000", type);
@@ -85,15 +92,8 @@ std::string by_format(
     return "cast(try_strptime(" + text + ", " + literal(format) + ") as " + type + ")";
 }
 
-/// Text without blanks around it, null where it stands for nothing. A list, not IN: of an IN with
-/// more than a few values the engine makes a hash join, one for each place where it stands, and a
-/// check of twenty columns has sixty. Not nested nullifs: the engine writes each of those out as a
-/// CASE that holds its argument twice, 128 copies for seven.
-std::string cleaned(const std::string& expression) {
-    const std::string text = "trim(" + expression + ")";
-    return R"(case when not list_contains(['', 'NULL', 'null', 'N/A', 'NA', '-', '\N'], )" + text +
-           ") then " + text + " end";
-}
+/// Text without blanks around it, null where it stands for nothing.
+std::string cleaned(const std::string& expression) { return "sluice_clean(" + expression + ")"; }
 
 std::vector<std::string> readings(
     const std::string& expression, std::string_view from, const CastTarget& target

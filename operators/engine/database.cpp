@@ -275,6 +275,7 @@ Database::Database(const DatabaseOptions& options) {
     } else {
         state_ = std::make_shared<State>(std::make_shared<Instance>(options));
         register_hash_functions(state_->lib, state_->connection);
+        register_text_functions(state_->lib, state_->connection);
     }
     execute("set timezone = " + literal(options.timezone));
     execute(
@@ -287,6 +288,7 @@ void open_spare() {
     auto instance = std::make_shared<Instance>(DatabaseOptions{});
     const Database::State first(instance);
     register_hash_functions(first.lib, first.connection);
+    register_text_functions(first.lib, first.connection);
     spare() = std::move(instance);
 }
 

@@ -290,6 +290,27 @@ TEST_CASE("a row hash of every type is that of its canonical text", "[engine][ha
     }
 }
 
+TEST_CASE("a row hash of whole numbers of every length", "[engine][hash]") {
+    Database db(small());
+    // Each power of ten, what is beside it, and the same below zero.
+    const std::string rows =
+        "(select (sign * (10::hugeint ** e)::hugeint + beside)::bigint as c from range(19) a(e), "
+        "(select unnest([-1, 0, 1]) as beside), (select unnest([-1, 0, 1]) as sign))";
+    CHECK(
+        db.integer(
+            "select count(*) from " + rows + " where " + row_hash({{"c", "BIGINT"}}) +
+            " is distinct from sha256('v' || strlen(c::varchar) || ':' || c::varchar)"
+        ) == 0
+    );
+    CHECK(
+        db.integer(
+            "select count(*) from (select c::ubigint as c from " + rows + " where c >= 0) where " +
+            row_hash({{"c", "UBIGINT"}}) +
+            " is distinct from sha256('v' || strlen(c::varchar) || ':' || c::varchar)"
+        ) == 0
+    );
+}
+
 TEST_CASE("hashes added up while they are made are those that are read", "[engine][hash]") {
     Database db(small());
     const std::string rows = " from (select r as a, r::varchar as b from range(5000) x(r))";

@@ -7,9 +7,7 @@
 #include <memory>
 #include <utility>
 
-#include <openssl/evp.h>
-
-#include "base/check.hpp"
+#include "base/sha256_batch.hpp"
 #include "operators/engine/content_hash.hpp"
 #include "operators/engine/failure.hpp"
 #include "operators/engine/result.hpp"
@@ -36,27 +34,7 @@ std::vector<Cells> cells_of(const Library& lib, duckdb_data_chunk chunk, idx_t f
     return out;
 }
 
-/// SHA-256 of many short texts: the state is made once.
-class Sha256 {
-public:
-    using Digest = std::array<std::uint8_t, 32>;
-
-    Sha256() { SLUICE_CHECK(context_ != nullptr && method != nullptr); }
-    void of(std::string_view text, Digest& out) {
-        const bool done = EVP_DigestInit_ex(context_.get(), method, nullptr) == 1 &&
-                          EVP_DigestUpdate(context_.get(), text.data(), text.size()) == 1 &&
-                          EVP_DigestFinal_ex(context_.get(), out.data(), nullptr) == 1;
-        SLUICE_CHECK(done);
-    }
-
-private:
-    inline static const EVP_MD* const method = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-    std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_{
-        EVP_MD_CTX_new(), &EVP_MD_CTX_free
-    };
-};
-
-void write_hex(const Sha256::Digest& digest, std::array<char, 64>& out) {
+void write_hex(const Sha256Digest& digest, std::array<char, 64>& out) {
     static constexpr char digits[] = "0123456789abcdef";
     char* at = out.data();
     for (const std::uint8_t byte : digest) {
@@ -66,29 +44,43 @@ void write_hex(const Sha256::Digest& digest, std::array<char, 64>& out) {
 }
 
 /// The first half of a hash as a number.
-Uint128 number_of(const Sha256::Digest& digest) {
+Uint128 number_of(const Sha256Digest& digest) {
     Uint128 out = 0;
     for (std::size_t i = 0; i < 16; ++i) out = (out << 8) | digest[i];
     return out;
 }
 
+/// Rows whose texts are made and hashed together: they stay in the processor's cache.
+constexpr idx_t rows_at_once = 128;
+
 /// sha256 of the text of all columns; what the hashes add up to.
 Uint128 hash_cells(
     const Library& lib, const std::vector<Cells>& cells, idx_t rows, duckdb_vector output
 ) {
-    Sha256 sha;
     RowText text;
-    Sha256::Digest digest{};
+    std::array<std::size_t, rows_at_once + 1> ends{};
+    std::array<std::string_view, rows_at_once> texts;
+    std::array<Sha256Digest, rows_at_once> digests;
     std::array<char, 64> hex{};
     Uint128 sum = 0;
-    for (idx_t row = 0; row < rows; ++row) {
+    for (idx_t first = 0; first < rows; first += rows_at_once) {
+        const idx_t count = std::min(rows_at_once, rows - first);
         text.clear();
-        for (const Cells& column : cells) text.add(column, row);
-        sha.of(text.text(), digest);
-        sum += number_of(digest);
-        write_hex(digest, hex);
-        // Hex digits are UTF-8: nothing to look at.
-        lib.duckdb_unsafe_vector_assign_string_element_len(output, row, hex.data(), hex.size());
+        for (idx_t i = 0; i < count; ++i) {
+            for (const Cells& column : cells) text.add(column, first + i);
+            ends[i + 1] = text.text().size();
+        }
+        for (idx_t i = 0; i < count; ++i)
+            texts[i] = text.text().substr(ends[i], ends[i + 1] - ends[i]);
+        sha256_batch({texts.data(), count}, {digests.data(), count});
+        for (idx_t i = 0; i < count; ++i) {
+            sum += number_of(digests[i]);
+            write_hex(digests[i], hex);
+            // Hex digits are UTF-8: nothing to look at.
+            lib.duckdb_unsafe_vector_assign_string_element_len(
+                output, first + i, hex.data(), hex.size()
+            );
+        }
     }
     return sum;
 }

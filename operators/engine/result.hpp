@@ -56,6 +56,10 @@ void fill_chunk(
 );
 /// sluice_row_hash and sluice_hash_piece: what row_hash() and content_hash_pieces call.
 void register_hash_functions(const Library& lib, duckdb_connection connection);
+/// sluice_clean: the text without space separators around it, null where it stands for nothing;
+/// sluice_integer: the number that digits with or without a sign are, null for any other text and
+/// beyond 64 bits; sluice_trim: the text without blanks, tabs and ends of line around it.
+void register_text_functions(const Library& lib, duckdb_connection connection);
 void register_function(
     const Library& lib, duckdb_connection connection, const ScalarFunction& function
 );

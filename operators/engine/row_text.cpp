@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 #include <cstring>
 
@@ -14,18 +15,34 @@ namespace {
 /// Room for every cell that is not a text.
 using CellText = std::array<char, 64>;
 
-std::string_view number_text(CellText& out, std::int64_t value) {
-    return {out.data(), std::to_chars(out.begin(), out.end(), value).ptr};
+constexpr std::array<std::uint64_t, 20> powers_of_ten = [] {
+    std::array<std::uint64_t, 20> out{1};
+    for (std::size_t i = 1; i < out.size(); ++i) out[i] = 10 * out[i - 1];
+    return out;
+}();
+
+std::size_t digits_of_number(std::uint64_t value) {
+    value |= 1;  // 0 has a digit; no power of ten but 1 is odd
+    // 1233 / 4096 is a little more than log10(2): the number of digits or one less.
+    const auto least = static_cast<std::size_t>(std::bit_width(value)) * 1233 / 4096;
+    return least + (value >= powers_of_ten[least] ? 1 : 0);
 }
 
-std::string_view unsigned_text(CellText& out, std::uint64_t value) {
-    return {out.data(), std::to_chars(out.begin(), out.end(), value).ptr};
-}
-
-std::string_view instant_text(CellText& out, std::int64_t micros) {
-    if (micros == INT64_MAX) return "infinity";
-    if (micros == -INT64_MAX) return "-infinity";
-    return number_text(out, micros);
+/// The last digits of the number, in the place before `end`.
+void write_digits(std::uint64_t value, std::size_t count, char* end) {
+    static constexpr auto pairs = [] {
+        std::array<char, 200> out{};
+        for (std::size_t i = 0; i < 100; ++i) {
+            out[2 * i] = static_cast<char>('0' + i / 10);
+            out[2 * i + 1] = static_cast<char>('0' + i % 10);
+        }
+        return out;
+    }();
+    for (; count >= 2; count -= 2, value /= 100) {
+        end -= 2;
+        std::memcpy(end, pairs.data() + 2 * (value % 100), 2);
+    }
+    if (count == 1) end[-1] = static_cast<char>('0' + value % 10);
 }
 
 /// Digits of the unscaled number, at the end of `out`.
@@ -102,13 +119,32 @@ void RowText::add_text(std::string_view text) {
     size_ += static_cast<std::size_t>(at - begin) + text.size();
 }
 
+void RowText::add_number(std::uint64_t size, bool negative) {
+    const std::size_t digits = digits_of_number(size);
+    const std::size_t bytes = digits + (negative ? 1 : 0);
+    char* at = reserve(bytes + 4);
+    char* const begin = at;
+    *at++ = 'v';
+    if (bytes >= 10) *at++ = static_cast<char>('0' + bytes / 10);
+    *at++ = static_cast<char>('0' + bytes % 10);
+    *at++ = ':';
+    if (negative) *at++ = '-';
+    at += digits;
+    write_digits(size, digits, at);
+    size_ += static_cast<std::size_t>(at - begin);
+}
+
+void RowText::add_number(std::int64_t value) {
+    const auto bits = static_cast<std::uint64_t>(value);
+    add_number(value < 0 ? ~bits + 1 : bits, value < 0);
+}
+
 void RowText::add(const Cells& column, std::size_t row) {
     if (column.is_null(row)) {
         *reserve(1) = 'n';
         ++size_;
         return;
     }
-    CellText room;
     const ColumnType& type = column.type();
     switch (type.kind) {
         case Kind::text:
@@ -117,14 +153,20 @@ void RowText::add(const Cells& column, std::size_t row) {
         case Kind::boolean:
             return add_text(column.boolean(row) ? "t" : "f");
         case Kind::integer:
-            return add_text(number_text(room, column.integer(row)));
+            return add_number(column.integer(row));
         case Kind::unsigned64:
-            return add_text(unsigned_text(room, static_cast<std::uint64_t>(column.huge(row))));
+            return add_number(static_cast<std::uint64_t>(column.huge(row)), false);
         case Kind::timestamp:
-        case Kind::timestamptz:
-            return add_text(instant_text(room, column.integer(row)));
-        case Kind::decimal:
+        case Kind::timestamptz: {
+            const std::int64_t micros = column.integer(row);
+            if (micros == INT64_MAX) return add_text("infinity");
+            if (micros == -INT64_MAX) return add_text("-infinity");
+            return add_number(micros);
+        }
+        case Kind::decimal: {
+            CellText room;
             return add_text(decimal_text(room, column.huge(row), type.width, type.scale));
+        }
         case Kind::huge:
         case Kind::real:
         case Kind::double_:

@@ -24,6 +24,8 @@ public:
 private:
     char* reserve(std::size_t bytes);
     void add_text(std::string_view text);
+    void add_number(std::uint64_t size, bool negative);
+    void add_number(std::int64_t value);
 
     std::vector<char> bytes_;
     std::size_t size_{0};

@@ -1,4 +1,5 @@
-// crypto.hpp — the digests and ciphers of masking, on OpenSSL EVP. All but `random_bytes` are pure
+// crypto.hpp — the digests and ciphers of masking, on OpenSSL EVP; HMAC on the lanes of
+// sha256_batch.hpp. All but `random_bytes` are pure
 // functions of their arguments; everything may be called from any thread.
 #pragma once
 
@@ -6,14 +7,16 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "base/secret.hpp"
+#include "base/sha256_batch.hpp"
 
 namespace sluice::privacy {
 
-using Digest = std::array<std::uint8_t, 32>;
+using Digest = Sha256Digest;
 
 /// The 32 bytes of a master secret: 64 hex digits, or 32 bytes as they are. Throws Error(invalid).
 Secret master_key(const Secret& text);
@@ -27,14 +30,13 @@ Secret hex_key(const Secret& text, std::string_view what);
 class Hmac {
 public:
     explicit Hmac(const Secret& key);
-    ~Hmac();
-    Hmac(const Hmac&) = delete;
-    Hmac& operator=(const Hmac&) = delete;
     [[nodiscard]] Digest operator()(std::string_view value) const;
+    /// Of many values at a time: several times as fast.
+    void batch(std::span<const std::string_view> values, std::span<Digest> digests) const;
 
 private:
-    struct State;
-    std::unique_ptr<State> state_;
+    Sha256Start inner_;
+    Sha256Start outer_;
 };
 
 /// AES-256-SIV (RFC 5297), deterministic; `domain` is its associated data. The empty text, whose

@@ -41,21 +41,53 @@ Function each(const Rule& rule, One one) {
     return out;
 }
 
+/// A body that looks at the HMAC of one value at a time: `one(digest, row, results)`.
+template <class One>
+Function each_digest(
+    const Rule& rule, FunctionType result, std::shared_ptr<const Hmac> key, One one
+) {
+    Function out{{FunctionType::text}, result, {}};
+    out.body = [how = rule.normalize,
+                key = std::move(key),
+                one = std::move(one)](const Arguments& in, Results& results) {
+        std::vector<std::string> changed(how.empty() ? 0 : in.rows());
+        std::vector<std::string_view> values;
+        values.reserve(in.rows());
+        for (std::size_t row = 0; row < in.rows(); ++row) {
+            if (in.is_null(0, row)) continue;
+            if (!how.empty()) changed[row] = normalized(how, in.text(0, row));
+            values.push_back(how.empty() ? in.text(0, row) : changed[row]);
+        }
+        std::vector<Digest> digests(values.size());
+        key->batch(values, digests);
+        std::size_t next = 0;
+        for (std::size_t row = 0; row < in.rows(); ++row) {
+            if (in.is_null(0, row))
+                results.null(row);
+            else
+                one(digests[next++], row, results);
+        }
+    };
+    return out;
+}
+
 Function hmac(const Rule& rule, std::shared_ptr<const Hmac> key) {
     const auto length = static_cast<std::size_t>(rule.length);
-    if (rule.encoding == "hex")
-        return each(rule, [key, length](std::string_view value, std::size_t row, Results& out) {
-            std::array<char, 64> hex{};
-            hex_into(hex.data(), view_of((*key)(value)));
-            out.text(row, {hex.data(), length == 0 ? hex.size() : std::min(hex.size(), length)});
-        });
+    if (rule.encoding == "hex") {
+        const auto hex = [length](const Digest& digest, std::size_t row, Results& out) {
+            std::array<char, 64> text{};
+            hex_into(text.data(), view_of(digest));
+            out.text(row, {text.data(), length == 0 ? text.size() : std::min(text.size(), length)});
+        };
+        return each_digest(rule, FunctionType::text, std::move(key), hex);
+    }
     const bool url = rule.encoding == "b64url";
-    return each(rule, [key, length, url](std::string_view value, std::size_t row, Results& out) {
-        const Digest digest = (*key)(value);
+    const auto encoded = [length, url](const Digest& digest, std::size_t row, Results& out) {
         std::string text = url ? base64url(view_of(digest)) : base32(view_of(digest));
         if (length > 0) text.resize(std::min(text.size(), length));
         out.text(row, text);
-    });
+    };
+    return each_digest(rule, FunctionType::text, std::move(key), encoded);
 }
 
 Function plain(const Rule& rule, const Secret& salt) {
@@ -75,10 +107,10 @@ Function email(const Rule& rule, std::shared_ptr<const Hmac> key, std::shared_pt
 
 Function fake(const Rule& rule, std::shared_ptr<const Hmac> key) {
     const Dictionary& dictionary = dictionary_of(rule.dictionary, rule.locale);
-    return each(rule, [key, &dictionary](std::string_view value, std::size_t row, Results& out) {
-        const Digest digest = (*key)(value);
+    const auto picked = [&dictionary](const Digest& digest, std::size_t row, Results& out) {
         out.text(row, dictionary.pick(view_of(digest)));
-    });
+    };
+    return each_digest(rule, FunctionType::text, std::move(key), picked);
 }
 
 Function siv(const Rule& rule, std::shared_ptr<const Siv> key, Direction direction) {
@@ -102,18 +134,12 @@ std::uint64_t first_number(const Digest& digest) {
     return out;
 }
 
-/// A number by row from the HMAC of its text.
+/// A number by row from the HMAC of its text, which is taken as it is.
 Function numbers(std::shared_ptr<const Hmac> key, std::function<std::int64_t(std::uint64_t)> made) {
-    Function out{{FunctionType::text}, FunctionType::integer, {}};
-    out.body = [key, made = std::move(made)](const Arguments& in, Results& results) {
-        for (std::size_t row = 0; row < in.rows(); ++row) {
-            if (in.is_null(0, row))
-                results.null(row);
-            else
-                results.integer(row, made(first_number((*key)(in.text(0, row)))));
-        }
-    };
-    return out;
+    const auto number = [made = std::move(made)](
+                            const Digest& digest, std::size_t row, Results& out
+                        ) { out.integer(row, made(first_number(digest))); };
+    return each_digest(Rule{}, FunctionType::integer, std::move(key), number);
 }
 
 Function ff1(

@@ -30,7 +30,7 @@ Relation changed(Work& work, Change&& change) {
 }
 
 std::string normalized(const std::string& how, const std::string& text) {
-    if (how == "trim") return "trim(" + text + R"(, e' \t\r\n'))";
+    if (how == "trim") return "sluice_trim(" + text + ")";
     if (how == "lower" || how == "upper") return how + "(" + text + ")";
     if (how == "nfc") return "nfc_normalize(" + text + ")";
     if (how == "squeeze") return "regexp_replace(" + text + R"(, '\s+', ' ', 'g'))";
