@@ -44,8 +44,8 @@ void store_big_endian(Word word, std::uint8_t* bytes) {
 // NOLINTNEXTLINE(cppcoreguidelines-macro-usage)
 #define SLUICE_ROTATED(words, bits) (((words) >> (bits)) | ((words) << (32 - (bits))))
 
-/// One block of each lane. Compiled for several processors; the first call chooses.
-__attribute__((target_clones("arch=skylake-avx512", "avx2", "default"))) void compress(
+/// One block of each lane.
+[[gnu::always_inline]] inline void compress_as_compiled(
     LaneState& state, const LaneBlocks& blocks
 ) {
     std::array<LaneWords, 16> w;
@@ -85,6 +85,37 @@ __attribute__((target_clones("arch=skylake-avx512", "avx2", "default"))) void co
 }
 
 #undef SLUICE_ROTATED
+
+void compress_plain(LaneState& state, const LaneBlocks& blocks) {
+    compress_as_compiled(state, blocks);
+}
+
+#ifdef __x86_64__
+[[gnu::target("avx2")]] void compress_avx2(LaneState& state, const LaneBlocks& blocks) {
+    compress_as_compiled(state, blocks);
+}
+
+/// It has an instruction for a rotation and one for three-way logic.
+[[gnu::target("avx2,avx512f,avx512vl")]] void compress_avx512(
+    LaneState& state, const LaneBlocks& blocks
+) {
+    compress_as_compiled(state, blocks);
+}
+#endif
+
+auto fastest_compress() {
+    auto* fastest = compress_plain;
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx2") != 0) fastest = compress_avx2;
+    if (__builtin_cpu_supports("avx512vl") != 0) fastest = compress_avx512;
+#endif
+    return fastest;
+}
+
+void compress(LaneState& state, const LaneBlocks& blocks) {
+    static auto* const fastest = fastest_compress();
+    fastest(state, blocks);
+}
 
 /// The texts of one call, as the lanes take them: whoever has none takes the next.
 class Lanes {
