@@ -304,8 +304,8 @@ TEST_CASE("a row hash of whole numbers of every length", "[engine][hash]") {
     );
     CHECK(
         db.integer(
-            "select count(*) from (select c::ubigint as c from " + rows + " where c >= 0) where " +
-            row_hash({{"c", "UBIGINT"}}) +
+            "select count(*) from (select try_cast(c as ubigint) as c from " + rows +
+            ") where c is not null and " + row_hash({{"c", "UBIGINT"}}) +
             " is distinct from sha256('v' || strlen(c::varchar) || ':' || c::varchar)"
         ) == 0
     );
