@@ -44,7 +44,7 @@ TEST_CASE("numbers are cast strictly", "[binding][cast]") {
 TEST_CASE(
     "a text is read without the spaces around it, and may stand for nothing", "[binding][cast]"
 ) {
-    engine::Database database({});
+    engine::Database database(engine::DatabaseOptions{});
     // Every character that Unicode calls a space separator, as the engine's trim() sees them.
     const std::string spaces =
         "(select string_agg(chr(c::int), '') from range(1, 55296) t(c) where trim(chr(c::int)) = "
