@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/error.hpp"
+#include "cli/verbs.hpp"
 #include "config.hpp"
 #include "folder_loading.hpp"
 #include "operators/operators.hpp"
@@ -83,7 +84,10 @@ void add_check(CLI::App& app) {
     auto* verb = app.add_subcommand("check", "say all that is wrong with DAG files and policies");
     const auto paths = std::make_shared<std::vector<std::string>>();
     verb->add_option("path", *paths, "files or folders")->required();
-    verb->callback([paths] { check(*paths); });
+    // Asks nobody, but takes what every verb takes.
+    const auto target = std::make_shared<cli::Target>();
+    cli::add_target(*verb, *target);
+    verb->callback([paths, target] { check(*paths); });
 }
 
 }  // namespace sluice

@@ -70,12 +70,21 @@ Progress progress_of(Client& client, const std::string& dag_id, int id) {
     return progress;
 }
 
-void print(const Progress& progress, std::size_t tasks, const std::string& last_task) {
+/// `retries`: what waits for its next try.
+void print(
+    const Progress& progress,
+    std::size_t tasks,
+    const std::string& last_task,
+    const std::vector<std::string>& retries
+) {
     std::cout << "\r\x1b[K" << progress.success << " of " << progress.total << " runs succeeded, "
               << progress.running << " running";
     if (progress.failed > 0) std::cout << ", " << progress.failed << " FAILED";
     std::cout << "; " << tasks << " tasks ended";
-    if (!last_task.empty()) std::cout << ", last " << last_task;
+    if (!retries.empty())
+        std::cout << "; waiting for a retry: " << retries.size() << ", " << retries.front();
+    else if (!last_task.empty())
+        std::cout << ", last " << last_task;
     std::cout << std::flush;
 }
 
@@ -124,10 +133,29 @@ std::string line_of(const Json& instance) {
     return line;
 }
 
+/// What waits for its next try in a DAG's backfill runs: `2026-01-06 extract.orders, try 1 of 3`.
+std::vector<std::string> retries_of(Client& client, const std::string& dag_id) {
+    std::vector<std::string> lines;
+    const Json answer = client.get(
+        "/api/v2/dags/" + encode(dag_id) +
+        "/dagRuns/~/taskInstances?state=up_for_retry&order_by=id&limit=100"
+    );
+    for (const auto& instance : answer.at("task_instances")) {
+        if (!text_of(instance, "dag_run_id").starts_with("backfill__")) continue;
+        lines.push_back(
+            text_of(instance, "logical_date").substr(0, 10) + ' ' + text_of(instance, "task_id") +
+            ", try " + text_of(instance, "try_number") + " of " +
+            std::to_string(instance.at("max_tries").get<int>() + 1)
+        );
+    }
+    return lines;
+}
+
 void wait_for(Client& client, const std::string& dag_id, int id) {
     const bool terminal = ::isatty(STDOUT_FILENO) == 1;
     EndedTasks tasks(dag_id);
     std::string last_task;
+    std::set<std::string> retries_told;
     Progress last;
     for (;;) {
         const Json backfill = client.get(path_of(id));
@@ -137,7 +165,11 @@ void wait_for(Client& client, const std::string& dag_id, int id) {
             if (!terminal) std::cout << last_task << '\n';
         }
         last = progress_of(client, dag_id, id);
-        if (terminal) print(last, tasks.count(), last_task);
+        const auto retries = retries_of(client, dag_id);
+        if (terminal) print(last, tasks.count(), last_task, retries);
+        for (const auto& retry : retries)
+            if (!terminal && retries_told.insert(retry).second)
+                std::cout << retry << " failed, waits for a retry\n";
         if (!backfill.at("completed_at").is_null()) break;
         std::cout << std::flush;
         std::this_thread::sleep_for(std::chrono::milliseconds(200));

@@ -1,10 +1,12 @@
 #include <iostream>
+#include <memory>
 
 #include <CLI/CLI.hpp>
 
 #include "base/limits.hpp"
 #include "cli/local_verbs.hpp"
 #include "cli/table.hpp"
+#include "cli/verbs.hpp"
 #include "model/expansion.hpp"
 #include "runtime/deliveries.hpp"
 
@@ -56,7 +58,11 @@ void list() {
 void add(CLI::App& app) {
     auto* config = app.add_subcommand("config", "limits and settings");
     config->require_subcommand(1);
-    config->add_subcommand("list", "every limit, with its value")->callback(list);
+    auto* verb = config->add_subcommand("list", "every limit, with its value");
+    // Asks nobody, but takes what every verb takes.
+    const auto target = std::make_shared<Target>();
+    add_target(*verb, *target);
+    verb->callback([target] { list(); });
 }
 
 }  // namespace sluice::cli::config

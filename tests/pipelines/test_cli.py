@@ -4,7 +4,7 @@ import subprocess
 
 import psycopg
 
-from conftest import SLUICE, wait_for
+from conftest import ROOT, SLUICE, wait_for
 
 HELLO = {"dag_id": "hello", "schedule": "@daily", "start_date": "2026-01-01",
          "tasks": [{"task_id": "hello", "operator": "shell", "with": {"argv": ["echo", "{{ ds }}"]}}]}
@@ -57,3 +57,29 @@ def test_tables_are_listed_while_a_session_works_on_temporary_ones(daemon):
         listed = daemon.cli("db", "tables", "--database", "warehouse").stdout
     assert "being_made" not in listed
     assert ["public.kept", "table", "2"] in [line.split() for line in listed.splitlines()]
+
+
+def verbs(*path):
+    """Every verb that does something, with the text of its --help."""
+    text = subprocess.run([SLUICE, *path, "--help"], capture_output=True, text=True, check=True).stdout
+    below = [line.split()[0] for line in text.partition("Subcommands:")[2].splitlines() if line.startswith("  ") and line[2] != " "]
+    return [found for verb in below for found in verbs(*path, verb)] if below else [(path, text)]
+
+
+def test_every_verb_takes_home():
+    assert [path for path, text in verbs() if "--home" not in text] == []
+    for arguments in (("check", "dags/hello.json"), ("config", "list")):
+        done = subprocess.run([SLUICE, *arguments, "--home", "nowhere"], capture_output=True, text=True, cwd=ROOT)
+        assert done.returncode == 0, done
+
+
+def test_waiting_for_a_backfill_tells_what_waits_for_a_retry(daemon):
+    marker = daemon.home / "second-try"
+    task = {"task_id": "flaky", "operator": "shell", "retries": 1, "retry_delay": "1s",
+            "with": {"argv": ["sh", "-c", f"test -e {marker} || {{ touch {marker}; exit 1; }}"]}}
+    (daemon.dags / "flaky.json").write_text(json.dumps({**HELLO, "dag_id": "flaky", "tasks": [task]}))
+    wait_for(lambda: "flaky" in daemon.cli("dags", "list").stdout, 5)
+    daemon.cli("dags", "unpause", "flaky")
+    done = daemon.cli("backfill", "create", "flaky", "--from", "2026-01-01", "--to", "2026-01-01", "--wait")
+    assert "2026-01-01 flaky, try 1 of 2 failed, waits for a retry" in done.stdout
+    assert "1 of 1 runs succeeded" in done.stdout
