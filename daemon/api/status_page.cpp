@@ -13,10 +13,28 @@ using http::Request;
 
 constexpr std::size_t page_bytes = 19'000;
 
+/// A name that a narrow screen may break behind each `_` and `.`.
+std::string breakable(std::string_view text) {
+    std::string html;
+    for (const char c : text) {
+        html += escape_html(std::string(1, c));
+        if (c == '_' || c == '.') html += "<wbr>";
+    }
+    return html;
+}
+
+/// A problem a line.
+std::string lines_of(std::string_view text) {
+    std::string html;
+    for (const char c : text) html += c == '\n' ? "<br>" : escape_html(std::string(1, c));
+    return html;
+}
+
 std::string head_of(const std::string& title) {
     return "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">"
-           "<meta name=\"viewport\" content=\"width=device-width\"><title>" +
-           escape_html(title) + "</title><h1>" + escape_html(title) + "</h1>\n";
+           "<meta name=\"viewport\" content=\"width=device-width\">"
+           "<link rel=\"icon\" href=\"data:,\"><title>" +
+           escape_html(title) + "</title><h1>" + breakable(title) + "</h1>\n";
 }
 
 std::string scheduler_words(Services& services) {
@@ -35,8 +53,7 @@ std::string health_line(Services& services) {
 }
 
 std::string link(const std::string& dag_id) {
-    return "<a href=\"/status/" + http::percent_encode(dag_id) + "\">" + escape_html(dag_id) +
-           "</a>";
+    return "<a href=\"/status/" + http::percent_encode(dag_id) + "\">" + breakable(dag_id) + "</a>";
 }
 
 std::string time_cell(const std::optional<Instant>& at) {
@@ -72,7 +89,7 @@ Reply get_status(Services& services, const Request& request, const Caller&) {
     std::string body = head_of("Sluice status") + health_line(services);
     for (const auto& error : services.runtime.registry().import_errors()) {
         if (body.size() > page_bytes / 2) break;
-        body += "<p><b>import error</b> " + escape_html(error.text().substr(0, 400)) + "</p>\n";
+        body += "<p><b>import error</b> " + lines_of(error.text().substr(0, 400)) + "</p>\n";
     }
     body += "<table border=\"1\"><tr><th>DAG<th>paused<th>last run<th>state<th>ended<th>next run\n";
     std::size_t shown = 0;
@@ -82,7 +99,7 @@ Reply get_status(Services& services, const Request& request, const Caller&) {
         const auto found = latest.find(listed.dag->dag_id);
         if (found != latest.end() && !found->second.empty()) {
             const DagRun& run = found->second.front().run;
-            row += "<td>" + escape_html(run.run_id) + "</td><td>" + std::string(name(run.state)) +
+            row += "<td>" + breakable(run.run_id) + "</td><td>" + std::string(name(run.state)) +
                    "</td>" + time_cell(run.end_date);
         } else {
             row += "<td></td><td></td><td></td>";
@@ -123,10 +140,10 @@ Reply get_dag_status(Services& services, const Request& request, const Caller&) 
             filter.states = {TaskState::failed};
             filter.page.limit = 5;
             for (const auto& task : services.queries.tasks(filter).rows)
-                failed += "<div>" + escape_html(task.task_id) + ": " +
+                failed += "<div>" + breakable(task.task_id) + ": " +
                           escape_html(task.instance.error.substr(0, 160)) + "</div>";
         }
-        const std::string line = "<tr><td>" + escape_html(run.run_id) + "</td><td>" +
+        const std::string line = "<tr><td>" + breakable(run.run_id) + "</td><td>" +
                                  std::string(name(run.state)) + "</td>" +
                                  time_cell(run.start_date) + time_cell(run.end_date) + "<td>" +
                                  failed + "</td></tr>\n";
