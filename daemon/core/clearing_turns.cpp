@@ -72,14 +72,18 @@ void Scheduler::Impl::clear_part(Run& run) {
     auto part = rest.begin();
     while (part != rest.end() && left > 0) {
         const Family& family = run.family(part->task);
-        const auto meant = [&](MapIndex i) { return is_meant(*run.clearing, family.state(i)); };
+        // A run that moved may have no such instances any more, and after a restart no place for
+        // them.
+        const auto meant = [&](MapIndex i) {
+            return family.has(i) && is_meant(*run.clearing, family.state(i));
+        };
         const auto cost = [&](MapIndex i) { return family.has_row(i) ? 1 : 0; };
         // From the first that is meant to the last before one that is not.
         MapIndex lo = part->lo;
         while (lo < part->hi && !meant(lo)) ++lo;
         MapIndex hi = lo;
         left -= 1;
-        while (hi < part->hi && left >= cost(hi + 1) && meant(hi + 1)) left -= cost(++hi);
+        while (hi < part->hi && meant(hi + 1) && left >= cost(hi + 1)) left -= cost(++hi);
         if (meant(lo)) clear_rows(run, {part->task, lo, hi}, cause);
         part->lo = hi + 1;
         if (hi >= part->hi) ++part;

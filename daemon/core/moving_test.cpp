@@ -262,6 +262,33 @@ TEST_CASE("a task that comes back begins anew, its old attempt in the history", 
     CHECK(world.run_state() == "success");
 }
 
+TEST_CASE("a clear over turns leaves out what its run moved away from", "[core][move][clear]") {
+    Settings settings;
+    settings.clear_at_once = 3;
+    Moving world(settings);
+    auto dag = make_dag("dag", {"m", "x", "n < x", "end"});
+    dag.mappings = {map_of("m", 0, "[]", 10)};
+    dag.mappings[0].tasks = {0, 2};
+    dag.tasks[0].mapping = dag.tasks[2].mapping = 0;
+    world.latest = world.load(dag);
+    world.trigger("dag");
+    for (int i = 0; i < 10; ++i) world.end("m");
+    world.end("end");
+    world.fail("x");  // all of n are marked together, without a row each
+    REQUIRE(world.run_state() == "failed");
+    dag.tasks[2].mapping = no_map;
+    dag.mappings[0].tasks = {0};
+    world.change(dag);
+    Turn turn;
+    REQUIRE(world.scheduler.step(world.clear_of({}), world.now, turn) == Taken::yes);
+    world.scheduler.dispatch(world.now, turn);
+    world.take(turn);
+    REQUIRE(world.clearings.size() == 1);
+    world.restart();
+    CHECK(world.clearings.empty());
+    CHECK(world.running() == Ids{"end", "m", "x"});
+}
+
 TEST_CASE("a task that is mapped otherwise begins anew", "[core][move]") {
     Moving world;
     auto dag = make_dag("dag", {"m", "end < m"});
