@@ -139,7 +139,7 @@ MUTATIONS = {
     "counts of a cleared upstream stay": (
         "turn.cpp",
         "run.family(down).up.move(from, to, 1, run.family(key.task).nest != nullptr);",
-        "counts.add(from, 0);",
+        "run.family(down).up.add(to, 1);",
     ),
     "a failed leaf is no failure": (
         "run_state.cpp",
@@ -180,10 +180,10 @@ def run(command: list[str], **options) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=COPY, capture_output=True, text=True, **options)
 
 
-def build() -> None:
+def build() -> str:
+    """What the compiler complains of, "" = it builds."""
     done = run(["ninja", "-C", "build/dev", "sluice_sim", "sluice_reference"])
-    if done.returncode != 0:
-        raise SystemExit(f"the mutated core does not build:\n{done.stdout[-3000:]}")
+    return done.stdout[-3000:] if done.returncode != 0 else ""
 
 
 def find() -> str:
@@ -219,7 +219,8 @@ def prepare() -> None:
         raise SystemExit("cmake failed in the copy")
     if SOUND.exists():
         return
-    build()
+    if complaint := build():
+        raise SystemExit(f"without any bug the core does not build:\n{complaint}")
     if found := find():
         raise SystemExit(f"without any bug the {found} complains: mend that first")
     SOUND.touch()
@@ -239,9 +240,11 @@ def main() -> int:
             missed += 1
         else:
             path.write_text(text.replace(old, new))
-            build()
-            found = find()
-            verdict = f"found by the {found}" if found else "FOUND BY NOBODY"
+            if complaint := build():
+                found, verdict = "", f"DOES NOT BUILD:\n{complaint}"
+            else:
+                found = find()
+                verdict = f"found by the {found}" if found else "FOUND BY NOBODY"
             missed += not found
             path.write_text(text)
         print(f"{name:48} {verdict} ({time.monotonic() - begin:.0f} s)", flush=True)
