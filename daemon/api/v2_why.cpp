@@ -2,6 +2,7 @@
 // Asked of the scheduler itself: it tells by the predicates that decide.
 #include <nlohmann/json.hpp>
 
+#include "api/mapped.hpp"
 #include "api/ui.hpp"
 #include "api/v2.hpp"
 #include "api/v2_instances.hpp"
@@ -21,7 +22,7 @@ std::optional<core::Reasons> ask(Services& services, const Subject& subject) {
     return reasons;
 }
 
-/// `state` tells what an empty list means: it runs, or it has ended.
+/// `state` tells what an empty list means: it runs, or it has ended; "mapped": all instances do.
 Reply answer(std::string_view state, const std::optional<core::Reasons>& reasons) {
     Json json;
     json["state"] = state;
@@ -61,6 +62,10 @@ Found instance_of(Services& services, const Request& request, const char* run) {
 
 Reply get_task_why(Services& services, const Request& request, const Caller&) {
     const Found found = instance_of(services, request, "run_id");
+    const auto& key = found.instance.key;
+    const bool all = key.map_index == unmapped &&
+                     MappedRun(services, found.run.run, *found.dag).length(key.task) > 0;
+    if (all) return answer("mapped", ask(services, key));
     return answer(name(found.instance.state), ask(services, found.instance.key));
 }
 

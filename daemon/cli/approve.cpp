@@ -32,7 +32,7 @@ void list_open(const Options& options) {
     for (const auto& detail : all.at("hitl_details")) {
         const auto& task = detail.at("task_instance");
         std::cout << text_of(task, "dag_id") << ' ' << text_of(task, "dag_run_id") << ' '
-                  << text_of(task, "task_id") << ": " << text_of(detail, "subject") << ' '
+                  << task_of(task) << ": " << text_of(detail, "subject") << ' '
                   << detail.at("options").dump() << '\n';
     }
     if (all.at("hitl_details").empty()) std::cout << "nobody asks anything\n";

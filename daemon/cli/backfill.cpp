@@ -121,8 +121,8 @@ private:
 };
 
 std::string line_of(const Json& instance) {
-    std::string line = text_of(instance, "logical_date").substr(0, 10) + ' ' +
-                       text_of(instance, "task_id") + ' ' + text_of(instance, "state");
+    std::string line = text_of(instance, "logical_date").substr(0, 10) + ' ' + task_of(instance) +
+                       ' ' + text_of(instance, "state");
     if (instance.at("duration").is_number()) {
         std::array<char, 32> seconds{};
         std::snprintf(
@@ -143,8 +143,8 @@ std::vector<std::string> retries_of(Client& client, const std::string& dag_id) {
     for (const auto& instance : answer.at("task_instances")) {
         if (!text_of(instance, "dag_run_id").starts_with("backfill__")) continue;
         lines.push_back(
-            text_of(instance, "logical_date").substr(0, 10) + ' ' + text_of(instance, "task_id") +
-            ", try " + text_of(instance, "try_number") + " of " +
+            text_of(instance, "logical_date").substr(0, 10) + ' ' + task_of(instance) + ", try " +
+            text_of(instance, "try_number") + " of " +
             std::to_string(instance.at("max_tries").get<int>() + 1)
         );
     }

@@ -137,6 +137,12 @@ std::string text_of(const Json& object, const char* key) {
     return sluice::text_of(*found);
 }
 
+std::string task_of(const Json& instance) {
+    const auto index = instance.value("map_index", -1);
+    const auto task = text_of(instance, "task_id");
+    return index < 0 ? task : task + '[' + std::to_string(index) + ']';
+}
+
 std::optional<std::string> address_of(const std::string& home) {
     auto line = first_line(std::filesystem::path(home) / "sluice.url");
     if (line.empty()) return std::nullopt;

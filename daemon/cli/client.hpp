@@ -45,6 +45,8 @@ std::string encode(const std::string& text);
 
 /// A field as text: strings as they are, null and absent as "", everything else as JSON.
 std::string text_of(const nlohmann::json& object, const char* key);
+/// The task of an instance, with its map index if it has one: "load[3]".
+std::string task_of(const nlohmann::json& instance);
 
 /// The address that the daemon of this home wrote when it began to serve; none if it is not
 /// running.

@@ -106,7 +106,7 @@ void show(const Options& options) {
         );
         for (const auto& instance : answer.at("task_instances"))
             rows.push_back(
-                {text_of(instance, "task_id"),
+                {task_of(instance),
                  text_of(instance, "state"),
                  text_of(instance, "try_number"),
                  text_of(instance, "start_date"),

@@ -115,8 +115,8 @@ void logs(const Options& options) {
 /// A line each, and then how many, without the line's end.
 void print_instances(const Json& answer) {
     for (const auto& instance : answer.at("task_instances"))
-        std::cout << instance.at("dag_run_id").get<std::string>() << ' '
-                  << instance.at("task_id").get<std::string>() << '\n';
+        std::cout << instance.at("dag_run_id").get<std::string>() << ' ' << task_of(instance)
+                  << '\n';
     std::cout << answer.at("task_instances").size();
 }
 

@@ -38,7 +38,10 @@ void why(const Options& options) {
     const Json answer = client.get(path_of(options));
     const auto& reasons = answer.at("reasons");
     if (reasons.empty()) {
-        std::cout << "nothing is in its way: it is " << text_of(answer, "state") << '\n';
+        const auto state = text_of(answer, "state");
+        std::cout << "nothing is in its way: "
+                  << (state == "mapped" ? "its instances run or have ended" : "it is " + state)
+                  << '\n';
         return;
     }
     for (const auto& reason : reasons) {
@@ -57,7 +60,11 @@ void add(CLI::App& app) {
     verb->add_option("dag_id", options->dag_id)->required();
     verb->add_option("run_id", options->run_id);
     verb->add_option("task_id", options->task_id);
-    verb->add_option("--map-index", options->map_index, "of a mapped task");
+    verb->add_option(
+        "--map-index",
+        options->map_index,
+        "of a mapped task; without: what is in the way of all its instances"
+    );
     verb->callback([options] { why(*options); });
 }
 

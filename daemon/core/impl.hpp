@@ -288,6 +288,7 @@ private:
     [[nodiscard]] Reasons why_dag(const DagEntry& dag) const;
     [[nodiscard]] Reasons why_run(const Run& run) const;
     Reasons why_task(Run& run, const TaskKey& key);
+    Reasons why_instances(Run& run, TaskNo task);
     void why_state(Run& run, const TaskKey& key, Reasons& reasons) const;
     void why_slots(Run& run, const TaskKey& key, Reasons& reasons);
     using AddReason =

@@ -50,6 +50,7 @@ void Scheduler::Impl::take_result(Run& run, Instance& instance, const AttemptRes
     row.lost_in_a_row = 0;
     if (!result.rendered.empty() && result.key.poke == 0)
         turn_->rendered.push_back({result.key, result.rendered});
+    if (!result.map_name.empty()) turn_->map_names.push_back({row.key, result.map_name});
     if (outcome.kind == OutcomeKind::failed || outcome.kind == OutcomeKind::lost)
         return fail_attempt(run, instance, result);
     if (outcome.branch) {
@@ -60,7 +61,6 @@ void Scheduler::Impl::take_result(Run& run, Instance& instance, const AttemptRes
     for (const auto& xcom : result.xcoms) turn_->xcoms.push_back({row.key, xcom, now_});
     if (result.checkpointed) turn_->checkpoints_dropped.push_back(row.key);
     for (const auto& output : result.outputs) turn_->outputs.push_back({result.key, output});
-    if (!result.map_name.empty()) turn_->map_names.push_back({row.key, result.map_name});
     const bool skipped = outcome.kind == OutcomeKind::skipped;
     if (!skipped) note_pace(run, row);
     row.note = outcome.unchanged ? "unchanged" : outcome.message;

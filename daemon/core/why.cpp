@@ -1,6 +1,7 @@
 // why.cpp — what keeps a DAG, a run or an instance from going on, by the predicates that the
 // scheduler itself uses.
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -250,15 +251,22 @@ void Scheduler::Impl::why_pools(Run& run, const TaskKey& key, const AddReason& a
                     [&](auto& p) { return p.pool == part.pool; }
                 );
             });
+            const bool never = entry.pool.slots >= 0 && !own && part.amount > entry.pool.slots;
             add("pool",
-                fmt::format(
-                    "pool \"{}\" has {} of {} slots free, {} are needed: {}",
-                    entry.pool.name,
-                    entry.pool.slots - entry.in_use(),
-                    entry.pool.slots,
-                    part.amount,
-                    who
-                ),
+                never ? fmt::format(
+                            "pool \"{}\" has only {} slots, {} are needed: make it larger",
+                            entry.pool.name,
+                            entry.pool.slots,
+                            part.amount
+                        )
+                      : fmt::format(
+                            "pool \"{}\" has {} of {} slots free, {} are needed: {}",
+                            entry.pool.name,
+                            entry.pool.slots - entry.in_use(),
+                            entry.pool.slots,
+                            part.amount,
+                            who
+                        ),
                 entry.pool.name);
         } else if (reserved_.contains(part.pool)) {
             add("pool_reserved",
@@ -392,6 +400,26 @@ Reasons Scheduler::Impl::why_task(Run& run, const TaskKey& key) {
     return reasons;
 }
 
+/// Of a mapped task: what is in the way of its instances, told once. Of very many that wait in the
+/// same state some are looked at.
+Reasons Scheduler::Impl::why_instances(Run& run, TaskNo task) {
+    constexpr int most = 32;
+    std::map<TaskState, int> looked;
+    Reasons all;
+    const Family& family = run.family(task);
+    for (MapIndex i = 0; i < family.length(); ++i) {
+        const TaskState state = family.state(i);
+        if (is_finished(state) || state == TaskState::running || ++looked[state] > most) continue;
+        for (auto& reason : why_task(run, run.key(task, i))) {
+            const bool told = std::ranges::any_of(all, [&](const Reason& other) {
+                return other.condition == reason.condition && other.text == reason.text;
+            });
+            if (!told) all.push_back(std::move(reason));
+        }
+    }
+    return all;
+}
+
 std::optional<Reasons> Scheduler::Impl::why(const std::string& dag_id) const {
     const auto at = dag_numbers_.find(dag_id);
     if (at == dag_numbers_.end()) return std::nullopt;
@@ -409,6 +437,8 @@ std::optional<Reasons> Scheduler::Impl::why(const TaskKey& key) {
     if (run == nullptr) return std::nullopt;
     if (run->tasks.empty()) return why_task(*run, key);
     if (!run->has(key)) return std::nullopt;
+    if (key.map_index == unmapped && run->family(key.task).is_expanded())
+        return why_instances(*run, key.task);
     return why_task(*run, key);
 }
 

@@ -203,7 +203,8 @@ void LocalExecutor::Impl::finish(const AttemptPtr& attempt, Ending ending, TaskL
         result.outputs = std::move(ending.outputs);
         result.xcoms = std::move(ending.xcoms);
     }
-    if (result.outcome.kind == OutcomeKind::success || result.outcome.kind == OutcomeKind::skipped)
+    // The failed one is the one that is looked for.
+    if (result.outcome.kind != OutcomeKind::waiting && result.outcome.kind != OutcomeKind::lost)
         result.map_name = map_name(order, settings_, services_);
     result.end_date = SystemClock().now();
     {

@@ -100,6 +100,7 @@ std::string conf_complaint(const Dag& dag, const std::string& conf) {
             out += fmt::format("No value passed for param {}", param);
         } else {
             out += fmt::format("Invalid input for param {}: {}", param, found.message);
+            if (!found.suggestion.empty()) out += fmt::format(", {}", found.suggestion);
         }
     }
     return out;

@@ -103,6 +103,7 @@ PARAMS = {
     "city": {"type": "string"},
     "place": {"type": "object", "properties": {"zip": {"type": "string"}}, "default": {"zip": "0"}},
     "plain": 5,
+    "size": {"enum": ["small", "large"], "default": "small"},
 }
 
 
@@ -118,6 +119,8 @@ def test_a_conf_that_breaks_a_params_schema_makes_no_run(http):
     assert refused({"conf": {"city": "Rome", "rows": "many"}}).startswith("Invalid input for param rows: ")
     assert refused({"conf": {"city": 3, "rows": 0, "place": {"zip": 7}}}).splitlines()[0].startswith("Invalid input for param city: ")
     assert len(refused({"conf": {"city": 3, "rows": 0, "place": {"zip": 7}}}).splitlines()) == 3
+    assert refused({"conf": {"city": "Rome", "size": "X"}}) == (
+        'Invalid input for param size: "X" is not known here, one of: small, large')
     assert http.get("/api/v2/dags/params/dagRuns").json()["total_entries"] == 0
     # Defaults of the DAG, over them those of the task, over both the conf.
     for conf, line in (({"city": "Rome"}, "10 Rome 0 6"), ({"city": "Oslo", "rows": 2, "plain": 7}, "2 Oslo 0 7")):

@@ -49,3 +49,34 @@ def test_why_a_run_of_a_paused_dag_is_queued(daemons):
         return daemon.request("GET", "/ui/v1/dags/paused/runs/r/why", 200)["state"] == "success"
     wait_for(done)
     assert daemon.request("GET", "/ui/v1/dags/paused/runs/r/why", 200)["reasons"] == []
+
+
+def test_a_mapped_task_is_asked_about_as_a_whole_and_by_index(daemons):
+    daemon = daemons().start()
+    ask = {"task_id": "ask", "operator": "approval", "with": {"subject": "Publish {{ map.c }}?"},
+           "expand": {"c": ["de", "fr"]}, "map_index_template": "{{ map.c }}"}
+    wrong = {"task_id": "wrong", "operator": "shell", "with": {"bash_command": "exit 1"},
+             "expand": {"c": ["de"]}, "map_index_template": "{{ map.c }}"}
+    far = {"task_id": "far", "operator": "empty", "pool": "narrow", "pool_slots": 5}
+    daemon.request("POST", "/api/v2/pools", 201, json={"name": "narrow", "slots": 1})
+    write_dag(daemon, "asks", [ask, wrong, far])
+    daemon.trigger("asks", dag_run_id="r")
+    tasks = "/api/v2/dags/asks/dagRuns/r/taskInstances"
+    wait_for(lambda: daemon.get("/api/v2/dags/asks/dagRuns/r/hitlDetails")["total_entries"] == 2)
+    say = lambda *words: daemon.cli(*words).stdout
+    assert say("why", "asks", "r", "ask").startswith("input: it waits for somebody's answer")
+    assert say("why", "asks", "r", "ask").count("\n") == 1, "what is the same for all is told once"
+    assert "pool \"narrow\" has only 1 slots, 5 are needed: make it larger" in say("why", "asks", "r", "far")
+    assert "asks r ask[0]: Publish de?" in say("approve") and "asks r ask[1]: Publish fr?" in say("approve")
+    assert "ask[1]" in say("runs", "show", "asks", "r")
+    say("approve", "asks", "r", "ask", "--map-index", "0")
+    say("approve", "asks", "r", "ask", "--map-index", "1")
+
+    def ended():
+        """all instances have ended"""
+        return [i["state"] for i in daemon.get(tasks + "/ask/listMapped")["task_instances"]] == ["success"] * 2
+    wait_for(ended)
+    assert say("why", "asks", "r", "ask") == "nothing is in its way: its instances run or have ended\n"
+    assert "r ask[1]\n1 task" in say("tasks", "clear", "asks", "r", "ask", "--map-index", "1", "--dry-run")
+    # One that failed has its name, too: it is the one that is looked for.
+    assert daemon.get(tasks + "/wrong/0")["rendered_map_index"] == "de"
