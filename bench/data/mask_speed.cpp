@@ -1,6 +1,6 @@
 // mask_speed.cpp — masked values a second on one core, with the scan: Parquet in, each method as
 // the engine's function, the length of every result summed so that all of it is made. Beside each
-// the same scan without the mask. Usage: mask_speed [rows]     prints JSON
+// the same scan without the mask. Usage: mask_speed [rows [method]]     prints JSON
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -9,6 +9,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -65,7 +66,7 @@ std::vector<Case> cases() {
     };
 }
 
-nlohmann::json run(std::int64_t rows) {
+nlohmann::json run(std::int64_t rows, std::string_view only) {
     std::string folder = (std::filesystem::temp_directory_path() / "mask-speed-XXXXXX").string();
     if (mkdtemp(folder.data()) == nullptr) throw std::runtime_error("no temporary folder");
     engine::DatabaseOptions options;
@@ -85,6 +86,7 @@ nlohmann::json run(std::int64_t rows) {
     keys.master = Secret(std::string(32, '\7'));
     int number = 0;
     for (const Case& one : cases()) {
+        if (!only.empty() && only != one.name) continue;
         auto function =
             privacy::function_of(one.rule, one.column, keys, std::make_shared<privacy::Tally>());
         const std::string name = "bench_" + std::to_string(number++);
@@ -112,7 +114,9 @@ nlohmann::json run(std::int64_t rows) {
 
 int main(int argc, char** argv) {
     try {
-        std::cout << run(argc > 1 ? std::atoll(argv[1]) : 2'000'000).dump(2) << '\n';
+        std::cout
+            << run(argc > 1 ? std::atoll(argv[1]) : 2'000'000, argc > 2 ? argv[2] : "").dump(2)
+            << '\n';
     } catch (const std::exception& error) {
         std::cerr << error.what() << '\n';
         return 1;

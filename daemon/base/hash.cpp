@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 
 #include "base/check.hpp"
+#include "base/hex.hpp"
 
 namespace sluice {
 namespace {
@@ -36,14 +37,8 @@ std::array<std::uint8_t, 20> sha1(std::string_view bytes) {
 }
 
 std::string to_hex(std::string_view bytes) {
-    constexpr char digits[] = "0123456789abcdef";
-    std::string out;
-    out.reserve(bytes.size() * 2);
-    for (const char c : bytes) {
-        const auto byte = static_cast<unsigned char>(c);
-        out += digits[byte >> 4U];
-        out += digits[byte & 15U];
-    }
+    std::string out(bytes.size() * 2, '\0');
+    hex_into(out.data(), bytes);
     return out;
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/hex.hpp"
 #include "base/sha256_batch.hpp"
 #include "operators/engine/content_hash.hpp"
 #include "operators/engine/failure.hpp"
@@ -32,15 +33,6 @@ std::vector<Cells> cells_of(const Library& lib, duckdb_data_chunk chunk, idx_t f
         );
     }
     return out;
-}
-
-void write_hex(const Sha256Digest& digest, std::array<char, 64>& out) {
-    static constexpr char digits[] = "0123456789abcdef";
-    char* at = out.data();
-    for (const std::uint8_t byte : digest) {
-        *at++ = digits[byte >> 4U];
-        *at++ = digits[byte & 15U];
-    }
 }
 
 /// The first half of a hash as a number.
@@ -75,7 +67,9 @@ Uint128 hash_cells(
         sha256_batch({texts.data(), count}, {digests.data(), count});
         for (idx_t i = 0; i < count; ++i) {
             sum += number_of(digests[i]);
-            write_hex(digests[i], hex);
+            hex_into(
+                hex.data(), {reinterpret_cast<const char*>(digests[i].data()), digests[i].size()}
+            );
             // Hex digits are UTF-8: nothing to look at.
             lib.duckdb_unsafe_vector_assign_string_element_len(
                 output, first + i, hex.data(), hex.size()

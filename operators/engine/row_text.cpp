@@ -47,12 +47,15 @@ void write_digits(std::uint64_t value, std::size_t count, char* end) {
 
 /// Digits of the unscaled number, at the end of `out`.
 std::string_view digits_at_end(CellText& out, Uint128 value) {
-    char* at = out.data() + out.size();
-    do {
-        *--at = static_cast<char>('0' + static_cast<int>(value % 10));
-        value /= 10;
-    } while (value != 0);
-    return {at, out.data() + out.size()};
+    // Few do not fit into 64 bits, and dividing 128 is slow.
+    constexpr std::size_t piece = 19;
+    char* end = out.data() + out.size();
+    for (; value > UINT64_MAX; value /= powers_of_ten[piece], end -= piece)
+        write_digits(static_cast<std::uint64_t>(value % powers_of_ten[piece]), piece, end);
+    const auto rest = static_cast<std::uint64_t>(value);
+    const std::size_t count = digits_of_number(rest);
+    write_digits(rest, count, end);
+    return {end - count, out.data() + out.size()};
 }
 
 /// Without zeros behind the point; the engine writes none before the point where the type has no

@@ -1,7 +1,6 @@
 #include "operators/privacy/crypto.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
@@ -99,40 +98,16 @@ Secret derive_key(const Secret& master, std::string_view info, std::size_t bytes
     return Secret(std::move(out));
 }
 
-namespace {
-
-/// SHA-256 over a key of at most 64 bytes that is padded with `mask`.
-Sha256Start padded(const Secret& key, std::uint8_t mask) {
-    const std::string& bytes = key.reveal();
-    SLUICE_CHECK(bytes.size() <= 64);
-    std::array<std::uint8_t, 64> pad{};
-    pad.fill(mask);
-    for (std::size_t i = 0; i < bytes.size(); ++i)
-        pad[i] = static_cast<std::uint8_t>(mask ^ static_cast<unsigned char>(bytes[i]));
-    return sha256_after(pad);
-}
-
-}  // namespace
-
-Hmac::Hmac(const Secret& key) : inner_(padded(key, 0x36)), outer_(padded(key, 0x5C)) {}
+Hmac::Hmac(const Secret& key) : key_(key.reveal()) {}
 
 Digest Hmac::operator()(std::string_view value) const {
     Digest out{};
-    batch({&value, 1}, {&out, 1});
+    key_.batch({&value, 1}, {&out, 1});
     return out;
 }
 
 void Hmac::batch(std::span<const std::string_view> values, std::span<Digest> digests) const {
-    constexpr std::size_t at_once = 128;  // what stays in the processor's first cache
-    std::array<std::string_view, at_once> inner;
-    for (std::size_t first = 0; first < values.size(); first += at_once) {
-        const std::size_t count = std::min(at_once, values.size() - first);
-        const auto some = digests.subspan(first, count);
-        sha256_batch(values.subspan(first, count), some, inner_);
-        for (std::size_t i = 0; i < count; ++i)
-            inner[i] = {reinterpret_cast<const char*>(some[i].data()), some[i].size()};
-        sha256_batch({inner.data(), count}, some, outer_);
-    }
+    key_.batch(values, digests);
 }
 
 namespace {
@@ -293,22 +268,6 @@ std::optional<std::string> from_base64url(std::string_view text) {
         out += static_cast<char>((held >> have) & 0xFF);
     }
     return out;
-}
-
-void hex_into(char* out, std::string_view bytes) {
-    static constexpr auto pairs = [] {
-        constexpr std::string_view digits = "0123456789abcdef";
-        std::array<char, 512> all{};
-        for (std::size_t i = 0; i < 256; ++i) {
-            all[2 * i] = digits[i >> 4];
-            all[2 * i + 1] = digits[i & 0xF];
-        }
-        return all;
-    }();
-    for (const char c : bytes) {
-        std::memcpy(out, pairs.data() + std::size_t{2} * static_cast<unsigned char>(c), 2);
-        out += 2;
-    }
 }
 
 }  // namespace sluice::privacy

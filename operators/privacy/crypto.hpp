@@ -1,6 +1,6 @@
-// crypto.hpp — the digests and ciphers of masking, on OpenSSL EVP; HMAC on the lanes of
-// sha256_batch.hpp. All but `random_bytes` are pure
-// functions of their arguments; everything may be called from any thread.
+// crypto.hpp — the digests and ciphers of masking, on OpenSSL EVP; HMAC of many values at a time on
+// sha256_batch.hpp. All but `random_bytes` are pure functions of their arguments; everything may be
+// called from any thread.
 #pragma once
 
 #include <array>
@@ -35,8 +35,7 @@ public:
     void batch(std::span<const std::string_view> values, std::span<Digest> digests) const;
 
 private:
-    Sha256Start inner_;
-    Sha256Start outer_;
+    Sha256Hmac key_;
 };
 
 /// AES-256-SIV (RFC 5297), deterministic; `domain` is its associated data. The empty text, whose
@@ -76,7 +75,5 @@ std::string base32(std::string_view bytes);
 /// Crockford's alphabet, in lower case: 16 bytes are 26 characters.
 std::string crockford(std::string_view bytes);
 std::optional<std::string> from_base64url(std::string_view text);
-/// Writes two lower hex digits a byte.
-void hex_into(char* out, std::string_view bytes);
 
 }  // namespace sluice::privacy

@@ -5,6 +5,7 @@
 
 #include "base/check.hpp"
 #include "base/error.hpp"
+#include "base/hex.hpp"
 #include "operators/privacy/crypto.hpp"
 #include "operators/privacy/dictionaries.hpp"
 #include "operators/privacy/ff1_text.hpp"
@@ -41,6 +42,9 @@ Function each(const Rule& rule, One one) {
     return out;
 }
 
+/// Values that are hashed together: what belongs to them stays in the processor's first cache.
+constexpr std::size_t digests_at_once = 128;
+
 /// A body that looks at the HMAC of one value at a time: `one(digest, row, results)`.
 template <class One>
 Function each_digest(
@@ -50,22 +54,23 @@ Function each_digest(
     out.body = [how = rule.normalize,
                 key = std::move(key),
                 one = std::move(one)](const Arguments& in, Results& results) {
-        std::vector<std::string> changed(how.empty() ? 0 : in.rows());
-        std::vector<std::string_view> values;
-        values.reserve(in.rows());
-        for (std::size_t row = 0; row < in.rows(); ++row) {
-            if (in.is_null(0, row)) continue;
-            if (!how.empty()) changed[row] = normalized(how, in.text(0, row));
-            values.push_back(how.empty() ? in.text(0, row) : changed[row]);
-        }
-        std::vector<Digest> digests(values.size());
-        key->batch(values, digests);
-        std::size_t next = 0;
-        for (std::size_t row = 0; row < in.rows(); ++row) {
-            if (in.is_null(0, row))
-                results.null(row);
-            else
-                one(digests[next++], row, results);
+        std::array<std::string, digests_at_once> changed;
+        std::array<std::string_view, digests_at_once> values;
+        std::array<std::size_t, digests_at_once> rows{};
+        std::array<Digest, digests_at_once> digests;
+        for (std::size_t row = 0; row < in.rows();) {
+            std::size_t count = 0;
+            for (; row < in.rows() && count < digests_at_once; ++row) {
+                if (in.is_null(0, row)) {
+                    results.null(row);
+                    continue;
+                }
+                if (!how.empty()) changed[count] = normalized(how, in.text(0, row));
+                values[count] = how.empty() ? in.text(0, row) : changed[count];
+                rows[count++] = row;
+            }
+            key->batch({values.data(), count}, {digests.data(), count});
+            for (std::size_t i = 0; i < count; ++i) one(digests[i], rows[i], results);
         }
     };
     return out;

@@ -8,6 +8,7 @@
 #include "base/hash.hpp"
 #include "operators/privacy/crypto.hpp"
 #include "operators/privacy/one_value.hpp"
+#include "operators/privacy/text.hpp"
 
 using namespace sluice;
 using policy::Method;
@@ -80,6 +81,17 @@ TEST_CASE("digests equal the published check values", "[mask]") {
     CHECK_THROWS_AS(privacy::master_key(Secret("short")), Error);
     CHECK(privacy::base64url("\xFB\xFF") == "-_8");
     CHECK(privacy::base32("foobar") == "MZXW6YTBOI");
+}
+
+TEST_CASE("ASCII is normalized as it is beside other letters", "[mask]") {
+    for (int code = 0; code < 0x80; ++code) {
+        const std::string one(1, static_cast<char>(code));
+        for (const std::string method : {"lower", "nfc"}) {
+            const std::string beside = privacy::normalized({method}, one + "\u00C4");
+            CHECK(privacy::normalized({method}, one) == beside.substr(0, beside.size() - 2));
+        }
+    }
+    CHECK(privacy::normalized({"trim", "lower"}, " Ana@Example.COM ") == "ana@example.com");
 }
 
 TEST_CASE("hmac is the same for what normalizes to the same", "[mask]") {

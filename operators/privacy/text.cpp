@@ -70,6 +70,8 @@ std::string map_text(
 
 utf8proc_int32_t to_lower(utf8proc_int32_t code, void*) { return utf8proc_tolower(code); }
 
+char ascii_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
+
 std::string trimmed(std::string_view value) {
     constexpr std::string_view blanks = " \t\r\n\f\v";
     const std::size_t first = value.find_first_not_of(blanks);
@@ -81,10 +83,17 @@ std::string trimmed(std::string_view value) {
 
 std::string normalized(const std::vector<std::string>& how, std::string_view value) {
     std::string out(value);
+    // What the library would do to ASCII, without its three passes and its allocation.
+    const bool ascii =
+        std::ranges::all_of(value, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
     for (const std::string& one : how) {
         if (one == "trim") out = trimmed(out);
-        if (one == "lower") out = map_text(out, 0, to_lower);
-        if (one == "nfc") out = map_text(out, UTF8PROC_STABLE | UTF8PROC_COMPOSE, nullptr);
+        if (one == "lower" && ascii)
+            std::ranges::transform(out, out.begin(), ascii_lower);
+        else if (one == "lower")
+            out = map_text(out, 0, to_lower);
+        if (one == "nfc" && !ascii)
+            out = map_text(out, UTF8PROC_STABLE | UTF8PROC_COMPOSE, nullptr);
     }
     return out;
 }
