@@ -1,11 +1,16 @@
 // Why something does not run: Airflow's task dependencies in /api/v2, the whole answer in /ui/v1.
 // Asked of the scheduler itself: it tells by the predicates that decide.
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
+#include "api/failure.hpp"
+#include "api/input.hpp"
 #include "api/mapped.hpp"
 #include "api/ui.hpp"
 #include "api/v2.hpp"
 #include "api/v2_instances.hpp"
+#include "model/zone.hpp"
 
 namespace sluice::api {
 namespace {
@@ -23,7 +28,7 @@ std::optional<core::Reasons> ask(Services& services, const Subject& subject) {
 }
 
 /// `state` tells what an empty list means: it runs, or it has ended; "mapped": all instances do.
-Reply answer(std::string_view state, const std::optional<core::Reasons>& reasons) {
+Json told(std::string_view state, const std::optional<core::Reasons>& reasons) {
     Json json;
     json["state"] = state;
     json["reasons"] = Json::array();
@@ -35,12 +40,55 @@ Reply answer(std::string_view state, const std::optional<core::Reasons>& reasons
              {"since", millis_or_null(reason.since)},
              {"until", millis_or_null(reason.until)}}
         );
+    return json;
+}
+
+Reply answer(std::string_view state, const std::optional<core::Reasons>& reasons) {
+    return reply(200, told(state, reasons));
+}
+
+/// A day of the DAG's zone, or an instant.
+Interval asked_dates(const std::string& text, const Dag& dag) {
+    const auto time = parse_time(text);
+    if (!time) throw failure(422, "date is neither a day nor a time: " + text);
+    const Zone zone = Zone::find(dag.timezone).value_or(Zone::utc());
+    const Instant from = resolve(*time, zone);
+    if (!time->date_only) return {from, from};
+    const auto day = std::chrono::floor<std::chrono::days>(zone.to_local(from));
+    const Instant next = zone.to_instant(LocalTime{day + std::chrono::days{1}});
+    return {from, next - std::chrono::microseconds{1}};
+}
+
+/// Dates of the schedule: their runs, and why others have none.
+Reply why_dates(Services& services, const std::string& dag_id, const Interval& asked) {
+    store::RunFilter filter;
+    filter.dag_ids = {dag_id};
+    filter.logical_date.gte = asked.start;
+    filter.logical_date.lte = asked.end;
+    filter.page.limit = 2'000;
+    std::vector<Instant> made;
+    Json runs = Json::array();
+    for (const auto& row : services.queries.runs(filter).rows) {
+        if (row.run.logical_date) made.push_back(*row.run.logical_date);
+        runs.push_back({{"dag_run_id", row.run.run_id}, {"state", name(row.run.state)}});
+    }
+    std::ranges::sort(made);
+    std::optional<core::Reasons> reasons;
+    services.runtime.query([&](const core::Scheduler& scheduler) {
+        reasons = scheduler.why(dag_id, asked, made);
+    });
+    const bool all = reasons && reasons->empty();
+    Json json = told(all ? "made" : "missing", reasons);
+    json["dag_runs"] = std::move(runs);
     return reply(200, json);
 }
 
 Reply get_dag_why(Services& services, const Request& request, const Caller&) {
     const auto& dag_id = request.param("dag_id");
-    (void)find_dag(services, dag_id);
+    const auto listed = find_dag(services, dag_id);
+    Query query(request);
+    const auto date = query.text("date");
+    if (date) return why_dates(services, dag_id, asked_dates(*date, *listed.dag));
     const auto reasons = ask(services, dag_id);
     return answer(reasons && reasons->empty() ? "scheduled" : "waiting", reasons);
 }

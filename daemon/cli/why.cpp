@@ -18,6 +18,7 @@ struct Options {
     std::string dag_id;
     std::string run_id;
     std::string task_id;
+    std::string date;
     int map_index{-1};
 };
 
@@ -26,7 +27,8 @@ std::string path_of(const Options& options) {
     if (!options.run_id.empty()) path += "/runs/" + encode(options.run_id);
     if (!options.task_id.empty()) path += "/tis/" + encode(options.task_id);
     if (options.map_index >= 0) path += '/' + std::to_string(options.map_index);
-    return path + "/why";
+    path += "/why";
+    return options.date.empty() ? path : path + "?date=" + encode(options.date);
 }
 
 std::string time_of(const Json& millis) {
@@ -37,6 +39,9 @@ void why(const Options& options) {
     Client client(options.target);
     const Json answer = client.get(path_of(options));
     const auto& reasons = answer.at("reasons");
+    for (const auto& run : answer.value("dag_runs", Json::array()))
+        std::cout << text_of(run, "dag_run_id") << ' ' << text_of(run, "state") << '\n';
+    if (reasons.empty() && !options.date.empty()) return;
     if (reasons.empty()) {
         const auto state = text_of(answer, "state");
         std::cout << "nothing is in its way: "
@@ -55,11 +60,19 @@ void why(const Options& options) {
 
 void add(CLI::App& app) {
     const auto options = std::make_shared<Options>();
-    auto* verb = app.add_subcommand("why", "why a DAG, a run or a task instance does not run");
+    auto* verb = app.add_subcommand(
+        "why", "why a DAG, a run or a task instance does not run, or a date has no run"
+    );
     add_target(*verb, options->target);
     verb->add_option("dag_id", options->dag_id)->required();
-    verb->add_option("run_id", options->run_id);
+    auto* run = verb->add_option("run_id", options->run_id);
     verb->add_option("task_id", options->task_id);
+    verb->add_option(
+            "--date",
+            options->date,
+            "a day of the DAG's zone, or a time: why it has no scheduled run"
+    )
+        ->excludes(run);
     verb->add_option(
         "--map-index",
         options->map_index,

@@ -65,6 +65,9 @@ public:
     [[nodiscard]] std::optional<Reasons> why(const std::string& dag_id) const;
     [[nodiscard]] std::optional<Reasons> why(RunKey run) const;
     std::optional<Reasons> why(const TaskKey& task);
+    [[nodiscard]] std::optional<Reasons> why(
+        const std::string& dag_id, const Interval& asked, const std::vector<Instant>& made
+    ) const;
     [[nodiscard]] std::vector<AssetEvent> queued_asset_events(
         const std::string& dag_id, const std::string& asset
     ) const;
@@ -282,6 +285,12 @@ private:
     [[nodiscard]] static bool has_room(const BackfillEntry& backfill) {
         return backfill.running < backfill.row.max_active_runs;
     }
+
+    // why_date.cpp: dates without a run
+    [[nodiscard]] Reasons why_no_run(
+        const DagEntry& dag, const Interval& asked, const std::vector<Instant>& made
+    ) const;
+    void why_run_of(const DagEntry& dag, const RunTimes& run, Reasons& reasons) const;
 
     // why.cpp: what is in the way
     [[nodiscard]] std::string holders(const std::function<bool(const Run&, TaskNo)>& counts) const;

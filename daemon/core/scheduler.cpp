@@ -37,6 +37,11 @@ std::optional<Reasons> Scheduler::why(const std::string& dag_id) const {
 }
 std::optional<Reasons> Scheduler::why(RunKey run) const { return impl_->why(run); }
 std::optional<Reasons> Scheduler::why(const TaskKey& task) const { return impl_->why(task); }
+std::optional<Reasons> Scheduler::why(
+    const std::string& dag_id, const Interval& asked, const std::vector<Instant>& made
+) const {
+    return impl_->why(dag_id, asked, made);
+}
 std::vector<AssetEvent> Scheduler::queued_asset_events(
     const std::string& dag_id, const std::string& asset
 ) const {

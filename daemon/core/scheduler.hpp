@@ -117,6 +117,11 @@ public:
     [[nodiscard]] std::optional<Reasons> why(const std::string& dag_id) const;
     [[nodiscard]] std::optional<Reasons> why(RunKey run) const;
     [[nodiscard]] std::optional<Reasons> why(const TaskKey& task) const;
+    /// Of the schedule's dates in [asked.start, asked.end] that are not among `made` (sorted
+    /// logical dates): why they have no run. Empty = all have one.
+    [[nodiscard]] std::optional<Reasons> why(
+        const std::string& dag_id, const Interval& asked, const std::vector<Instant>& made
+    ) const;
 
 private:
     class Impl;

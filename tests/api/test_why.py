@@ -80,3 +80,18 @@ def test_a_mapped_task_is_asked_about_as_a_whole_and_by_index(daemons):
     assert "r ask[1]\n1 task" in say("tasks", "clear", "asks", "r", "ask", "--map-index", "1", "--dry-run")
     # One that failed has its name, too: it is the one that is looked for.
     assert daemon.get(tasks + "/wrong/0")["rendered_map_index"] == "de"
+
+
+def test_why_a_date_has_no_run(daemons):
+    daemon = daemons().start()
+    write_dag(daemon, "dated", [{"task_id": "only", "operator": "empty"}], schedule="@daily", start_date="2026-01-01",
+              end_date="2026-01-05", catchup=True, timezone="America/New_York")
+    wait_for(lambda: daemon.get("/api/v2/dags/dated/dagRuns")["total_entries"] == 5)
+    made = daemon.request("GET", "/ui/v1/dags/dated/why?date=2026-01-02", 200)
+    assert made["state"] == "made" and made["reasons"] == [] and len(made["dag_runs"]) == 1
+    missing = daemon.request("GET", "/ui/v1/dags/dated/why?date=2026-01-06", 200)
+    assert (missing["state"], missing["reasons"][0]["condition"], missing["dag_runs"]) == ("missing", "end_date", [])
+    assert "date is neither" in daemon.request("GET", "/ui/v1/dags/dated/why?date=soon", 422)["detail"]
+    assert daemon.cli("why", "dated", "--date", "2026-01-02").stdout.startswith("scheduled__2026-01-02T05:00:00+00:00 ")
+    said = daemon.cli("why", "dated", "--date", "2025-12-30").stdout
+    assert said == "start_date: 2025-12-30T05:00:00Z: it lies before the start_date 2026-01-01T05:00:00Z\n"
