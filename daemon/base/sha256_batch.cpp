@@ -47,22 +47,22 @@ void hash_one(std::string_view text, Sha256Digest& digest) {
 }
 
 /// The lanes, if they are asked for and pay: all of them take as long as three texts by OpenSSL.
-Sha256Lanes* lanes_for(std::size_t texts, Sha256Way way) {
+Sha256Lanes* lanes_for(std::size_t texts, Sha256Way way, Sha256Use use) {
     constexpr std::size_t least = 4;
-    return way == Sha256Way::lanes && texts >= least ? Sha256Lanes::of_thread() : nullptr;
+    return way == Sha256Way::lanes && texts >= least ? Sha256Lanes::of_thread(use) : nullptr;
 }
 
 }  // namespace
 
 std::string_view sha256_lanes_library() {
-    return Sha256Lanes::of_thread() != nullptr ? "libipsec-mb" : "OpenSSL";
+    return Sha256Lanes::of_thread(Sha256Use::hash) != nullptr ? "libipsec-mb" : "OpenSSL";
 }
 
 void sha256_batch(
     std::span<const std::string_view> texts, std::span<Sha256Digest> digests, Sha256Way way
 ) {
     SLUICE_CHECK(texts.size() == digests.size());
-    Sha256Lanes* const lanes = lanes_for(texts.size(), way);
+    Sha256Lanes* const lanes = lanes_for(texts.size(), way, Sha256Use::hash);
     if (lanes != nullptr) lanes->hash(texts, digests);
     for (std::size_t i = 0; i < texts.size(); ++i)
         if (lanes == nullptr || !Sha256Lanes::takes(texts[i])) hash_one(texts[i], digests[i]);
@@ -100,7 +100,7 @@ Sha256Hmac::Sha256Hmac(std::string_view key) : states_(std::make_unique<States>(
         std::ranges::copy(sha256(key), block.begin());
     else
         std::ranges::copy(key, block.begin());
-    const Sha256Lanes* const lanes = Sha256Lanes::of_thread();
+    const Sha256Lanes* const lanes = Sha256Lanes::of_thread(Sha256Use::hmac);
     const auto begin = [&](std::uint8_t pad, EVP_MD_CTX* context, Sha256State& words) {
         for (std::uint8_t& byte : block) byte ^= pad;
         SLUICE_CHECK(EVP_DigestInit_ex2(context, sha256_method(), nullptr) == 1);
@@ -118,7 +118,7 @@ void Sha256Hmac::batch(
     std::span<const std::string_view> texts, std::span<Sha256Digest> digests, Sha256Way way
 ) const {
     SLUICE_CHECK(texts.size() == digests.size());
-    Sha256Lanes* const lanes = lanes_for(texts.size(), way);
+    Sha256Lanes* const lanes = lanes_for(texts.size(), way, Sha256Use::hmac);
     if (lanes != nullptr) lanes->hmac(states_->inner_words, states_->outer_words, texts, digests);
     for (std::size_t i = 0; i < texts.size(); ++i)
         if (lanes == nullptr || !Sha256Lanes::takes(texts[i])) states_->one(texts[i], digests[i]);

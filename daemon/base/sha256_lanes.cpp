@@ -23,10 +23,17 @@ struct Sha256Lanes::Manager {
     Manager(const Manager&) = delete;
     Manager& operator=(const Manager&) = delete;
 
-    /// Whether it has code for this processor.
-    bool starts() {
+    /// Whether it has code for this processor. Plain hashes are made between other work, which
+    /// 512-bit instructions slow down more than they gain; processors with instructions for
+    /// SHA-256 have no such choice to make.
+    bool starts(Sha256Use use) {
+        constexpr std::uint64_t narrow = IMB_FEATURE_AVX2;
         if (library == nullptr) return false;
-        init_mb_mgr_auto(library, nullptr);
+        const bool may = (library->features & (narrow | IMB_FEATURE_SHANI)) == narrow;
+        if (use == Sha256Use::hash && may)
+            init_mb_mgr_avx2(library);
+        else
+            init_mb_mgr_auto(library, nullptr);
         return imb_get_errno(library) == 0;
     }
 
@@ -43,8 +50,8 @@ struct Sha256Lanes::Manager {
     }
 };
 
-Sha256Lanes::Sha256Lanes() : manager_(std::make_unique<Manager>()) {
-    if (!manager_->starts()) manager_.reset();
+Sha256Lanes::Sha256Lanes(Sha256Use use) : manager_(std::make_unique<Manager>()) {
+    if (!manager_->starts(use)) manager_.reset();
 }
 
 Sha256State Sha256Lanes::after(std::span<const std::uint8_t, 64> block) const {
@@ -109,7 +116,7 @@ namespace sluice {
 
 struct Sha256Lanes::Manager {};
 
-Sha256Lanes::Sha256Lanes() = default;
+Sha256Lanes::Sha256Lanes(Sha256Use) {}
 Sha256State Sha256Lanes::after(std::span<const std::uint8_t, 64>) const { return {}; }
 void Sha256Lanes::hash(std::span<const std::string_view>, std::span<Sha256Digest>) {}
 void Sha256Lanes::
@@ -124,9 +131,14 @@ namespace sluice {
 
 Sha256Lanes::~Sha256Lanes() = default;
 
-Sha256Lanes* Sha256Lanes::of_thread() {
-    thread_local Sha256Lanes lanes;
-    return lanes.work() ? &lanes : nullptr;
+Sha256Lanes* Sha256Lanes::of_thread(Sha256Use use) {
+    // Each takes its time to start, so only what a thread asks for is made.
+    if (use == Sha256Use::hash) {
+        thread_local Sha256Lanes hashing(Sha256Use::hash);
+        return hashing.work() ? &hashing : nullptr;
+    }
+    thread_local Sha256Lanes keyed(Sha256Use::hmac);
+    return keyed.work() ? &keyed : nullptr;
 }
 
 }  // namespace sluice

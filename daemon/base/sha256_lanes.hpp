@@ -16,14 +16,17 @@ namespace sluice {
 /// The words of a hash after one block, in the processor's order of bytes.
 using Sha256State = std::array<std::uint8_t, 32>;
 
+/// What lanes are for: their instructions differ.
+enum class Sha256Use : std::uint8_t { hash, hmac };
+
 class Sha256Lanes {
 public:
     /// Those of the calling thread; null where build or processor has none.
-    static Sha256Lanes* of_thread();
+    static Sha256Lanes* of_thread(Sha256Use use);
     /// The library's HMAC knows no empty text, and no length beyond 16 bits.
     static bool takes(std::string_view text) { return !text.empty() && text.size() <= 65'534; }
 
-    Sha256Lanes();
+    explicit Sha256Lanes(Sha256Use use);
     ~Sha256Lanes();
     Sha256Lanes(const Sha256Lanes&) = delete;
     Sha256Lanes& operator=(const Sha256Lanes&) = delete;
