@@ -144,6 +144,16 @@ class Daemon:
         return psycopg.connect(url, autocommit=True)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def homes_of_faults(request):
+    """Kills and faults are tried on homes on the disk, where a commit takes its time, also if other homes stand in memory (tests/run)."""
+    before = tempfile.tempdir
+    if request.path.parent.name == "faults":
+        tempfile.tempdir = os.environ.get("SLUICE_TEST_TMPDIR")
+    yield
+    tempfile.tempdir = before
+
+
 @pytest.fixture
 def home():
     with tempfile.TemporaryDirectory(prefix="sluice-test-", ignore_cleanup_errors=True) as folder:
