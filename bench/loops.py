@@ -16,7 +16,7 @@ from harness import ROOT, Daemon, Limit, chain as line, dag, empty, fan as wide,
 # A turn in which `width` tasks end and as many others start: two task rows and two log rows for each pair.
 REPLAY = r"""\set seq :seq + {pairs}
 \set task :task + {width}
-select commit_turn_p0(1, '10 s', now(), :seq, 1, 0, null, null, {started}, {ended}, {log}, null, null, null, null);
+select commit_turn_p0(1, '10 s', now(), :seq, 1, 0, null, null, {started}, {ended}, {log}, null, null, null, null, null);
 """
 STARTED = "row(0, 1, :task{i}, -1, 3, 1, 0, 1, 1, 0, now(), now(), now(), null, null, 0, '', '')::turn_task"
 ENDED = "row(3, 1, :task - {width}{i}, -1, 4, 1, 0, 1, 1, 0, now(), now(), now(), now(), null, 0, '', '')::turn_task"

@@ -29,7 +29,8 @@ public:
     Executor& operator=(const Executor&) = delete;
     virtual ~Executor() = default;
 
-    /// Starts attempts, all of one turn in one push.
+    /// Starts attempts, all of one turn in one push. Those that have nothing to do are reported
+    /// before it returns.
     virtual void start(std::vector<AttemptOrder> orders) = 0;
     /// Finds out how many instances a mapping has; `done` is called from any thread, once, unless
     /// the executor stops first.

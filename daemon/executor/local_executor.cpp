@@ -42,6 +42,8 @@ void LocalExecutor::Impl::start(std::vector<AttemptOrder> orders) {
     std::vector<ThreadPool::Work> work;
     work.reserve(orders.size());
     std::vector<AttemptPtr> refused;
+    std::vector<AttemptResult> ended;
+    const bool allowed = !settings_.may_start || settings_.may_start();
     {
         const std::lock_guard lock(mutex_);
         for (AttemptOrder& order : orders) {
@@ -53,12 +55,17 @@ void LocalExecutor::Impl::start(std::vector<AttemptOrder> orders) {
                 refused.push_back(std::move(attempt));
                 continue;
             }
+            if (allowed && is_empty(attempt->order)) {
+                ended.push_back(end_at_once(*attempt));
+                continue;
+            }
             if (attempt->order.deadline) add_deadline(attempt);
             work.emplace_back([this, attempt = std::move(attempt)] { run(attempt); });
         }
         waiting_ += work.size();
     }
     pool_.push(std::move(work));
+    report(std::move(ended));
     for (const AttemptPtr& attempt : refused) {
         attempt->cancel(CancelReason::shutdown);
         finish(attempt, {}, nullptr);

@@ -101,7 +101,11 @@ private:
     void add_deadline(const AttemptPtr& attempt);
     void watch_deadlines();
 
-    // local_executor_run.cpp: one attempt on a pool thread
+    // local_executor_run.cpp: one attempt, on the loop's thread if it is empty, else on a pool
+    // thread
+    bool is_empty(const AttemptOrder& order) const;
+    /// The success of an attempt that is empty.
+    static AttemptResult end_at_once(Attempt& attempt);
     void run(const AttemptPtr& attempt);
     std::string path_of(const AttemptOrder& order) const;
     const task::Operator* find_operator(const std::string& operator_name) const;

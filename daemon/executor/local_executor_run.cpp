@@ -1,4 +1,5 @@
-// One attempt on a pool thread: prepared, run inline or in a worker process, settled and reported.
+// One attempt: ended at once if it is empty, else on a pool thread: prepared, run inline or in a
+// worker process, settled and reported.
 #include <cstdlib>
 #include <filesystem>
 
@@ -58,6 +59,25 @@ private:
 };
 
 }  // namespace
+
+bool LocalExecutor::Impl::is_empty(const AttemptOrder& order) const {
+    const Task& task = order.dag->tasks.at(static_cast<std::size_t>(order.key.task.task));
+    const task::Operator* op = find_operator(task.operator_name);
+    // The name of a mapped instance is a template, whose values may have to be read.
+    const bool named = !task.map_index_template.empty() || order.outer != unmapped;
+    return op != nullptr && op->traits.empty && task.with == "{}" && !named &&
+           task.isolation == Isolation::inline_;
+}
+
+AttemptResult LocalExecutor::Impl::end_at_once(Attempt& attempt) {
+    AttemptResult result;
+    result.key = attempt.order.key;
+    result.outcome = task::success();
+    result.end_date = SystemClock().now();
+    const std::lock_guard lock(attempt.mutex);
+    attempt.result = result;
+    return result;
+}
 
 void LocalExecutor::Impl::run(const AttemptPtr& attempt) {
     {

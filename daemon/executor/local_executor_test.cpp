@@ -36,6 +36,9 @@ std::vector<task::Operator> test_operators() {
     add("instant", {.instant = true}, [](task::TaskContext&, const Json&) {
         return task::success();
     });
+    add("empty", {.instant = true, .empty = true}, [](task::TaskContext&, const Json&) {
+        return task::success();
+    });
     add("say", {}, [](task::TaskContext& ctx, const Json& params) {
         for (const auto& line : params.at("lines")) ctx.info(line.get<std::string>());
         if (params.contains("value")) ctx.xcom("return_value", params.at("value"));
@@ -239,6 +242,37 @@ TEST_CASE("the end of an instant task does not wait for a slow one", "[executor]
     for (const auto& result : world.wait_for(2)) REQUIRE_FALSE(result.key == slow.key);
     world.executor->cancel({slow.key, CancelReason::user});
     REQUIRE(world.wait_for(3).back().key == slow.key);
+}
+
+TEST_CASE("empty tasks have ended when start returns, and are kept like others", "[executor]") {
+    World world;
+    const auto order = test_order("empty");
+    const auto waiting = test_order("wait");
+    world.executor->start({waiting, order, test_order("empty")});
+    const auto results = world.results();
+    REQUIRE(results.size() == 2);
+    REQUIRE(results.front().key == order.key);
+    REQUIRE(results.front().outcome.kind == OutcomeKind::success);
+    REQUIRE(results.front().end_date >= order.start_date);
+    REQUIRE(world.executor->alive().size() == 3);
+    world.executor->start({order});  // told twice: nothing new
+    world.executor->cancel({order.key, CancelReason::user});
+    world.executor->repost();
+    REQUIRE(world.results().size() == 4);
+    REQUIRE(world.results().back().outcome.kind == OutcomeKind::success);
+    world.executor->acknowledge(order.key);
+    REQUIRE(world.executor->alive().size() == 2);
+    world.executor->cancel({waiting.key, CancelReason::user});
+    world.wait_for(5);
+}
+
+TEST_CASE("an empty mapped instance with a name of its own has it rendered", "[executor]") {
+    World world;
+    auto order = test_order("empty", "{}", [](Task& task) {
+        task.map_index_template = "day {{ ti.map_index }}";
+    });
+    order.key.task.map_index = 3;
+    REQUIRE(world.run(order).map_name == "day 3");
 }
 
 TEST_CASE("a task over its execution_timeout fails as transient", "[executor][timeout]") {

@@ -132,6 +132,7 @@ void Runtime::Impl::renew_if_due() {
 
 void Runtime::Impl::handle(std::vector<Item>& items) {
     std::vector<Pending> pending = std::exchange(later_, {});
+    pending.reserve(pending.size() + items.size());
     std::vector<Inquiry> inquiries;
     const auto take = [&](Item& item) {
         if (auto* event = std::get_if<core::Event>(&item)) {

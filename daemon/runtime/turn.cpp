@@ -70,13 +70,17 @@ void Runtime::Impl::step_all(std::vector<Pending>& pending, Instant at, Turn& tu
     const auto ticked = scheduler_->step(core::Tick{}, at, turn);
     SLUICE_CHECK(ticked == core::Taken::yes);
     const auto names = names_taken(pending, false);
-    std::vector<Pending> taken;
+    auto taken = pending.begin();
     for (auto& item : pending) {
         add_facts(item.event, names);
-        const bool now = scheduler_->step(item.event, at, turn) == core::Taken::yes;
-        (now ? taken : later_).push_back(std::move(item));
+        if (scheduler_->step(item.event, at, turn) == core::Taken::next_turn) {
+            later_.push_back(std::move(item));
+            continue;
+        }
+        if (&*taken != &item) *taken = std::move(item);
+        ++taken;
     }
-    pending = std::move(taken);
+    pending.erase(taken, pending.end());
 }
 
 void Runtime::Impl::replay(Pending& item) {

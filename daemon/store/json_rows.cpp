@@ -89,21 +89,6 @@ void write_backfills(const Turn& turn, Writer& w) {
         w.end_object();
     }
     w.end_rows();
-    w.begin_rows("dates");
-    for (const BackfillDate& date : turn.backfill_dates) {
-        w.begin_object();
-        w.field("backfill_id", date.backfill.value);
-        w.field("ordinal", date.ordinal);
-        w.field("logical_date", date.logical_date);
-        w.field("interval_start", date.data_interval.start);
-        w.field("interval_end", date.data_interval.end);
-        w.field("run_after", date.run_after);
-        w.field("action", date.action);
-        w.field("reason", date.reason);
-        if (date.run) w.field("run_key", date.run->value);
-        w.end_object();
-    }
-    w.end_rows();
 }
 
 void write_pools(const Turn& turn, Writer& w) {
@@ -205,14 +190,13 @@ void write_told(const Turn& turn, Writer& w) {
 std::string extra_rows(const Turn& turn, bool tell) {
     const auto artefacts = artefacts_of(turn);
     const bool reopened = std::ranges::any_of(turn.runs, reopens);
-    const bool rare =
-        tell || reopened || !artefacts.empty() || !turn.clearings.empty() ||
-        !turn.runs_deleted.empty() || !turn.checkpoints_dropped.empty() ||
-        !turn.callbacks.empty() ||
-        !(turn.outputs.empty() && turn.backfills.empty() && turn.backfill_dates.empty() &&
-          turn.pools.empty() && turn.pools_removed.empty() && turn.waits.empty() &&
-          !has_past(turn) && !has_assets(turn) && !has_mapped(turn) && !has_deadlines(turn) &&
-          turn.slices_kept.empty());
+    const bool rare = tell || reopened || !artefacts.empty() || !turn.clearings.empty() ||
+                      !turn.runs_deleted.empty() || !turn.checkpoints_dropped.empty() ||
+                      !turn.callbacks.empty() ||
+                      !(turn.outputs.empty() && turn.backfills.empty() && turn.pools.empty() &&
+                        turn.pools_removed.empty() && turn.waits.empty() && !has_past(turn) &&
+                        !has_assets(turn) && !has_mapped(turn) && !has_deadlines(turn) &&
+                        turn.slices_kept.empty());
     if (!rare && turn.attempts.empty() && turn.xcoms.empty() && turn.rendered.empty()) return {};
 
     Writer w;
@@ -220,7 +204,6 @@ std::string extra_rows(const Turn& turn, bool tell) {
     write_attempts(turn.attempts, w);
     write_values(turn, w);
     if (rare) {
-        w.begin_object("rare");
         write_outputs(turn.outputs, w);
         write_backfills(turn, w);
         write_pools(turn, w);
@@ -238,7 +221,6 @@ std::string extra_rows(const Turn& turn, bool tell) {
         if (has_mapped(turn)) write_mapped(turn, w);
         if (has_deadlines(turn)) write_deadlines(turn, w);
         write_slices(turn.slices_kept, w);
-        w.end_object();
     }
     w.end_object();
     return w.take();

@@ -10,6 +10,8 @@ class Connection;
 /// Applies what is missing, under a lock: of several daemons that start at once one works and the
 /// others wait. Throws Error(invalid) if the database is newer than this program.
 void migrate(Connection& connection);
+/// The same as far as migration `last`: what an earlier program left.
+void migrate(Connection& connection, int last);
 
 /// Number of the newest migration of this program.
 int newest_migration();

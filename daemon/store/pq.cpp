@@ -1,9 +1,12 @@
 #include "store/pq.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstring>
+#include <type_traits>
 
+#include <boost/endian/conversion.hpp>
 #include <poll.h>
 
 #include "base/check.hpp"
@@ -26,48 +29,54 @@ std::string message_of(const char* text) {
 
 // ---- Params
 
-void Params::bytes(const void* data, std::size_t size) {
-    buffer_.append(static_cast<const char*>(data), size);
+char* Params::room(std::size_t size) {
+    if (buffer_.size() - used_ < size) buffer_.resize(std::max(2 * buffer_.size(), used_ + size));
+    char* const begin = buffer_.data() + used_;
+    used_ += size;
+    return begin;
 }
 
-void Params::integer(std::uint64_t value, std::size_t size) {
-    char out[8];
-    for (std::size_t i = 0; i < size; ++i) {
-        out[i] = static_cast<char>(value >> (8 * (size - 1 - i)));
-    }
-    bytes(out, size);
+void Params::bytes(const void* data, std::size_t size) {
+    if (size != 0) std::memcpy(room(size), data, size);
+}
+
+template <class Unsigned>
+void Params::put(Unsigned value) {
+    static_assert(std::is_unsigned_v<Unsigned>);
+    boost::endian::native_to_big_inplace(value);
+    std::memcpy(room(sizeof value), &value, sizeof value);
 }
 
 void Params::start() {
     finish();
-    slots_.push_back({buffer_.size(), 0});
+    slots_.push_back({used_, 0});
 }
 
 // The length of the last parameter is known when the next one begins.
 void Params::finish() {
     if (slots_.empty()) return;
     Slot& last = slots_.back();
-    if (last.length >= 0) last.length = static_cast<int>(buffer_.size() - last.offset);
+    if (last.length >= 0) last.length = static_cast<int>(used_ - last.offset);
 }
 
 Params& Params::add(std::int64_t value) {
     start();
-    integer(static_cast<std::uint64_t>(value), 8);
+    put(static_cast<std::uint64_t>(value));
     return *this;
 }
 Params& Params::add_int(std::int32_t value) {
     start();
-    integer(static_cast<std::uint32_t>(value), 4);
+    put(static_cast<std::uint32_t>(value));
     return *this;
 }
 Params& Params::add_small(std::int16_t value) {
     start();
-    integer(static_cast<std::uint16_t>(value), 2);
+    put(static_cast<std::uint16_t>(value));
     return *this;
 }
 Params& Params::add(bool value) {
     start();
-    integer(value ? 1 : 0, 1);
+    put(static_cast<std::uint8_t>(value ? 1 : 0));
     return *this;
 }
 Params& Params::add(Instant value) { return add(to_micros(value) - postgres_epoch); }
@@ -79,43 +88,43 @@ Params& Params::add(std::string_view value) {
 }
 Params& Params::add_null() {
     finish();
-    slots_.push_back({buffer_.size(), -1});
+    slots_.push_back({used_, -1});
     return *this;
 }
 Params& Params::add_interval(Duration value) {
     start();
-    integer(static_cast<std::uint64_t>(value.count()), 8);
-    integer(0, 4);  // days
-    integer(0, 4);  // months
+    put(static_cast<std::uint64_t>(value.count()));
+    put(std::uint32_t{0});  // days
+    put(std::uint32_t{0});  // months
     return *this;
 }
 
 Params& Params::begin_array(Oid element_type, std::size_t count) {
     start();
-    integer(count == 0 ? 0 : 1, 4);  // dimensions
-    integer(1, 4);                   // may hold nulls
-    integer(element_type, 4);
+    put(std::uint32_t{count == 0 ? 0U : 1U});  // dimensions
+    put(std::uint32_t{1});                     // may hold nulls
+    put(std::uint32_t{element_type});
     if (count != 0) {
-        integer(count, 4);
-        integer(1, 4);  // lower bound
+        put(static_cast<std::uint32_t>(count));
+        put(std::uint32_t{1});  // lower bound
     }
     return *this;
 }
 void Params::element(std::int64_t value) {
-    integer(8, 4);
-    integer(static_cast<std::uint64_t>(value), 8);
+    put(std::uint32_t{8});
+    put(static_cast<std::uint64_t>(value));
 }
 void Params::element_int(std::int32_t value) {
-    integer(4, 4);
-    integer(static_cast<std::uint32_t>(value), 4);
+    put(std::uint32_t{4});
+    put(static_cast<std::uint32_t>(value));
 }
 void Params::element_small(std::int16_t value) {
-    integer(2, 4);
-    integer(static_cast<std::uint16_t>(value), 2);
+    put(std::uint32_t{2});
+    put(static_cast<std::uint16_t>(value));
 }
 void Params::element(bool value) {
-    integer(1, 4);
-    integer(value ? 1 : 0, 1);
+    put(std::uint32_t{1});
+    put(static_cast<std::uint8_t>(value ? 1 : 0));
 }
 void Params::element(Instant value) { element(to_micros(value) - postgres_epoch); }
 void Params::element(const std::optional<Instant>& value) {
@@ -126,52 +135,50 @@ void Params::element(const std::optional<Instant>& value) {
     }
 }
 void Params::element(std::string_view value) {
-    integer(value.size(), 4);
+    put(static_cast<std::uint32_t>(value.size()));
     bytes(value.data(), value.size());
 }
-void Params::element_null() { integer(0xFFFFFFFFU, 4); }
+void Params::element_null() { put(std::uint32_t{0xFFFFFFFFU}); }
 
 void Params::begin_record(int columns) {
-    record_ = buffer_.size();
-    integer(0, 4);
-    integer(static_cast<std::uint32_t>(columns), 4);
+    record_ = used_;
+    put(std::uint32_t{0});
+    put(static_cast<std::uint32_t>(columns));
 }
 void Params::end_record() {
-    const std::size_t size = buffer_.size() - record_ - 4;
-    for (std::size_t i = 0; i < 4; ++i) {
-        buffer_[record_ + i] = static_cast<char>(size >> (8 * (3 - i)));
-    }
+    const auto size = boost::endian::native_to_big(static_cast<std::uint32_t>(used_ - record_ - 4));
+    std::memcpy(buffer_.data() + record_, &size, sizeof size);
 }
 void Params::field(std::int64_t value) {
-    integer(oid::int8, 4);
+    put(std::uint32_t{oid::int8});
     element(value);
 }
 void Params::field_int(std::int32_t value) {
-    integer(oid::int4, 4);
+    put(std::uint32_t{oid::int4});
     element_int(value);
 }
 void Params::field(bool value) {
-    integer(oid::boolean, 4);
+    put(std::uint32_t{oid::boolean});
     element(value);
 }
 void Params::field_small(std::int16_t value) {
-    integer(oid::int2, 4);
+    put(std::uint32_t{oid::int2});
     element_small(value);
 }
 void Params::field(const std::optional<Instant>& value) {
-    integer(oid::timestamptz, 4);
+    put(std::uint32_t{oid::timestamptz});
     element(value);
 }
 void Params::field(std::string_view value) {
-    integer(oid::text, 4);
+    put(std::uint32_t{oid::text});
     element(value);
 }
 void Params::field_json(std::string_view value) {
-    integer(oid::json, 4);
+    put(std::uint32_t{oid::json});
     element(value);
 }
 void Params::field_null(Oid type) {
-    integer(type, 4);
+    put(std::uint32_t{type});
     element_null();
 }
 
@@ -197,7 +204,7 @@ Params& Params::add(std::span<const std::int32_t> values) {
 }
 
 void Params::clear() {
-    buffer_.clear();
+    used_ = 0;
     slots_.clear();
 }
 

@@ -84,12 +84,18 @@ public:
 
 private:
     friend class Connection;
+    /// Makes room for `size` bytes and says where they go.
+    char* room(std::size_t size);
     void bytes(const void* data, std::size_t size);
-    void integer(std::uint64_t value, std::size_t size);
+    /// In the order of the network; by the type of the value 1, 2, 4 or 8 bytes.
+    template <class Unsigned>
+    void put(Unsigned value);
     void start();
     void finish();
 
-    std::string buffer_;
+    // A turn has thousands of small fields: they are written to a buffer that has room for them.
+    std::string buffer_;  // its first used_ bytes
+    std::size_t used_{0};
     std::size_t record_{0};  // where the length of the open record goes
     struct Slot {
         std::size_t offset;

@@ -153,6 +153,24 @@ void write_dag(Params& p, const DagState& dag) {
     p.end_record();
 }
 
+void write_date(Params& p, const BackfillDate& date) {
+    p.begin_record(9);
+    p.field(date.backfill.value);
+    p.field_int(date.ordinal);
+    p.field(std::optional{date.logical_date});
+    p.field(std::optional{date.data_interval.start});
+    p.field(std::optional{date.data_interval.end});
+    p.field(std::optional{date.run_after});
+    p.field(std::string_view{date.action});
+    p.field(std::string_view{date.reason});
+    if (date.run) {
+        p.field(date.run->value);
+    } else {
+        p.field_null(oid::int8);
+    }
+    p.end_record();
+}
+
 // The numbers of a turn follow each other; core gives them.
 std::int64_t check_seqs(const std::vector<Transition>& log) {
     if (log.empty()) return 0;
@@ -192,7 +210,8 @@ std::int64_t last_new_run(const Turn& turn) {
 constexpr Query turn_types_sql{"turn_types", R"(
     select 'turn_task'::regtype::oid::int8, 'turn_log'::regtype::oid::int8,
         'turn_run'::regtype::oid::int8, 'turn_key'::regtype::oid::int8,
-        'turn_audit'::regtype::oid::int8, 'turn_dag'::regtype::oid::int8)"};
+        'turn_audit'::regtype::oid::int8, 'turn_dag'::regtype::oid::int8,
+        'turn_date'::regtype::oid::int8)"};
 
 TurnTypes read_turn_types(Connection& connection) {
     const Result row = connection.run(turn_types_sql);
@@ -202,7 +221,8 @@ TurnTypes read_turn_types(Connection& connection) {
         static_cast<Oid>(row.int8(0, 2)),
         static_cast<Oid>(row.int8(0, 3)),
         static_cast<Oid>(row.int8(0, 4)),
-        static_cast<Oid>(row.int8(0, 5))
+        static_cast<Oid>(row.int8(0, 5)),
+        static_cast<Oid>(row.int8(0, 6))
     };
 }
 
@@ -243,6 +263,7 @@ void write_turn(const Turn& turn, const TurnFrame& frame, Params& params) {
         all,
         [](Params& p, const DagState* row) { write_dag(p, *row); }
     );
+    write_array(params, types.date, turn.backfill_dates, all, write_date);
 
     const std::string extra = extra_rows(turn, frame.tell);
     if (extra.empty()) {

@@ -1,4 +1,5 @@
-// turn_params.hpp — a Turn as the parameters of commit_turn (migrations/0022_cheaper_commits.sql).
+// turn_params.hpp — a Turn as the parameters of commit_turn (migrations/0022_cheaper_commits.sql,
+// changed by 0026 and 0027).
 // Included by .cpp files of this folder only.
 #pragma once
 
@@ -11,7 +12,7 @@
 
 namespace sluice::store {
 
-inline constexpr int commit_turn_parameters = 15;
+inline constexpr int commit_turn_parameters = 16;
 
 /// The database's numbers of the record types that commit_turn takes.
 struct TurnTypes {
@@ -21,6 +22,7 @@ struct TurnTypes {
     Oid key{};
     Oid audit{};
     Oid dag{};
+    Oid date{};
 };
 TurnTypes read_turn_types(Connection& connection);
 

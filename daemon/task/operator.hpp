@@ -22,6 +22,9 @@ struct Traits {
     bool data{false};  // reads or writes data sets: resources, rows in its summary
     /// An inline operator that waits for nothing: the thread that takes it takes the next one too.
     bool instant{false};
+    /// `run` does nothing but succeed: its tasks need no thread. They end where they are started,
+    /// as Airflow's scheduler ends an EmptyOperator without giving it to its executor.
+    bool empty{false};
     /// Its task's inlets and outlets in the lake are files to it: with any of them it needs a
     /// worker and a check, else neither.
     bool hands_over{false};

@@ -10,7 +10,11 @@ task::Operator empty_operator() {
         .summary = "Does nothing; a place where branches join or fan out.",
         .schema = R"({"type": "object", "properties": {}, "additionalProperties": false})",
         .traits =
-            {.isolation = Isolation::inline_, .idempotent = true, .data = false, .instant = true},
+            {.isolation = Isolation::inline_,
+             .idempotent = true,
+             .data = false,
+             .instant = true,
+             .empty = true},
         .check = {},
         .run = [](task::TaskContext&, const nlohmann::json&) { return task::success(); },
     };

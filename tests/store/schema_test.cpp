@@ -15,6 +15,12 @@ constexpr Query task_moves_sql{"t1", "select from_state, to_state from task_move
 constexpr Query run_moves_sql{"t2", "select from_state, to_state from run_move"};
 constexpr Query newer_sql{"t3", "select max(number)::int8 from schema_version"};
 
+// The functions that commit, without the partitions' numbers: one body, of how many.
+constexpr Query commit_bodies_sql{"t4", R"(
+    select count(*), replace(regexp_replace(pg_get_functiondef(oid), '_p[0-9]+', '', 'g'),
+        '/*p*/', '') as body
+    from pg_proc where proname ~ '^commit_turn(_p[0-9]+)?$' group by 2)"};
+
 std::set<std::pair<int, int>> moves(Connection& connection, const Query& query) {
     const Result rows = connection.run(query);
     std::set<std::pair<int, int>> found;
@@ -81,6 +87,25 @@ TEST_CASE("migrating twice, and by two at once, does the work once", "[schema]")
     migrate(second);
     migrate(first);
     CHECK(first.run(newer_sql).int8(0, 0) == newest_migration());
+}
+
+TEST_CASE("what an earlier program left is migrated, its partitions too", "[schema]") {
+    // One session does all that is missing: what it has planned in one migration must not outlive
+    // what the next one replaces.
+    for (int left = newest_migration() - 4; left <= newest_migration(); ++left) {
+        CAPTURE(left);
+        const std::string url = fresh_database();
+        Connection earlier{url, "test"};
+        migrate(earlier, left);
+        make_partitions(earlier, 0);
+        make_partitions(earlier, 65'536);
+        Connection now{url, "test"};
+        REQUIRE_NOTHROW(migrate(now));
+        CHECK(now.run(newer_sql).int8(0, 0) == newest_migration());
+        const Result bodies = now.run(commit_bodies_sql);
+        REQUIRE(bodies.rows() == 1);
+        CHECK(bodies.int8(0, 0) >= 3);
+    }
 }
 
 TEST_CASE("a database newer than this program is refused and named", "[schema]") {
