@@ -98,14 +98,19 @@ Reply get_run_why(Services& services, const Request& request, const Caller&) {
     return answer(name(row.run.state), ask(services, row.run.key));
 }
 
+/// Until its list of items is there, what holds up a mapped task holds up each of its instances.
 Found instance_of(Services& services, const Request& request, const char* run) {
-    return find_instance(
-        services,
-        request.param("dag_id"),
-        request.param(run),
-        request.param("task_id"),
-        read_map_index(request)
-    );
+    const auto find = [&](MapIndex index) {
+        return find_instance(
+            services, request.param("dag_id"), request.param(run), request.param("task_id"), index
+        );
+    };
+    const MapIndex index = read_map_index(request);
+    if (index == unmapped) return find(index);
+    Found task = find(unmapped);
+    const bool unlisted = task.task().mapping != no_map && !is_finished(task.instance.state) &&
+                          MappedRun(services, task.run.run, *task.dag).length(task.no) == 0;
+    return unlisted ? std::move(task) : find(index);
 }
 
 Reply get_task_why(Services& services, const Request& request, const Caller&) {

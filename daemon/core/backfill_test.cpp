@@ -172,6 +172,26 @@ TEST_CASE("a paused backfill starts nothing new", "[core][backfill]") {
     REQUIRE(world.live.size() == 1);
 }
 
+TEST_CASE("why: a backfill is paused since somebody paused it", "[core][backfill][why]") {
+    World world;
+    world.load(daily());
+    auto event = backfill("2026-01-01", "2026-01-02");
+    event.backfill.max_active_runs = 1;
+    world.ask(event);
+    const RunKey queued = world.run("backfill__2026-01-03T00:00:00+00:00").key;
+    PatchBackfill pause;
+    pause.backfill = {1};
+    world.now += 60s;
+    world.ask(pause);
+    const Instant paused = world.now;
+    world.now += 60s;
+    world.ask(pause);
+    const auto reasons = world.scheduler.why(queued);
+    REQUIRE(reasons);
+    REQUIRE(reasons->front().condition == "backfill_paused");
+    REQUIRE(reasons->front().since == paused);
+}
+
 TEST_CASE("an existing run is cleared and becomes one of the backfill's", "[core][backfill]") {
     World world;
     world.load(daily());

@@ -189,6 +189,7 @@ Taken Scheduler::Impl::on(const PatchBackfill& event) {
     }
     auto& backfill = at->second;
     auto& dag = dag_entry(backfill.row.dag_id);
+    const bool was_paused = backfill.row.is_paused;
     std::string_view what;
     switch (event.action) {
         case PatchBackfill::Action::pause:
@@ -214,8 +215,11 @@ Taken Scheduler::Impl::on(const PatchBackfill& event) {
             break;
         }
     }
-    backfill.row.updated_at = now_;
-    backfill.row_dirty = true;
+    // A second pause is none: `why` tells since when the backfill is paused.
+    if (event.action == PatchBackfill::Action::cancel || backfill.row.is_paused != was_paused) {
+        backfill.row.updated_at = now_;
+        backfill.row_dirty = true;
+    }
     mark_dirty(dag);
     audit(
         event.actor,

@@ -153,7 +153,9 @@ Reasons Scheduler::Impl::why_run(const Run& run) const {
     if (at != backfills_.end()) {
         const auto& backfill = at->second;
         const auto name = fmt::format("backfill {}", at->first.value);
-        if (backfill.row.is_paused) add("backfill_paused", name + " is paused", name);
+        // Nothing but pause and unpause changes a backfill that is at work.
+        if (backfill.row.is_paused)
+            add("backfill_paused", name + " is paused", name).since = backfill.row.updated_at;
         if (!has_room(backfill))
             add("backfill_max_active_runs",
                 fmt::format(

@@ -82,6 +82,20 @@ def test_a_mapped_task_is_asked_about_as_a_whole_and_by_index(daemons):
     assert daemon.get(tasks + "/wrong/0")["rendered_map_index"] == "de"
 
 
+def test_an_instance_of_a_mapped_task_without_its_list_yet_waits_for_what_the_task_waits_for(daemons):
+    daemon = daemons().start()
+    items = {"operator": "empty", "expand": {"c": ["de", "fr"]}}
+    write_dag(daemon, "waits", [{"task_id": "each", **items}], is_paused_upon_creation=True)
+    daemon.trigger("waits", dag_run_id="r")
+    assert daemon.cli("why", "waits", "r", "each", "--map-index", "1").stdout.startswith("run_queued: its run is queued")
+    reasons = daemon.get("/ui/v1/dags/waits/runs/r/tis/each/1/why")["reasons"]
+    assert [reason["condition"] for reason in reasons] == ["run_queued", "dag_paused"]
+    daemon.unpause("waits")
+    daemon.wait_run("waits", "r")
+    assert daemon.get("/ui/v1/dags/waits/runs/r/tis/each/1/why")["state"] == "success"
+    daemon.request("GET", "/ui/v1/dags/waits/runs/r/tis/each/2/why", 404)
+
+
 def test_why_a_date_has_no_run(daemons):
     daemon = daemons().start()
     write_dag(daemon, "dated", [{"task_id": "only", "operator": "empty"}], schedule="@daily", start_date="2026-01-01",
