@@ -151,7 +151,53 @@ Reply empty_list(const char* name) {
 // Sluice has nothing of these kinds; clients that list them see that.
 Reply get_plugins(Services&, const Request&, const Caller&) { return empty_list("plugins"); }
 Reply get_providers(Services&, const Request&, const Caller&) { return empty_list("providers"); }
-Reply get_warnings(Services&, const Request&, const Caller&) { return empty_list("dag_warnings"); }
+
+/// What keeps a task from ever getting its slots, "" = nothing.
+std::string pool_warning(const Task& task, const std::vector<core::Scheduler::PoolUse>& pools) {
+    const auto use = std::ranges::find_if(pools, [&](const auto& other) {
+        return other.pool.name == task.pool;
+    });
+    const auto begin = "task \"" + task.id + "\" waits for pool \"" + task.pool + "\", which ";
+    if (use == pools.end()) return begin + "does not exist";
+    if (use->pool.slots == -1 || task.pool_slots <= use->pool.slots) return {};
+    return begin + "has " + std::to_string(use->pool.slots) + " slots, " +
+           std::to_string(task.pool_slots) + " are needed";
+}
+
+/// Of Airflow's kinds of warnings there is the one for pools, made from the pools as they are now.
+Reply get_warnings(Services& services, const Request& request, const Caller&) {
+    Query query(request);
+    const auto page = query.page();
+    const auto dag_id = query.text_or_empty("dag_id");
+    const auto kind = query.text_or_empty("warning_type");
+    query.done();
+    constexpr auto of_pools = "non-existent pool";
+    std::vector<core::Scheduler::PoolUse> pools;
+    services.runtime.query([&](const core::Scheduler& scheduler) { pools = scheduler.pool_use(); });
+    Json json;
+    json["dag_warnings"] = Json::array();
+    std::int64_t total = 0;
+    for (const auto& listed : services.runtime.registry().all()) {
+        if (listed.state.is_stale || (!dag_id.empty() && listed.dag->dag_id != dag_id)) continue;
+        std::string message;
+        for (const Task& task : listed.dag->tasks) {
+            const auto warning = pool_warning(task, pools);
+            if (!warning.empty()) message += (message.empty() ? "" : "; ") + warning;
+        }
+        if (message.empty() || (!kind.empty() && kind != of_pools)) continue;
+        const auto place = total++;
+        if (place < page.offset || place >= page.offset + page.limit) continue;
+        json["dag_warnings"].push_back(
+            {{"dag_id", listed.dag->dag_id},
+             {"warning_type", of_pools},
+             {"message", message},
+             {"timestamp", format_z(listed.parsed_at)},
+             {"dag_display_name", listed.dag->dag_id}}
+        );
+    }
+    json["total_entries"] = total;
+    return reply(200, json);
+}
 
 Reply get_config(Services&, const Request&, const Caller&) {
     throw failure(

@@ -50,6 +50,12 @@ void set(const Options& options) {
         client.post("/api/v2/pools", body);
     }
     std::cout << options.name << " has " << options.slots << " slots\n";
+    const Json told = client.get("/api/v2/dagWarnings?limit=1000");
+    for (const auto& warning : told.at("dag_warnings")) {
+        const auto message = text_of(warning, "message");
+        if (message.find("pool \"" + options.name + "\"") == std::string::npos) continue;
+        std::cerr << "warning: DAG " << text_of(warning, "dag_id") << ": " << message << '\n';
+    }
 }
 
 void remove(const Options& options) {

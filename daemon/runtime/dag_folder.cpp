@@ -40,6 +40,31 @@ Problem problem_of(const std::string& file, std::string code, std::string messag
     return {.code = std::move(code), .file = file, .message = std::move(message)};
 }
 
+/// Tasks that ask for more slots than their pool has, which would wait for ever. A pool of 0 slots
+/// is closed for a while, and one that is not there may come: `why` and the warnings tell of both.
+std::vector<Problem> tasks_that_never_fit(const Dag& dag, Runtime& runtime) {
+    std::vector<Problem> problems;
+    if (std::ranges::all_of(dag.tasks, [](const Task& task) { return task.pool_slots <= 1; }))
+        return problems;
+    std::vector<core::Scheduler::PoolUse> pools;
+    runtime.query([&](const core::Scheduler& scheduler) { pools = scheduler.pool_use(); });
+    for (const Task& task : dag.tasks) {
+        const auto use = std::ranges::find_if(pools, [&](const auto& other) {
+            return other.pool.name == task.pool;
+        });
+        if (use == pools.end() || use->pool.slots <= 0 || task.pool_slots <= use->pool.slots)
+            continue;
+        problems.push_back(problem_of(
+            dag.fileloc,
+            "E-POOL-SLOTS",
+            "task \"" + task.id + "\" takes " + std::to_string(task.pool_slots) +
+                " slots of pool \"" + task.pool + "\", which has " +
+                std::to_string(use->pool.slots) + ": make the pool larger or pool_slots smaller"
+        ));
+    }
+    return problems;
+}
+
 int milliseconds_until(std::chrono::steady_clock::time_point at) {
     const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(at - std::chrono::steady_clock::now());
@@ -328,13 +353,23 @@ DagFolder::Loaded DagFolder::define(const Dag& dag, std::vector<Problem> warning
             runtime_.announce_import_errors("");
         return Loaded::failed;
     }
+    // At a start nearly all files are as they were stored; each question would be a round trip.
+    const bool same = ours && !listed->state.is_stale && listed->dag->hash == dag.hash &&
+                      listed->warnings.empty() && warnings.empty() && !dag.schedule.assets;
+    // What was good when it came stays: a pool that is made smaller breaks no file.
+    const bool changed = !ours || listed->dag->hash != dag.hash;
+    try {
+        if (auto never = changed ? tasks_that_never_fit(dag, runtime_) : std::vector<Problem>{};
+            !never.empty())
+            return fail(file, std::move(never), known);
+    } catch (const Error&) {
+        known.stamps.clear();
+        throw;
+    }
     if (!known.dag_id.empty() && known.dag_id != dag.dag_id) runtime_.forget(known.dag_id);
     known.dag_id = dag.dag_id;
     known.broken = false;
     const bool mended = runtime_.registry().clear_import_error(file);
-    // At a start nearly all files are as they were stored; each question would be a round trip.
-    const bool same = ours && !listed->state.is_stale && listed->dag->hash == dag.hash &&
-                      listed->warnings.empty() && warnings.empty() && !dag.schedule.assets;
     try {
         if (!same) runtime_.define(dag, std::move(warnings));
     } catch (const Error&) {

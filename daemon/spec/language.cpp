@@ -133,7 +133,7 @@ constexpr const char* tasks = R"json(
       "doc_md": {"type": "string", "description": "Documentation in Markdown."},
       "owner": {"type": "string", "description": "Who answers for it; the DAG's by default."},
       "pool": {"type": "string", "minLength": 1, "default": "default_pool", "description": "The pool whose slots it takes."},
-      "pool_slots": {"type": "integer", "minimum": 1, "maximum": 1000000, "default": 1, "description": "How many."},
+      "pool_slots": {"type": "integer", "minimum": 1, "maximum": 1000000, "default": 1, "description": "How many; more than the pool has is an error."},
       "priority_weight": {"type": "integer", "minimum": -2147483648, "maximum": 2147483647, "default": 1, "description": "The bigger, the sooner."},
       "weight_rule": {"enum": ["downstream", "upstream", "absolute", "critical_path"], "default": "downstream", "description": "Whose weights are added to its own; critical_path: the seconds that the longest way from here to the end has taken on average."},
       "depends_on_past": {"type": "boolean", "default": false, "description": "Waits until it has succeeded or been skipped in the run before: the previous scheduled one with `catchup`, else the previous one by logical date."},

@@ -58,8 +58,8 @@ def test_a_mapped_task_is_asked_about_as_a_whole_and_by_index(daemons):
     wrong = {"task_id": "wrong", "operator": "shell", "with": {"bash_command": "exit 1"},
              "expand": {"c": ["de"]}, "map_index_template": "{{ map.c }}"}
     far = {"task_id": "far", "operator": "empty", "pool": "narrow", "pool_slots": 5}
-    daemon.request("POST", "/api/v2/pools", 201, json={"name": "narrow", "slots": 1})
     write_dag(daemon, "asks", [ask, wrong, far])
+    daemon.request("POST", "/api/v2/pools", 201, json={"name": "narrow", "slots": 1})
     daemon.trigger("asks", dag_run_id="r")
     tasks = "/api/v2/dags/asks/dagRuns/r/taskInstances"
     wait_for(lambda: daemon.get("/api/v2/dags/asks/dagRuns/r/hitlDetails")["total_entries"] == 2)
