@@ -8,10 +8,12 @@
 #include <fmt/format.h>
 
 #include "tests/sim/broken.hpp"
+#include "tests/sim/endless.hpp"
 #include "tests/sim/world.hpp"
 
 namespace {
 
+using sluice::sim::EndlessWatch;
 using sluice::sim::Faults;
 using sluice::sim::Histogram;
 using sluice::sim::World;
@@ -70,25 +72,37 @@ int main(int argc, char** argv) {
     const Faults faults = read_faults(options.faults);
     Histogram histogram = sluice::sim::everything_wanted();
     std::printf("seed %llu\n", static_cast<unsigned long long>(options.seed));
+    std::optional<World> world;
+    std::uint64_t seed = 0;
+    int steps = 0;
+    const auto tell = [&](const char* what) {
+        std::printf("BROKEN: %s\n", what);
+        if (world)
+            for (const auto& line : world->story()) std::printf("%s\n", line.c_str());
+        std::printf(
+            "replay: sluice-sim --seed %llu --steps %d --faults %s\n",
+            static_cast<unsigned long long>(seed),
+            steps,
+            options.faults.c_str()
+        );
+        std::fflush(stdout);
+    };
+    EndlessWatch watch([&] { tell("a turn does not end"); });
     for (int done = 0; done < options.steps; done += steps_per_world) {
         // Each world has a seed of its own, so that a failure is repeated by that world alone.
-        const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(done);
-        std::optional<World> world;
+        seed = options.seed + static_cast<std::uint64_t>(done);
+        steps = std::min(steps_per_world, options.steps - done);
+        world.reset();
         try {
             world.emplace(seed, faults, histogram);
-            const int steps = std::min(steps_per_world, options.steps - done);
-            for (int i = 0; i < steps; ++i) world->step();
+            for (int i = 0; i < steps; ++i) {
+                world->step();
+                watch.moved();
+            }
             world->drain();
+            watch.moved();
         } catch (const std::exception& broken) {
-            std::printf("BROKEN: %s\n", broken.what());
-            if (world)
-                for (const auto& line : world->story()) std::printf("%s\n", line.c_str());
-            std::printf(
-                "replay: sluice-sim --seed %llu --steps %d --faults %s\n",
-                static_cast<unsigned long long>(seed),
-                std::min(steps_per_world, options.steps - done),
-                options.faults.c_str()
-            );
+            tell(broken.what());
             return 1;
         }
     }
