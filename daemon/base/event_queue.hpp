@@ -53,10 +53,13 @@ public:
         std::unique_lock lock(mutex_);
         ready_.wait_until(lock, deadline, [&] { return closed_ || !items_.empty(); });
         std::swap(out, items_);
-        filled_.store(false, std::memory_order_relaxed);
+        filled_.store(closed_, std::memory_order_relaxed);
         was_short_ = Clock::now() - begin < short_wait;
         return !(closed_ && out.empty());
     }
+
+    /// Whether `pop_all` would return at once.
+    [[nodiscard]] bool is_ready() const { return filled_.load(std::memory_order_acquire); }
 
     void close() {
         {

@@ -245,5 +245,34 @@ TEST_CASE("an idle scheduler has nothing to write", "[core][schedule]") {
     REQUIRE(world.scheduler.next_wakeup() == at("2026-03-02"));
 }
 
+TEST_CASE(
+    "many DAGs due at once have their runs in several turns, all at once", "[core][schedule]"
+) {
+    World world;
+    constexpr std::size_t count = 600;
+    world.now = at("2026-01-10T15:00");
+    for (std::size_t i = 0; i < count; ++i) {
+        auto dag = daily(ScheduleKind::cron_trigger, "2026-01-01");
+        dag.dag_id = "dag" + std::to_string(i);
+        world.load(dag);
+    }
+    REQUIRE(world.runs.empty());
+    world.now += 9h;
+    std::size_t created = 0;
+    int turns = 0;
+    std::size_t most = 0;
+    for (; world.scheduler.next_wakeup() <= world.now; ++turns) {
+        Turn turn;
+        REQUIRE(world.scheduler.step(Tick{}, world.now, turn) == Taken::yes);
+        world.scheduler.dispatch(world.now, turn);
+        most = std::max(most, turn.runs.size());
+        created += turn.runs.size();
+        REQUIRE(turns < 10);
+    }
+    CHECK(created == count);
+    CHECK(most < count / 2);
+    CHECK(turns > 1);
+}
+
 }  // namespace
 }  // namespace sluice::core

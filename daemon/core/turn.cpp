@@ -30,9 +30,16 @@ void Scheduler::Impl::begin_turn(Instant now, Turn& turn) {
 }
 
 void Scheduler::Impl::fire_timers() {
-    while (const auto timer = timers_.take_due(now_)) {
+    // Thousands of DAGs may be due in one minute: their runs come in several turns, so that the
+    // first ones start while the others are written. `next_wakeup` is then due at once.
+    constexpr int most_dags = 256;
+    int dags = 0;
+    while (dags < most_dags) {
+        const auto timer = timers_.take_due(now_);
+        if (!timer) break;
         switch (timer->kind) {
             case Timer::Kind::dag: {
+                ++dags;
                 auto& dag = *dags_[static_cast<std::size_t>(timer->dag)];
                 if (dag.timer_at && *dag.timer_at <= now_) dag.timer_at.reset();
                 mark_dirty(dag);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "model/attempt.hpp"
@@ -29,6 +30,11 @@ public:
     Executor& operator=(const Executor&) = delete;
     virtual ~Executor() = default;
 
+    /// How the attempt would end if it were started now and there is nothing to do for it; none for
+    /// all others. Whoever counts it as ended by that does not `start` it.
+    [[nodiscard]] virtual std::optional<AttemptResult> ends_at_once(const AttemptOrder&) const {
+        return std::nullopt;
+    }
     /// Starts attempts, all of one turn in one push. Those that have nothing to do are reported
     /// before it returns.
     virtual void start(std::vector<AttemptOrder> orders) = 0;

@@ -55,8 +55,10 @@ void LocalExecutor::Impl::start(std::vector<AttemptOrder> orders) {
                 refused.push_back(std::move(attempt));
                 continue;
             }
-            if (allowed && is_empty(attempt->order)) {
-                ended.push_back(end_at_once(*attempt));
+            if (auto end = allowed ? ends_at_once(attempt->order) : std::nullopt) {
+                const std::lock_guard attempt_lock(attempt->mutex);
+                attempt->result = *end;
+                ended.push_back(*std::move(end));
                 continue;
             }
             if (attempt->order.deadline) add_deadline(attempt);
@@ -237,6 +239,9 @@ LocalExecutor::LocalExecutor(
 
 LocalExecutor::~LocalExecutor() = default;
 
+std::optional<AttemptResult> LocalExecutor::ends_at_once(const AttemptOrder& order) const {
+    return impl_->ends_at_once(order);
+}
 void LocalExecutor::start(std::vector<AttemptOrder> orders) { impl_->start(std::move(orders)); }
 void LocalExecutor::expand(ExpandOrder order, std::function<void(ExpandAnswer)> done) {
     impl_->expand(std::move(order), std::move(done));

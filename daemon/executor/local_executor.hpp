@@ -26,6 +26,8 @@ public:
     );
     ~LocalExecutor() override;
 
+    [[nodiscard]] std::optional<AttemptResult> ends_at_once(const AttemptOrder& order
+    ) const override;
     void start(std::vector<AttemptOrder> orders) override;
     void expand(ExpandOrder order, std::function<void(ExpandAnswer)> done) override;
     void cancel(const CancelOrder& order) override;

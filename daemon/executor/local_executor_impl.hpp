@@ -77,6 +77,7 @@ public:
     Impl& operator=(const Impl&) = delete;
 
     // local_executor.cpp: what the interface says, and deadlines
+    [[nodiscard]] std::optional<AttemptResult> ends_at_once(const AttemptOrder& order) const;
     void start(std::vector<AttemptOrder> orders);
     void expand(ExpandOrder order, std::function<void(ExpandAnswer)> done);
     void cancel(const CancelOrder& order);
@@ -101,11 +102,7 @@ private:
     void add_deadline(const AttemptPtr& attempt);
     void watch_deadlines();
 
-    // local_executor_run.cpp: one attempt, on the loop's thread if it is empty, else on a pool
-    // thread
-    bool is_empty(const AttemptOrder& order) const;
-    /// The success of an attempt that is empty.
-    static AttemptResult end_at_once(Attempt& attempt);
+    // local_executor_run.cpp: one attempt, on a pool thread
     void run(const AttemptPtr& attempt);
     std::string path_of(const AttemptOrder& order) const;
     const task::Operator* find_operator(const std::string& operator_name) const;

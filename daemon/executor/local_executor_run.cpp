@@ -60,22 +60,17 @@ private:
 
 }  // namespace
 
-bool LocalExecutor::Impl::is_empty(const AttemptOrder& order) const {
+std::optional<AttemptResult> LocalExecutor::Impl::ends_at_once(const AttemptOrder& order) const {
     const Task& task = order.dag->tasks.at(static_cast<std::size_t>(order.key.task.task));
-    const task::Operator* op = find_operator(task.operator_name);
     // The name of a mapped instance is a template, whose values may have to be read.
     const bool named = !task.map_index_template.empty() || order.outer != unmapped;
-    return op != nullptr && op->traits.empty && task.with == "{}" && !named &&
-           task.isolation == Isolation::inline_;
-}
-
-AttemptResult LocalExecutor::Impl::end_at_once(Attempt& attempt) {
+    if (named || task.with != "{}" || task.isolation != Isolation::inline_) return std::nullopt;
+    const task::Operator* op = find_operator(task.operator_name);
+    if (op == nullptr || !op->traits.empty) return std::nullopt;
     AttemptResult result;
-    result.key = attempt.order.key;
+    result.key = order.key;
     result.outcome = task::success();
     result.end_date = SystemClock().now();
-    const std::lock_guard lock(attempt.mutex);
-    attempt.result = result;
     return result;
 }
 

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <future>
 #include <mutex>
@@ -24,6 +25,9 @@
 namespace sluice::runtime {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
+
+inline constexpr const char* nothing_done =
+    "the run-state database went away before the commit; nothing was done";
 
 struct Command {
     core::Event event;
@@ -53,6 +57,17 @@ using Item = std::variant<core::Event, Command, Definition, Question, Inquiry, A
 struct Pending {
     core::Event event;
     std::optional<Waiter> answer;
+};
+
+/// A turn on its way: stepped, perhaps sent, not known to be durable.
+struct Flight {
+    Turn turn;
+    std::vector<Pending> pending;
+    /// What the turn before starts and this one ends, without the executor (`run_ahead`).
+    std::vector<AttemptOrder> ended;
+    SteadyTime sent_at{};
+    bool sent{false};  // to the journal: it has rows
+    bool durable{false};
 };
 
 class Runtime::Impl {
@@ -108,11 +123,14 @@ private:
     static void refuse_rest(std::vector<Item>& items, const std::exception_ptr& why);
     static void refuse(std::vector<Pending>& pending);
     static void refuse(std::vector<Pending>& pending, const std::string& why);
+    /// All flights: they are nobody's any more.
+    void refuse_flights(const std::string& why);
     /// What was posted and not yet taken, and what core put off.
     void refuse_waiting(const std::exception_ptr& why);
     Instant now();
     SteadyTime wakeup();
     [[nodiscard]] Duration renew_every() const;
+    [[nodiscard]] bool renewal_is_due(SteadyTime at) const;
     void renew_if_due();
     void handle(std::vector<Item>& items);
     void store_definition(Definition& definition, std::vector<Pending>& pending);
@@ -130,8 +148,18 @@ private:
     void learn_versions(const std::vector<DagState>& dags, Change& change);
 
     // turn.cpp: step, commit, effects
-    /// Steps all events, commits once, carries out the effects.
+    /// Steps all events, commits once, carries out the effects; then as long as nothing else waits
+    /// the turns that follow from it by themselves.
     void turn(std::vector<Pending> pending);
+    /// Sends a turn that ends what the last one sent starts and nobody has to carry out, before
+    /// that one is durable: the loop's work and the database's go on side by side. Its effects come
+    /// after its own commit, as ever.
+    void run_ahead();
+    void send(Flight& flight);
+    /// Waits until the oldest flight is durable.
+    void settle();
+    /// The oldest flight was refused: it and what was to follow it begins anew.
+    void start_over(const std::string& why);
     /// Steps what this turn can take; the rest waits in `later_` for the next one, in order.
     void step_all(std::vector<Pending>& pending, Instant at, Turn& turn);
     /// One event a commit; what is refused again is answered, and never tried for ever.
@@ -140,6 +168,8 @@ private:
     /// Core's last word on the turn.
     void seal(Turn& turn);
     void commit(const Turn& turn);
+    /// After a commit that was sent at `sent_at`, before its effects.
+    void committed(const Turn& turn, SteadyTime sent_at);
     void carry_out(Turn& turn, std::vector<Pending>& pending);
     void expand(ExpandOrder order);
     void answer(Turn& turn, std::vector<Pending>& pending);
@@ -168,14 +198,15 @@ private:
     /// Throws away what is in memory and begins anew from the database.
     void load();
     void fill_versions(Snapshot& snapshot);
-    /// The connection broke in a commit: after it is back the lease's turn number says what
-    /// happened.
-    void after_lost_connection(std::vector<Pending>& pending, Turn& turn, const std::string& why);
+    /// The connection broke: after it is back the lease's turn number says which flights are
+    /// durable.
     void come_back(const std::string& why);
-    /// Tries until the database is there. None when the daemon stops first; else whether the commit
-    /// that broke had happened (then its starts are carried out before recovery looks for the
-    /// lost).
-    std::optional<bool> reload_until_back(Turn* turn);
+    /// Tries until the database is there. None when the daemon stops first; else how many flights
+    /// are durable (what they start is carried out before recovery looks for the lost).
+    std::optional<std::size_t> reload_until_back();
+    [[nodiscard]] std::size_t durable_flights() const;
+    /// Gives the executor what the first `durable` flights start and no durable one ends.
+    void start_durable(std::size_t durable);
 
     Settings settings_;
     Clock& clock_;
@@ -187,6 +218,7 @@ private:
     std::vector<std::pair<std::promise<DagPtr>, DagPtr>> defined_;
     std::vector<std::string> announced_;  // DAG ids, "" = none
     std::vector<Pending> later_;          // events that the last turn could not take
+    std::deque<Flight> flights_;          // oldest first; empty between turns
     Instant last_now_{};
     SteadyTime renewed_at_{};
     SteadyTime asked_at_{};  // of the last renewal that was no commit

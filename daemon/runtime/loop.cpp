@@ -120,11 +120,14 @@ SteadyTime Runtime::Impl::wakeup() {
 
 Duration Runtime::Impl::renew_every() const { return journal_.lease() / 3; }
 
-void Runtime::Impl::renew_if_due() {
+bool Runtime::Impl::renewal_is_due(SteadyTime at) const {
     // Commits renew too, but only an explicit renewal learns of standbys.
+    return at - renewed_at_ >= renew_every() || at - asked_at_ >= journal_.lease();
+}
+
+void Runtime::Impl::renew_if_due() {
     const auto begin = clock_.monotonic();
-    const bool fresh = begin - renewed_at_ < renew_every();
-    if (fresh && begin - asked_at_ < journal_.lease()) return;
+    if (!renewal_is_due(begin)) return;
     fault_point("renewing_lease");
     journal_.renew_lease();
     asked_at_ = renewed_at_ = begin;
@@ -190,8 +193,10 @@ void Runtime::Impl::store_definition(Definition& definition, std::vector<Pending
     }
 }
 
-void Runtime::Impl::refuse(std::vector<Pending>& pending) {
-    refuse(pending, "the run-state database went away before the commit; nothing was done");
+void Runtime::Impl::refuse(std::vector<Pending>& pending) { refuse(pending, nothing_done); }
+
+void Runtime::Impl::refuse_flights(const std::string& why) {
+    for (auto& flight : std::exchange(flights_, {})) refuse(flight.pending, why);
 }
 
 void Runtime::Impl::refuse(std::vector<Pending>& pending, const std::string& why) {

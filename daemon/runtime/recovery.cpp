@@ -65,52 +65,42 @@ void Runtime::Impl::fill_versions(Snapshot& snapshot) {
     }
 }
 
-void Runtime::Impl::after_lost_connection(
-    std::vector<Pending>& pending, Turn& turn, const std::string& why
-) {
+void Runtime::Impl::come_back(const std::string& why) {
     figures_.database_available = false;
     spdlog::warn("the run-state database is away: {}", why);
-    const auto loaded = [&] {
-        try {
-            return reload_until_back(&turn);
-        } catch (const store::Deposed&) {
-            refuse(
-                pending,
-                "another daemon owns the run state now; its answers tell whether the command was "
-                "done"
-            );
-            throw;
+    std::optional<std::size_t> durable;
+    try {
+        durable = reload_until_back();
+    } catch (const store::Deposed&) {
+        refuse_flights(
+            "another daemon owns the run state now; its answers tell whether the command was done"
+        );
+        throw;
+    }
+    if (!durable) {
+        refuse_flights(nothing_done);
+        return;
+    }
+    auto flights = std::exchange(flights_, {});
+    for (std::size_t i = 0; i < *durable; ++i) {
+        flights[i].turn.starts.clear();  // given out already
+        carry_out(flights[i].turn, flights[i].pending);
+    }
+    for (std::size_t i = *durable; i < flights.size(); ++i) {
+        refuse(flights[i].pending);
+        for (auto& item : flights[i].pending) {
+            // Definitions and files are still as they were told; results come again by `repost`.
+            if (std::holds_alternative<core::DagLoaded>(item.event) ||
+                std::holds_alternative<core::DagGone>(item.event))
+                queue_.push(Item{std::move(item.event)});
         }
-    }();
-    if (!loaded) {
-        refuse(pending);
-        return;
-    }
-    if (*loaded) {
-        // It was durable before the connection broke: the starts were already given out.
-        turn.starts.clear();
-        carry_out(turn, pending);
-        executor_.repost();
-        return;
-    }
-    refuse(pending);
-    for (auto& item : pending) {
-        // Definitions and files are still as they were told; results come again by `repost`.
-        if (std::holds_alternative<core::DagLoaded>(item.event) ||
-            std::holds_alternative<core::DagGone>(item.event))
-            queue_.push(Item{std::move(item.event)});
     }
     executor_.repost();
 }
 
-void Runtime::Impl::come_back(const std::string& why) {
-    figures_.database_available = false;
-    spdlog::warn("the run-state database is away: {}", why);
-    if (reload_until_back(nullptr)) executor_.repost();
-}
-
-std::optional<bool> Runtime::Impl::reload_until_back(Turn* turn) {
+std::optional<std::size_t> Runtime::Impl::reload_until_back() {
     auto pause = std::chrono::milliseconds{20};
+    std::optional<std::size_t> durable;
     for (;;) {
         {
             std::unique_lock lock(stop_mutex_);
@@ -122,19 +112,37 @@ std::optional<bool> Runtime::Impl::reload_until_back(Turn* turn) {
         }
         pause = std::min(pause * 2, std::chrono::milliseconds{500});
         try {
-            bool happened = false;
-            if (turn != nullptr && turn->has_rows()) {
+            if (!durable) {
                 journal_.load();
-                happened = journal_.last_commit_happened();
-                if (happened && !turn->starts.empty()) executor_.start(turn->starts);
+                durable = durable_flights();
+                start_durable(*durable);
             }
             load();
             spdlog::info("the run-state database is back");
-            return happened;
+            return durable;
         } catch (const store::Away& away) {
             spdlog::debug("still away: {}", away.what());
         }
     }
+}
+
+std::size_t Runtime::Impl::durable_flights() const {
+    std::size_t durable = 0;
+    auto happened = journal_.commits_happened();
+    for (const Flight& flight : flights_) {
+        const bool in_doubt = flight.sent && !flight.durable;
+        if (!flight.durable && !(in_doubt && happened-- > 0)) break;
+        ++durable;
+    }
+    return durable;
+}
+
+void Runtime::Impl::start_durable(std::size_t durable) {
+    for (std::size_t i = 0; i < durable; ++i)
+        if (!flights_[i].turn.starts.empty()) executor_.start(flights_[i].turn.starts);
+    // What a turn ends that is not durable runs again; the one before it is durable.
+    if (durable < flights_.size() && !flights_[durable].ended.empty())
+        executor_.start(flights_[durable].ended);
 }
 
 }  // namespace sluice::runtime

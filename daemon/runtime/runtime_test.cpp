@@ -1,8 +1,12 @@
 #include "runtime/runtime.hpp"
 
+#include <algorithm>
+#include <array>
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <random>
+#include <set>
 #include <thread>
 
 #include <catch2/catch.hpp>
@@ -21,6 +25,12 @@ class InstantExecutor final : public executor::Executor {
 public:
     ~InstantExecutor() override { stop(); }
 
+    [[nodiscard]] std::optional<AttemptResult> ends_at_once(const AttemptOrder& order
+    ) const override {
+        const Task& task = order.dag->tasks.at(static_cast<std::size_t>(order.key.task.task));
+        if (task.operator_name != "nothing") return std::nullopt;
+        return AttemptResult{.key = order.key, .end_date = order.start_date};
+    }
     void expand(ExpandOrder, std::function<void(executor::ExpandAnswer)>) override {}
     void start(std::vector<AttemptOrder> orders) override {
         const std::lock_guard lock(mutex_);
@@ -87,6 +97,22 @@ Dag chain(int length) {
     const auto cycle = link_tasks(dag);
     REQUIRE(cycle.empty());
     return dag;
+}
+
+/// A chain of tasks that end at once, but each `every`-th (0 = none).
+Dag empty_chain(int length, int every = 0) {
+    Dag dag = chain(length);
+    for (int i = 0; i < length; ++i)
+        if (every == 0 || i % every != every - 1)
+            dag.tasks.at(static_cast<std::size_t>(i)).operator_name = "nothing";
+    return dag;
+}
+
+using Fault = store::MemoryJournal::Fault;
+
+/// The n-th commit from now on fails so, all others do not.
+std::function<Fault(std::int64_t)> only(int n, Fault fault) {
+    return [left = n, fault](std::int64_t) mutable { return --left == 0 ? fault : Fault::none; };
 }
 
 struct World {
@@ -268,6 +294,145 @@ TEST_CASE("a deposed daemon stops deciding and refuses commands", "[runtime]") {
     REQUIRE(world.runtime.deposed());
     REQUIRE_THROWS_AS(world.trigger("r2"), Error);
     REQUIRE(world.executor.started == 0);
+}
+
+TEST_CASE("tasks that end at once are ended ahead, in a commit each", "[runtime][ahead]") {
+    World world;
+    world.runtime.define(empty_chain(10), {});
+    const auto feed = world.runtime.feed().subscribe();
+    const auto before = world.journal.turn();
+    REQUIRE_FALSE(world.trigger("r1").error.has_value());
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    std::vector<std::int64_t> told;
+    for (bool ended = false; !ended;) {
+        const auto change = feed->next(deadline);
+        REQUIRE(change.has_value());
+        for (const auto& transition : (*change)->transitions) told.push_back(transition.seq.value);
+        for (const auto& run : (*change)->runs) ended = ended || is_finished(run.state);
+    }
+    world.runtime.query([&](const core::Scheduler&) {
+        CHECK(world.journal.turn() - before == 11);
+        CHECK(std::ranges::is_sorted(told));
+        CHECK(told.size() == world.journal.transitions().size());
+    });
+    CHECK(world.executor.started == 0);
+}
+
+TEST_CASE("whatever becomes of a commit, an empty task has one attempt", "[runtime][ahead]") {
+    const auto fault = GENERATE(Fault::refused, Fault::lost, Fault::lost_after);
+    const auto commit = GENERATE(range(2, 12));
+    World world;
+    // Every third task is the executor's.
+    world.runtime.define(empty_chain(10, 3), {});
+    const auto feed = world.runtime.feed().subscribe();
+    world.journal.set_faults(only(commit, fault));
+    INFO("commit " << commit << " fails with " << static_cast<int>(fault));
+    REQUIRE_FALSE(world.trigger("r1").error.has_value());
+    REQUIRE(world.wait(feed, "r1") == RunState::success);
+    world.runtime.query([&](const core::Scheduler&) {
+        CHECK(world.journal.attempts().empty());  // no attempt but the last of each
+        for (const auto& [key, instance] : world.journal.instances()) {
+            CHECK(instance.state == TaskState::success);
+            CHECK(instance.try_number == 1);
+        }
+    });
+    CHECK(world.executor.alive().empty());
+}
+
+TEST_CASE(
+    "turns under way at random faults: all runs end, nothing runs twice", "[runtime][ahead]"
+) {
+    const auto seed = std::random_device{}();
+    INFO("seed " << seed);
+    std::mt19937 random(seed);
+    World world;
+    world.runtime.define(empty_chain(12, 5), {});
+    const auto feed = world.runtime.feed().subscribe();
+    std::atomic<bool> faults{true};
+    world.journal.set_faults([&](std::int64_t) {
+        if (!faults || random() % 8 != 0) return Fault::none;
+        constexpr std::array kinds{Fault::refused, Fault::lost, Fault::lost_after};
+        return kinds.at(random() % kinds.size());
+    });
+    std::set<std::string> asked;
+    for (int i = 0; i < 30; ++i) {
+        const std::string id = "r" + std::to_string(i);
+        try {
+            if (!world.trigger(id).error) asked.insert(id);
+        } catch (const Error& away) {
+            CHECK(away.code() == ErrorCode::unavailable);
+        }
+    }
+    faults = false;
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    const auto open = [&] {
+        bool any = true;
+        world.runtime.query([&](const core::Scheduler&) {
+            any = std::ranges::any_of(world.journal.runs(), [](const auto& run) {
+                return !is_finished(run.second.state);
+            });
+        });
+        return any;
+    };
+    while (open()) REQUIRE(feed->next(deadline).has_value());
+    world.runtime.query([&](const core::Scheduler&) {
+        for (const auto& [key, run] : world.journal.runs()) {
+            CHECK(run.state == RunState::success);
+            asked.erase(run.run_id);
+        }
+        CHECK(asked.empty());  // what was promised is there
+        CHECK(world.journal.attempts().empty());
+        std::int64_t seq = 0;
+        for (const auto& transition : world.journal.transitions())
+            CHECK(transition.seq.value == ++seq);
+    });
+    CHECK(world.executor.alive().empty());
+}
+
+TEST_CASE("a command is not kept waiting by a chain that runs ahead", "[runtime][ahead]") {
+    World world;
+    world.runtime.define(empty_chain(5'000), {});
+    const auto feed = world.runtime.feed().subscribe();
+    REQUIRE_FALSE(world.trigger("r1").error.has_value());
+    std::size_t done = 0;
+    world.runtime.query([&](const core::Scheduler&) {
+        done = static_cast<std::size_t>(std::ranges::count_if(
+            world.journal.instances(),
+            [](const auto& entry) { return entry.second.state == TaskState::success; }
+        ));
+    });
+    CHECK(done < 5'000);
+    REQUIRE(world.wait(feed, "r1") == RunState::success);
+}
+
+TEST_CASE("a connection lost in a read before the commit: nothing is carried out", "[runtime]") {
+    World world;
+    world.runtime.define(chain(1), {});
+    std::atomic<int> losses{1};
+    world.journal.set_lost_reads([&] { return losses.fetch_sub(1) > 0; });
+    // Both come to the loop at once, in one turn: by the read of the second it has rows.
+    std::promise<void> asked;
+    std::promise<void> pushed;
+    std::thread busy([&] {
+        world.runtime.query([&](const core::Scheduler&) {
+            asked.set_value();
+            pushed.get_future().wait();
+        });
+    });
+    asked.get_future().wait();
+    std::array<std::promise<Answer>, 2> told;
+    const auto call = [&](std::size_t i, core::TriggerRun trigger) {
+        world.runtime.call_later(std::move(trigger), [&, i](std::shared_future<Answer> answer) {
+            told.at(i).set_value(answer.get());
+        });
+    };
+    call(0, {.dag_id = "chain", .run_id = "r1"});
+    call(1, {.dag_id = "chain", .run_id = "r2", .logical_date = from_micros(1)});
+    pushed.set_value();
+    busy.join();
+    for (auto& answer : told) CHECK(answer.get_future().get().error == ErrorCode::unavailable);
+    world.runtime.query([&](const core::Scheduler&) { CHECK(world.journal.runs().empty()); });
+    CHECK(world.executor.started == 0);
 }
 
 }  // namespace sluice::runtime

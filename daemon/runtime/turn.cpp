@@ -1,9 +1,11 @@
 // One turn: step all events, commit once, then effects, answers and the feed.
+#include <algorithm>
 #include <map>
 
 #include <spdlog/spdlog.h>
 
 #include "base/check.hpp"
+#include "base/error.hpp"
 #include "base/fault.hpp"
 #include "runtime/impl.hpp"
 
@@ -36,33 +38,91 @@ AttemptResult without_payload(AttemptResult result, const std::string& why) {
 }  // namespace
 
 void Runtime::Impl::turn(std::vector<Pending> pending) {
-    Turn turn;
+    flights_.emplace_back();
     try {
-        const Instant at = now();
-        turn.now = at;
-        step_all(pending, at, turn);
-        seal(turn);
-        commit(turn);
+        Flight& first = flights_.back();
+        first.pending = std::move(pending);
+        first.turn.now = now();
+        step_all(first.pending, first.turn.now, first.turn);
+        seal(first.turn);
+        send(first);
+        while (!flights_.empty()) {
+            run_ahead();
+            settle();
+            Flight done = std::move(flights_.front());
+            flights_.pop_front();
+            try {
+                carry_out(done.turn, done.pending);
+            } catch (const store::Refused& refused) {
+                throw Error(ErrorCode::internal, refused.what());  // of a read, not of a commit
+            }
+        }
     } catch (const store::Refused& refused) {
-        ++figures_.refused;
-        spdlog::warn("a commit was refused, its events are tried one by one: {}", refused.what());
-        load();
-        for (auto& item : pending) replay(item);
-        return;
+        start_over(refused.what());
     } catch (const store::Away& away) {
-        after_lost_connection(pending, turn, away.what());
-        return;
+        come_back(away.what());
     } catch (const store::Deposed&) {
-        refuse(
-            pending,
+        refuse_flights(
             "another daemon owns the run state now; its answers tell whether the command was done"
         );
         throw;
     } catch (...) {
-        refuse(pending);
+        refuse_flights(nothing_done);
         throw;
     }
-    carry_out(turn, pending);
+}
+
+void Runtime::Impl::run_ahead() {
+    // Two keep the database busy. What others ask for comes first, and then more is ended at once.
+    constexpr std::size_t most = 2;
+    if (flights_.size() >= most || queue_.is_ready() || !later_.empty()) return;
+    if (renewal_is_due(clock_.monotonic())) return;
+    Flight next;
+    std::vector<AttemptResult> ends;
+    std::erase_if(flights_.back().turn.starts, [&](AttemptOrder& order) {
+        auto end = executor_.ends_at_once(order);
+        if (!end) return false;
+        ends.push_back(*std::move(end));
+        next.ended.push_back(std::move(order));
+        return true;
+    });
+    if (ends.empty()) return;
+    next.turn.now = now();
+    const auto ticked = scheduler_->step(core::Tick{}, next.turn.now, next.turn);
+    SLUICE_CHECK(ticked == core::Taken::yes);
+    for (auto& end : ends) {
+        core::Event event{core::AttemptEnded{std::move(end)}};
+        if (scheduler_->step(event, next.turn.now, next.turn) == core::Taken::next_turn)
+            later_.push_back({std::move(event), std::nullopt});
+    }
+    seal(next.turn);
+    flights_.push_back(std::move(next));
+    send(flights_.back());
+    fault_point("sent_ahead");
+}
+
+void Runtime::Impl::send(Flight& flight) {
+    flight.sent_at = clock_.monotonic();
+    if (!flight.turn.has_rows()) return;
+    journal_.send(flight.turn);
+    flight.sent = true;
+}
+
+void Runtime::Impl::settle() {
+    Flight& oldest = flights_.front();
+    if (oldest.sent) journal_.settle();
+    oldest.durable = true;
+    committed(oldest.turn, oldest.sent_at);
+}
+
+void Runtime::Impl::start_over(const std::string& why) {
+    ++figures_.refused;
+    spdlog::warn("a commit was refused, its events are tried one by one: {}", why);
+    auto flights = std::exchange(flights_, {});
+    // What it was to end was started by a durable turn, and is the executor's to end now.
+    if (!flights.front().ended.empty()) executor_.start(flights.front().ended);
+    load();
+    for (auto& item : flights.front().pending) replay(item);
 }
 
 void Runtime::Impl::step_all(std::vector<Pending>& pending, Instant at, Turn& turn) {
@@ -127,17 +187,22 @@ void Runtime::Impl::seal(Turn& turn) {
 }
 
 void Runtime::Impl::commit(const Turn& turn) {
+    const auto begin = clock_.monotonic();
+    if (turn.has_rows()) journal_.commit(turn);
+    committed(turn, begin);
+}
+
+void Runtime::Impl::committed(const Turn& turn, SteadyTime sent_at) {
     ++figures_.turns;
     figures_.last_turn_at = to_micros(turn.now);
     if (!turn.has_rows()) return;
-    const auto begin = clock_.monotonic();
-    journal_.commit(turn);
-    renewed_at_ = begin;
-    const auto micros = std::chrono::duration_cast<Duration>(clock_.monotonic() - begin).count();
+    renewed_at_ = sent_at;
+    const auto took = std::chrono::duration_cast<Duration>(clock_.monotonic() - sent_at);
+    const auto micros = static_cast<std::uint64_t>(took.count());
     ++figures_.commits;
     figures_.transitions += turn.transitions.size();
-    figures_.commit_micros += static_cast<std::uint64_t>(micros);
-    figures_.last_commit_micros = static_cast<std::uint64_t>(micros);
+    figures_.commit_micros += micros;
+    figures_.last_commit_micros = micros;
     // What follows are effects: only while the lease is surely ours. A commit that took long, or a
     // process that was stopped for a while, asks again first.
     while (!journal_.lease_is_fresh()) journal_.renew_lease();
@@ -145,7 +210,8 @@ void Runtime::Impl::commit(const Turn& turn) {
 }
 
 void Runtime::Impl::carry_out(Turn& turn, std::vector<Pending>& pending) {
-    if (!turn.transitions.empty()) seq_ = turn.transitions.back().seq.value;
+    // Of a turn that a lost connection left in doubt, the reload has told already.
+    if (!turn.transitions.empty()) seq_ = std::max(seq_.load(), turn.transitions.back().seq.value);
     for (const auto& state : turn.dags) registry_.put_state(state);
     for (const auto& order : turn.cancels) executor_.cancel(order);
     if (!turn.starts.empty()) executor_.start(std::move(turn.starts));

@@ -25,7 +25,8 @@ class Refused : public std::runtime_error {
 public:
     using std::runtime_error::runtime_error;
 };
-/// The database is away; whether the last commit happened is known after `load` (`turn` tells).
+/// The database is away; whether the commits under way happened is known after `load` (`turn`
+/// tells).
 class Away : public std::runtime_error {
 public:
     using std::runtime_error::runtime_error;
@@ -44,11 +45,22 @@ public:
 
     /// Commits all rows of the turn in one transaction, and with it the lease's turn number.
     /// Throws Deposed, Refused or Away; after any of these nothing of the turn may be carried out.
-    virtual void commit(const Turn& turn) = 0;
+    void commit(const Turn& turn) {
+        send(turn);
+        settle();
+    }
 
-    /// After Away and the next successful `load`: whether the commit that threw Away had happened
-    /// (the lease's turn number tells). True again after any later commit.
-    [[nodiscard]] virtual bool last_commit_happened() const = 0;
+    /// The two halves of `commit`, for turns that follow each other closely: a turn may be sent
+    /// while others are under way. They are committed in the order in which they were sent, each in
+    /// its own transaction, and none without those before it. What goes wrong is told by `settle`.
+    virtual void send(const Turn& turn) = 0;
+    /// Waits until the oldest turn under way is durable. Throws as `commit`, and then no turn is
+    /// under way any more: neither this one nor any sent after it may be carried out.
+    virtual void settle() = 0;
+
+    /// After Away and the next successful `load`: how many of the turns that were under way when it
+    /// was thrown had been committed (the lease's turn number tells).
+    [[nodiscard]] virtual int commits_happened() const = 0;
 
     /// Prolongs the lease without a turn; called by an idle loop every third of `lease()`. Commits
     /// prolong it too. Throws Deposed or Away.

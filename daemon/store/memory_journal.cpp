@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
+#include "base/check.hpp"
 #include "base/limits.hpp"
 #include "store/past_run.hpp"
 
@@ -170,24 +172,39 @@ void MemoryJournal::forget(RunKey run) {
     asset_uses_.erase(run);
 }
 
-void MemoryJournal::commit(const Turn& turn) {
-    const Fault fault = faults_ ? faults_(++commits_) : Fault::none;
-    switch (fault) {
-        case Fault::none:
-        case Fault::lost_after:
-            break;
-        case Fault::refused:
-            throw Refused("refused by the test");
-        case Fault::lost:
-            last_commit_happened_ = false;
-            throw Away("lost by the test");
-        case Fault::deposed:
-            throw Deposed("deposed by the test");
-    }
+void MemoryJournal::write(const Turn& turn, Fault fault) {
+    const bool after_a_failure = !sent_.empty() && sent_.back() != nullptr;
+    if (fault == Fault::refused) throw Refused("refused by the test");
+    if (fault == Fault::deposed) throw Deposed("deposed by the test");
+    if (fault == Fault::lost) throw Away("lost by the test");
+    if (fault == Fault::none && after_a_failure) std::rethrow_exception(sent_.back());
     check(turn);
     apply(turn);
-    last_commit_happened_ = true;
+    ++written_;
     if (fault == Fault::lost_after) throw Away("lost by the test, after the commit");
+}
+
+void MemoryJournal::send(const Turn& turn) {
+    std::exception_ptr failure;
+    try {
+        write(turn, faults_ ? faults_(++commits_) : Fault::none);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    sent_.push_back(failure);
+}
+
+void MemoryJournal::settle() {
+    SLUICE_CHECK(!sent_.empty());
+    const auto failure = sent_.front();
+    if (failure == nullptr) {
+        sent_.pop_front();
+        --written_;
+        return;
+    }
+    commits_happened_ = std::exchange(written_, 0);
+    sent_.clear();
+    std::rethrow_exception(failure);
 }
 
 Snapshot MemoryJournal::load() {

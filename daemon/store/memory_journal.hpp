@@ -2,6 +2,8 @@
 // Keeps the same promises as PgJournal (guards, gapless seq, legal transitions). Not thread-safe.
 #pragma once
 
+#include <deque>
+#include <exception>
 #include <functional>
 #include <map>
 #include <optional>
@@ -21,8 +23,9 @@ public:
     explicit MemoryJournal(MemoryLedger& ledger) : ledger_(&ledger) {}
 
     Snapshot load() override;
-    void commit(const Turn& turn) override;
-    [[nodiscard]] bool last_commit_happened() const override { return last_commit_happened_; }
+    void send(const Turn& turn) override;
+    void settle() override;
+    [[nodiscard]] int commits_happened() const override { return commits_happened_; }
     void renew_lease() override {}
     [[nodiscard]] Duration lease() const override { return std::chrono::seconds{10}; }
 
@@ -45,11 +48,14 @@ public:
     StoredVersion put_form(const Dag& dag) override;
 
     /// How the next commits fail, for tests: called with the number of the commit (1, 2, ...).
-    /// `lost` throws Away and writes nothing, `lost_after` writes and throws Away.
+    /// `lost` throws Away and writes nothing, `lost_after` writes and throws Away; what is sent
+    /// after a turn that failed is refused or lost with it, unless it is told `lost_after` too.
     enum class Fault { none, refused, lost, lost_after, deposed };
     void set_faults(std::function<Fault(std::int64_t commit)> faults) {
         faults_ = std::move(faults);
     }
+    /// Which looks for a logical date end with Away.
+    void set_lost_reads(std::function<bool()> lost) { lost_reads_ = std::move(lost); }
 
     // What is stored, for assertions and for `dags test`.
     [[nodiscard]] std::int64_t turn() const { return turn_; }
@@ -98,15 +104,19 @@ public:
 
 private:
     void check(const Turn& turn) const;
+    void write(const Turn& turn, Fault fault);
     void apply(const Turn& turn);
     void forget(RunKey run);
     [[nodiscard]] StoredRun stored(const DagRun& run) const;
 
     MemoryLedger* ledger_{nullptr};
     std::function<Fault(std::int64_t)> faults_;
+    std::function<bool()> lost_reads_;
+    std::deque<std::exception_ptr> sent_;  // of each turn under way; null = it is written
+    int written_{0};                       // of them
     std::int64_t commits_{0};
     std::int64_t turn_{0};
-    bool last_commit_happened_{true};
+    int commits_happened_{0};
     Seq last_seq_;
     RunKey last_run_;
     BackfillId last_backfill_;

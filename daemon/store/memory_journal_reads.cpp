@@ -82,6 +82,7 @@ std::optional<RunKey> MemoryJournal::find_run_key(
 }
 
 bool MemoryJournal::has_logical_date(const std::string& dag_id, Instant logical_date) {
+    if (lost_reads_ && lost_reads_()) throw Away("lost by the test, in a read");
     return std::ranges::any_of(runs_, [&](const auto& entry) {
         return entry.second.dag_id == dag_id && entry.second.logical_date == logical_date;
     });

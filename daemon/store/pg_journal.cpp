@@ -1,7 +1,9 @@
 #include "store/pg_journal.hpp"
 
+#include <algorithm>
 #include <utility>
 
+#include "base/check.hpp"
 #include "base/error.hpp"
 #include "base/fault.hpp"
 #include "store/asset_rows.hpp"
@@ -29,10 +31,11 @@ void PgJournal::State::replan_if_grown(const Turn& turn, const std::string& func
         rows_inserted = 0;
         rows_to_replan = 64;
     }
+    if (rows_inserted >= rows_to_replan) {
+        rows_to_replan = rows_inserted * 2;
+        connected().script("discard plans");
+    }
     rows_inserted += static_cast<std::int64_t>(turn.tasks.size() + turn.transitions.size());
-    if (rows_inserted < rows_to_replan) return;
-    rows_to_replan = rows_inserted * 2;
-    connection->script("discard plans");
 }
 
 // ---- the lease
@@ -79,7 +82,7 @@ void PgJournal::State::take_lease(Snapshot& snapshot) {
     keeper.renewed(taken.int8(0, 0), sent);
 
     const std::int64_t old_epoch = std::exchange(epoch, taken.int8(0, 0));
-    last_turn = taken.int8(0, 1);
+    last_turn = last_settled = taken.int8(0, 1);
     snapshot.last_seq = Seq{taken.int8(0, 2)};
     snapshot.last_run = RunKey{taken.int8(0, 3)};
     snapshot.last_backfill = BackfillId{taken.int8(0, 4)};
@@ -90,7 +93,7 @@ void PgJournal::State::take_lease(Snapshot& snapshot) {
 constexpr Query end_of_epoch_sql{"end_of_epoch", R"(
     select first_turn from lease_epoch where epoch > $1 order by epoch limit 1)"};
 
-// The commit in doubt raised the turn if it happened; turns after our epoch are somebody else's.
+// Each commit in doubt raised the turn if it happened; turns after our epoch are somebody else's.
 void PgJournal::State::settle_doubt(std::int64_t old_epoch) {
     if (!in_doubt) return;
     std::int64_t last_turn_of_ours = last_turn;
@@ -100,7 +103,8 @@ void PgJournal::State::settle_doubt(std::int64_t old_epoch) {
         const Result next = connection->run(end_of_epoch_sql, params);
         if (next.rows() > 0) last_turn_of_ours = next.int8(0, 0);
     }
-    last_commit_happened = last_turn_of_ours > *in_doubt;
+    const auto raised = last_turn_of_ours - in_doubt->before;
+    commits_happened = static_cast<int>(std::clamp<std::int64_t>(raised, 0, in_doubt->turns));
     in_doubt.reset();
 }
 
@@ -138,7 +142,7 @@ void PgJournal::release_lease() noexcept {
     try {
         Params params;
         params.add(state_->epoch);
-        state_->connection->run(release_lease_sql, params);
+        state_->connected().run(release_lease_sql, params);
     } catch (const std::exception&) {
         // It ends by itself.
     }
@@ -147,7 +151,7 @@ void PgJournal::release_lease() noexcept {
 
 Duration PgJournal::lease() const { return state_->settings.lease; }
 std::int64_t PgJournal::turn() const { return state_->last_turn; }
-bool PgJournal::last_commit_happened() const { return state_->last_commit_happened; }
+int PgJournal::commits_happened() const { return state_->commits_happened; }
 
 // ---- reading the state
 
@@ -200,6 +204,7 @@ void PgJournal::State::read_state(Snapshot& snapshot) {
 }
 
 Snapshot PgJournal::load() {
+    state_->doubt();
     return state_->guarded([&] {
         state_->connect();
         Snapshot snapshot;
@@ -214,36 +219,84 @@ Snapshot PgJournal::load() {
 
 // ---- committing
 
-void PgJournal::commit(const Turn& turn) {
+void PgJournal::send(const Turn& turn) {
     State& state = *state_;
-    state.last_commit_happened = false;
-    state.guarded([&] {
-        Connection& connection = state.connected();
-        state.partitions.cover(connection, state.epoch, last_new_run(turn));
-        const auto& partition = state.partitions.of(turn);
-        write_turn(
-            turn,
-            {state.types, state.epoch, state.settings.lease, state.standbys > 0},
-            state.turn_params
-        );
-        const Query call{partition.function.c_str(), partition.call.c_str()};
-        connection.prepare(call.name, call.sql);
+    std::exception_ptr failure;
+    try {
+        state.guarded([&] { state.send(turn); });
+        return;
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    state.under_way.push_back({.answered = true, .failure = failure});
+}
 
-        fault_point("before_commit");
-        state.in_doubt = state.last_turn;
-        const auto sent = LeaseKeeper::Steady::now();
-        try {
-            state.last_turn = connection.run(call, state.turn_params).int8(0, 0);
-        } catch (const SqlError&) {
-            state.in_doubt.reset();  // the server says that nothing happened
-            throw;
-        }
-        fault_point("after_commit_before_ack");
-        state.keeper.renewed(state.epoch, sent);
-        state.in_doubt.reset();
-        state.last_commit_happened = true;
-        state.replan_if_grown(turn, partition.function);
-    });
+void PgJournal::State::send(const Turn& turn) {
+    commits_happened = 0;
+    const auto last_run = last_new_run(turn);
+    if (!partitions.covers(last_run)) partitions.cover(connected(), epoch, last_run);
+    const auto& partition = partitions.of(turn);
+    write_turn(turn, {types, epoch, settings.lease, standbys > 0}, turn_params);
+    replan_if_grown(turn, partition.function);
+    const Query call{partition.function.c_str(), partition.call.c_str()};
+    if (!open().is_prepared(partition.function)) connected().prepare(call.name, call.sql);
+
+    fault_point("before_commit");
+    const auto at = LeaseKeeper::Steady::now();
+    open().send(call, turn_params);
+    under_way.push_back({.at = at});
+}
+
+void PgJournal::State::receive(Sent& turn) {
+    turn.answered = true;
+    try {
+        guarded([&] {
+            last_turn = turn.number = open().receive().int8(0, 0);
+            fault_point("after_commit_before_ack");
+            keeper.renewed(epoch, turn.at);
+        });
+    } catch (...) {
+        turn.failure = std::current_exception();
+    }
+}
+
+void PgJournal::State::receive_all() {
+    for (Sent& turn : under_way)
+        if (!turn.answered) receive(turn);
+}
+
+void PgJournal::settle() {
+    State& state = *state_;
+    SLUICE_CHECK(!state.under_way.empty());
+    State::Sent& oldest = state.under_way.front();
+    if (!oldest.answered) state.receive(oldest);
+    if (oldest.failure) state.fail(oldest.failure);
+    state.last_settled = oldest.number;
+    state.under_way.pop_front();
+}
+
+// Nothing that was sent after a turn that failed has happened, or it is as much in doubt.
+void PgJournal::State::fail(const std::exception_ptr& why) {
+    receive_all();
+    try {
+        std::rethrow_exception(why);
+    } catch (const Away&) {
+        doubt();
+        throw;
+    } catch (...) {
+        const bool out_of_order =
+            std::ranges::any_of(under_way, [](auto& turn) { return !turn.failure; });
+        under_way.clear();
+        if (out_of_order)
+            throw Error(ErrorCode::internal, "a turn was committed after one that was not");
+        throw;
+    }
+}
+
+void PgJournal::State::doubt() {
+    if (!under_way.empty() && !in_doubt)
+        in_doubt = Doubt{.before = last_settled, .turns = static_cast<int>(under_way.size())};
+    under_way.clear();
 }
 
 }  // namespace sluice::store

@@ -32,8 +32,9 @@ public:
     /// another holder's lease lasts (its `what` names holder and address), Away, or Error(invalid)
     /// when the database is newer than this program.
     Snapshot load() override;
-    void commit(const Turn& turn) override;
-    [[nodiscard]] bool last_commit_happened() const override;
+    void send(const Turn& turn) override;
+    void settle() override;
+    [[nodiscard]] int commits_happened() const override;
     void renew_lease() override;
     [[nodiscard]] Duration lease() const override;
     [[nodiscard]] bool lease_is_fresh() const override;

@@ -2,6 +2,8 @@
 // failure of the server means to the daemon.
 #pragma once
 
+#include <deque>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,8 +30,22 @@ struct PgJournal::State {
     RunPartitions partitions;
     std::int64_t epoch{0};  // 0 = never held the lease
     std::int64_t last_turn{0};
-    std::optional<std::int64_t> in_doubt;  // turn before the commit whose connection broke
-    bool last_commit_happened{true};
+    std::int64_t last_settled{0};
+    /// A turn that was sent and that nobody has asked for yet.
+    struct Sent {
+        LeaseKeeper::Steady::time_point at{};
+        bool answered{false};
+        std::int64_t number{};         // the lease's, once it is durable
+        std::exception_ptr failure{};  // null = it is durable, if answered
+    };
+    std::deque<Sent> under_way;
+    /// Turns that were under way when the connection broke.
+    struct Doubt {
+        std::int64_t before{};  // the lease's turn when the first of them was sent
+        int turns{};
+    };
+    std::optional<Doubt> in_doubt;
+    int commits_happened{0};
     std::int64_t rows_inserted{0};  // since the plans were made
     std::int64_t rows_to_replan{64};
     std::string last_function;  // whose plans they are
@@ -37,7 +53,12 @@ struct PgJournal::State {
     TurnTypes types;
     std::int64_t standbys{0};  // that were seen lately: commits are told to them
 
+    /// The connection, for anything but sending turns: those under way are answered first.
     Connection& connected() {
+        receive_all();
+        return open();
+    }
+    Connection& open() {
         if (connection == nullptr) throw Away("no connection to the database");
         return *connection;
     }
@@ -92,6 +113,13 @@ struct PgJournal::State {
         }
     }
 
+    void send(const Turn& turn);
+    /// Takes the answer of the oldest turn that has none yet, and keeps it for `settle`.
+    void receive(Sent& turn);
+    void receive_all();
+    [[noreturn]] void fail(const std::exception_ptr& why);
+    /// What is under way may have happened; the next load tells.
+    void doubt();
     void replan_if_grown(const Turn& turn, const std::string& function);
     void take_lease(Snapshot& snapshot);
     void settle_doubt(std::int64_t old_epoch);

@@ -377,6 +377,51 @@ Result Connection::run(const Query& query, Params& params) {
     ));
 }
 
+void Connection::send(const Query& query, Params& params) {
+    bind(params);
+    const bool sent = PQenterPipelineMode(raw_.get()) == 1 &&
+                      PQsendQueryPrepared(
+                          raw_.get(),
+                          query.name,
+                          static_cast<int>(params.values_.size()),
+                          params.values_.data(),
+                          params.lengths_.data(),
+                          params.formats_.data(),
+                          1
+                      ) == 1 &&
+                      // Ends the statement's transaction, and sends what is not sent yet.
+                      PQpipelineSync(raw_.get()) == 1;
+    if (!sent) {
+        lost_ = true;
+        throw ConnectionLost(message_of(PQerrorMessage(raw_.get())));
+    }
+    ++under_way_;
+}
+
+// The statement's result comes before its transaction is committed: only the sync that follows says
+// that it was, and an error may stand between.
+Result Connection::receive() {
+    SLUICE_CHECK(under_way_ > 0);
+    --under_way_;
+    PGresult* answered = nullptr;
+    bool synced = false;
+    for (int ends = 0; !synced && !broken() && ends < 2;) {
+        PGresult* next = PQgetResult(raw_.get());
+        ends = next == nullptr ? ends + 1 : 0;  // one ends a result, two in a row all of them
+        if (next == nullptr) continue;
+        const ExecStatusType status = PQresultStatus(next);
+        synced = status == PGRES_PIPELINE_SYNC;
+        if (answered == nullptr || status == PGRES_FATAL_ERROR) std::swap(answered, next);
+        PQclear(next);
+    }
+    if (under_way_ == 0 && synced) PQexitPipelineMode(raw_.get());
+    const bool refused = answered != nullptr && PQresultStatus(answered) == PGRES_FATAL_ERROR;
+    if (synced || refused) return check(answered);
+    PQclear(answered);
+    lost_ = true;
+    throw ConnectionLost(message_of(PQerrorMessage(raw_.get())));
+}
+
 Result Connection::run(const Query& query) {
     Params none;
     return run(query, none);

@@ -162,6 +162,16 @@ public:
     /// Planned anew with these values: for filters.
     Result plan(const std::string& sql, Params& params);
     void prepare(const std::string& name, const std::string& sql);
+    [[nodiscard]] bool is_prepared(const std::string& name) const {
+        return prepared_.contains(name);
+    }
+
+    /// Sends a prepared statement and returns before it is answered. Several may be under way, each
+    /// in a transaction of its own; until all are answered nothing else may be run here. Throws
+    /// ConnectionLost.
+    void send(const Query& query, Params& params);
+    /// The answer of the oldest statement sent. Throws SqlError, ConnectionLost.
+    Result receive();
 
     /// Lost, also where libpq has not noticed it yet.
     [[nodiscard]] bool broken() const { return lost_ || PQstatus(raw_.get()) != CONNECTION_OK; }
@@ -182,6 +192,7 @@ private:
 
     std::unique_ptr<PGconn, decltype(&PQfinish)> raw_;
     std::unordered_set<std::string> prepared_;
+    int under_way_{0};  // sent and not answered
     bool lost_{false};
     Duration patience_{0};  // 0 = without end
 };

@@ -36,11 +36,14 @@ void RunPartitions::read(Connection& connection) {
 
 constexpr Query raise_open_from_sql{"raise_open_from", "select raise_open_from($1, $2)"};
 
+bool RunPartitions::covers(std::int64_t run_key) const {
+    if (partitions_.empty()) return false;
+    const Partition& last = partitions_.back();
+    return run_key < last.hi - (last.hi - last.lo) / 8;
+}
+
 void RunPartitions::cover(Connection& connection, std::int64_t epoch, std::int64_t run_key) {
-    if (!partitions_.empty()) {
-        const Partition& last = partitions_.back();
-        if (run_key < last.hi - (last.hi - last.lo) / 8) return;
-    }
+    if (covers(run_key)) return;
     make_partitions(connection, run_key);
     read(connection);
     Params params;

@@ -21,6 +21,8 @@ public:
 
     RunPartitions();
     void read(Connection& connection);
+    /// Whether `cover` has nothing to do.
+    [[nodiscard]] bool covers(std::int64_t run_key) const;
     /// Makes partitions when less than an eighth of the last one is left after `run_key`. Stops
     /// nobody else; the caller, who holds the lease's `epoch`, pays some 30 ms once in 57,000 runs.
     /// Open runs are then looked for behind those there are (0022_cheaper_commits.sql).

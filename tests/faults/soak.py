@@ -28,7 +28,8 @@ from nodes import Node, Postgres, Proxy  # noqa: E402
 
 # Where the daemon kills itself (base/fault.hpp), and the latest of the first passages at which it does.
 DAEMON_POINTS = {
-    "before_commit": 9, "after_commit_before_ack": 9, "after_commit_before_effects": 9, "after_effects": 9,
+    "before_commit": 9, "sent_ahead": 9, "after_commit_before_ack": 9, "after_commit_before_effects": 9,
+    "after_effects": 9,
     "before_result_posted": 9, "after_result_posted": 9, "during_load": 1, "during_restore": 1, "renewing_lease": 1,
 }
 MIGRATION_POINT = "during_migration"

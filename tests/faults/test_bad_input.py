@@ -311,7 +311,7 @@ WORKER_POINTS = {
     "worker_started": "extract", "extract_before_write": "extract", "lake_after_write": "extract",
     "worker_before_result": "extract", "load_before_stage": "load", "load_mid_copy": "load",
     "load_after_stage": "load", "load_inside_transaction": "load", "load_after_commit_before_ack": "load"}
-DAEMON_POINTS = {"before_commit", "after_commit_before_ack"}  # in test_daemon_faults.py
+DAEMON_POINTS = {"before_commit", "sent_ahead", "after_commit_before_ack"}  # in test_daemon_faults.py
 
 
 def test_every_fault_point_of_the_source_is_reached_by_a_test():

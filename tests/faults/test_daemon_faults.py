@@ -15,6 +15,8 @@ SHELL_CHAIN = [
     {"task_id": "b", "operator": "shell", "with": {"argv": ["sleep", "0.05"]}, "upstream": ["a"]},
     {"task_id": "c", "operator": "empty", "upstream": ["b"]},
 ]
+# Ended ahead: two commits are under way at once.
+EMPTY_CHAIN = [{"task_id": t, "operator": "empty", "upstream": up} for t, up in [("a", []), ("b", ["a"]), ("c", ["b"])]]
 
 
 def start_backfill(daemon, dag_id, last):
@@ -60,13 +62,15 @@ def test_kill_9_of_the_daemon_in_a_backfill_loses_nothing_and_does_nothing_twice
     check_every_run_once(daemon, "killed", 40)
 
 
-@pytest.mark.parametrize("point", ["before_commit", "after_commit_before_ack"])
-def test_a_kill_at_the_fault_point_is_survived(daemons, point):
+@pytest.mark.parametrize("point, tasks", [
+    ("before_commit:9", SHELL_CHAIN), ("after_commit_before_ack:9", SHELL_CHAIN), ("sent_ahead:3", EMPTY_CHAIN),
+    ("before_commit:5", EMPTY_CHAIN), ("after_commit_before_ack:5", EMPTY_CHAIN)])
+def test_a_kill_at_the_fault_point_is_survived(daemons, point, tasks):
     daemon = daemons().start()
-    write_dag(daemon, "faulty", SHELL_CHAIN, schedule={"cron_interval": "@daily"}, start_date="2026-01-01",
+    write_dag(daemon, "faulty", tasks, schedule={"cron_interval": "@daily"}, start_date="2026-01-01",
               end_date="2026-01-12")
     daemon.stop()
-    daemon.start(env={"SLUICE_FAULT": f"{point}:9"})
+    daemon.start(env={"SLUICE_FAULT": point})
     backfill = start_backfill(daemon, "faulty", "2026-01-12")
     assert daemon.process.wait(30) == -signal.SIGKILL, "the fault point was never reached"
     daemon.start()

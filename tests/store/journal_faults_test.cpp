@@ -22,6 +22,8 @@ constexpr Query backends_sql{"t1", R"(
     where datname = current_database() and pid <> pg_backend_pid()
         and application_name = 'sluice journal')"};
 
+constexpr Query runs_sql{"t2", "select count(*) from dag_run"};
+
 void cut_connections(const std::string& url) { Connection{url, "test"}.run(backends_sql); }
 
 // A turn that starts one run with one task.
@@ -106,11 +108,10 @@ TEST_CASE("a connection lost before the commit: away, and the commit did not hap
     CHECK_THROWS_AS(journal.commit(turn), Away);
     CHECK_THROWS_AS(journal.commit(turn), Away);  // until it is loaded again
     const Snapshot snapshot = journal.load();
-    CHECK_FALSE(journal.last_commit_happened());
+    CHECK(journal.commits_happened() == 0);
     CHECK(snapshot.last_seq.value == 0);
     CHECK(snapshot.open_runs.empty());
     journal.commit(turn);
-    CHECK(journal.last_commit_happened());
 }
 
 TEST_CASE(
@@ -135,7 +136,7 @@ TEST_CASE(
         CHECK_THROWS_AS(journal.commit(turn), Away);
         admin.script("drop trigger slow on dag_run");
         CHECK(journal.load().open_runs.empty());
-        CHECK_FALSE(journal.last_commit_happened());
+        CHECK(journal.commits_happened() == 0);
     }
     SECTION("another owner came between: our epoch's last turn tells") {
         Turn turn = writer.turn(1);
@@ -152,7 +153,91 @@ TEST_CASE(
         }
         other.release_lease();
         CHECK(journal.load().open_runs.size() == 2);
-        CHECK_FALSE(journal.last_commit_happened());
+        CHECK(journal.commits_happened() == 0);
+    }
+}
+
+TEST_CASE("turns under way are committed in order, each in its own transaction", "[faults]") {
+    const std::string url = fresh_database();
+    PgJournal journal{{url, "one", ""}};
+    Writer writer{journal.load()};
+    const auto before = journal.turn();
+    std::vector<Turn> turns;
+    for (const char* id : {"a", "b", "c"}) {
+        turns.push_back(writer.turn(static_cast<int>(turns.size()) + 1));
+        fill(writer, turns.back(), id);
+    }
+    SECTION("all become durable") {
+        for (const Turn& turn : turns) journal.send(turn);
+        for (int settled = 1; settled <= 3; ++settled) {
+            journal.settle();
+            CHECK(journal.turn() >= before + settled);
+        }
+        CHECK(journal.turn() == before + 3);
+        CHECK(journal.load().open_runs.size() == 3);
+    }
+    SECTION("what else is asked meanwhile waits for them") {
+        journal.send(turns[0]);
+        journal.send(turns[1]);
+        journal.renew_lease();
+        CHECK(journal.find_run_key("shop", "b").has_value());
+        journal.settle();
+        journal.settle();
+        journal.commit(turns[2]);
+        CHECK(journal.load().open_runs.size() == 3);
+    }
+    SECTION("none is committed after one that was refused") {
+        turns[0].runs.front().run.run_id = "b";
+        turns[1].runs.front().run.run_id = "b";
+        for (const Turn& turn : turns) journal.send(turn);
+        journal.settle();
+        CHECK_THROWS_AS(journal.settle(), Refused);
+        CHECK(journal.load().open_runs.size() == 1);
+        Writer next{journal.load()};
+        Turn turn = next.turn(5);
+        fill(next, turn, "d");
+        journal.commit(turn);
+        CHECK(journal.load().open_runs.size() == 2);
+    }
+    SECTION("none is committed after the lease was lost") {
+        journal.send(turns[0]);
+        journal.settle();
+        Connection{url, "test"}.script("update lease set epoch = epoch + 1");
+        journal.send(turns[1]);
+        journal.send(turns[2]);
+        CHECK_THROWS_AS(journal.settle(), Deposed);
+        CHECK(Connection{url, "test"}.run(runs_sql).int8(0, 0) == 1);
+    }
+    SECTION("the connection breaks: the turn tells how many happened") {
+        // The session ends in the middle of the last one.
+        Connection admin{url, "test"};
+        admin.script(
+            "create function slow() returns trigger language plpgsql as $$ begin perform "
+            "pg_terminate_backend(pg_backend_pid()); return null; end $$; create constraint "
+            "trigger slow after insert on dag_run deferrable initially deferred for each row when "
+            "(new.run_id = 'c') execute function slow(); "
+            "alter table dag_run enable always trigger slow"
+        );
+        for (const Turn& turn : turns) journal.send(turn);
+        const bool settled = GENERATE(false, true);
+        if (settled) journal.settle();
+        const auto settle_all = [&] {
+            for (int left = settled ? 2 : 3; left > 0; --left) journal.settle();
+        };
+        CHECK_THROWS_AS(settle_all(), Away);
+        admin.script("drop trigger slow on dag_run");
+        CHECK(journal.load().open_runs.size() == 2);
+        // Of those that nobody had settled when it was noticed: the last one alone.
+        CHECK(journal.commits_happened() == 0);
+    }
+    SECTION("nobody asked for them before the connection broke") {
+        journal.send(turns[0]);
+        journal.send(turns[1]);
+        CHECK(journal.has_logical_date("shop", at(0)) == false);  // takes their answers
+        cut_connections(url);
+        CHECK_THROWS_AS(journal.renew_lease(), Away);
+        CHECK(journal.load().open_runs.size() == 2);
+        CHECK(journal.commits_happened() == 2);
     }
 }
 
@@ -176,7 +261,7 @@ TEST_CASE(
 
     cluster.start();
     const Snapshot snapshot = journal.load();
-    CHECK_FALSE(journal.last_commit_happened());
+    CHECK(journal.commits_happened() == 0);
     REQUIRE(snapshot.instances.size() == 1);
     CHECK(snapshot.instances.front().state == TaskState::running);
     journal.commit(second);
@@ -212,7 +297,7 @@ TEST_CASE(
     cluster.stop();
     cluster.start();
     const Snapshot snapshot = journal.load();
-    const auto in_doubt = journal.last_commit_happened() ? 1 : 0;
+    const auto in_doubt = journal.commits_happened();
     CHECK(snapshot.open_runs.size() == static_cast<std::size_t>(acknowledged + in_doubt));
     CHECK(snapshot.instances.size() == snapshot.open_runs.size());
     CHECK(snapshot.last_seq.value == 2 * static_cast<std::int64_t>(snapshot.open_runs.size()));

@@ -53,7 +53,6 @@ TEST_CASE("what a turn decided is there after a load", "[journal]") {
     turn.backfills.push_back({.id = BackfillId{4}, .dag_id = "shop", .created_by = "ada"});
     turn.audits.push_back({.at = at(10), .actor = "ada", .event = "trigger_dag_run"});
     journal->commit(turn);
-    CHECK(journal->last_commit_happened());
 
     const Snapshot snapshot = journal->load();
     CHECK(snapshot.last_seq.value == writer.seq());
@@ -141,10 +140,6 @@ TEST_CASE("a guarded row that had changed refuses the whole turn", "[journal]") 
         next.move(bad, task(run, 1), TaskState::running, TaskState::success);
         fill(next, bad);
         CHECK_THROWS_AS(journal->commit(bad), Refused);
-        CHECK_FALSE(
-            (journal->last_commit_happened() &&
-             journal->find_run(run)->instances.at(1).state == TaskState::success)
-        );
         CHECK(journal->find_run(run)->instances.at(1).state == TaskState::running);
     };
     SECTION("an instance in another state") {
