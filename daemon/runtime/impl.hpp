@@ -221,7 +221,8 @@ private:
     std::deque<Flight> flights_;          // oldest first; empty between turns
     Instant last_now_{};
     SteadyTime renewed_at_{};
-    SteadyTime asked_at_{};  // of the last renewal that was no commit
+    SteadyTime asked_at_{};      // of the last renewal that was no commit
+    SteadyTime commanded_at_{};  // the last turn with a command began
     std::int64_t last_request_{0};
     bool stopped_while_away_{false};
     bool knows_seq_{false};  // seq_ is a place in the log

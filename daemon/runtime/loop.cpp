@@ -142,6 +142,7 @@ void Runtime::Impl::handle(std::vector<Item>& items) {
             pending.push_back({std::move(*event), std::nullopt});
         } else if (auto* command = std::get_if<Command>(&item)) {
             set_request(command->event, RequestId{++last_request_});
+            commanded_at_ = clock_.monotonic();
             pending.push_back({std::move(command->event), std::move(command->answer)});
         } else if (auto* question = std::get_if<Question>(&item)) {
             (*question->ask)(*scheduler_);

@@ -31,6 +31,9 @@ struct Settings {
     bool dags_are_paused_at_creation{true};
     /// Called on the loop's thread after a commit that made callbacks due; must return at once.
     std::function<void()> callbacks_due{};
+    /// After a command the loop runs ahead again only when none has come for so long: whoever sends
+    /// one after the other wants them taken together, not behind two commits.
+    Duration ahead_after{std::chrono::milliseconds{1}};
 };
 
 /// Figures of the loop since start, for /metrics and health.

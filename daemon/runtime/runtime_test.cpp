@@ -119,7 +119,13 @@ struct World {
     SystemClock clock;
     store::MemoryJournal journal;
     InstantExecutor executor;
-    Runtime runtime{{}, clock, journal, executor, [](const auto&) -> DagPtr { return nullptr; }};
+    Runtime runtime{
+        {.ahead_after = Duration{0}},
+        clock,
+        journal,
+        executor,
+        [](const auto&) -> DagPtr { return nullptr; }
+    };
 
     World() {
         executor.report = [this](std::vector<AttemptResult> results) {

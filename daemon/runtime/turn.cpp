@@ -76,7 +76,8 @@ void Runtime::Impl::run_ahead() {
     // Two keep the database busy. What others ask for comes first, and then more is ended at once.
     constexpr std::size_t most = 2;
     if (flights_.size() >= most || queue_.is_ready() || !later_.empty()) return;
-    if (renewal_is_due(clock_.monotonic())) return;
+    const auto at = clock_.monotonic();
+    if (at - commanded_at_ < settings_.ahead_after || renewal_is_due(at)) return;
     Flight next;
     std::vector<AttemptResult> ends;
     std::erase_if(flights_.back().turn.starts, [&](AttemptOrder& order) {
