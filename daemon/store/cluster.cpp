@@ -34,7 +34,6 @@ using Steady = std::chrono::steady_clock;
 
 constexpr const char* superuser = "sluice";
 constexpr const char* databases[] = {"sluice", "shop", "warehouse"};
-constexpr int segments_ahead = 16;  // of 4 MB: fewer than min_wal_size keeps
 constexpr auto start_deadline = 60s;
 constexpr auto fast_stop_deadline = 7s;
 constexpr auto poll = std::chrono::milliseconds{2};
@@ -176,12 +175,6 @@ void Cluster::State::make_cluster() {
     for (const char* database : databases) {
         statements += std::string{"create database "} + database + "\n";
     }
-    // So are segments of the log, written here and used again by the checkpoint for those to come:
-    // a young cluster has none, and each new one would hold up all commits for some 10 ms.
-    for (int i = 0; i < segments_ahead; ++i) {
-        statements += "select pg_logical_emit_message(false, '', '')\nselect pg_switch_wal()\n";
-    }
-    statements += "checkpoint\n";
     const std::string made = run_and_wait(
         files.owner,
         {(files.programs / "postgres").string(),
@@ -192,8 +185,6 @@ void Cluster::State::make_cluster() {
          "fsync=off",
          "-c",
          "log_min_messages=error",
-         "-c",
-         "min_wal_size=80MB",
          "postgres"},
         statements
     );
