@@ -217,6 +217,8 @@ private:
                  .memory_mb = machine_memory_mb()},
             .dags_are_paused_at_creation = config_.dags_are_paused_at_creation,
             .callbacks_due = [this] { deliveries_.wake(); },
+            .dags_deleted = [this] { upkeep_.wake(); },
+            .dag_removed = [this](const std::string& dag_id) { folder_.read_again(dag_id); },
         };
     }
 
@@ -241,6 +243,7 @@ private:
             .logs = config_.home / "logs",
             .keep_runs = config_.retention_runs,
             .is_owner = [this] { return runtime_.figures().owner.load(); },
+            .dag_removed = [this](const DeletedDag& dag) { runtime_.post(core::DagRemoved{dag}); },
         };
     }
 

@@ -107,6 +107,11 @@ Batch batch_of(const runtime::Change& change) {
         news.next = state.next_run_after;
         news.gone = state.is_stale;
     }
+    for (const std::string& dag_id : change.dags_deleted) {
+        DagNews& news = batch.dags[dag_id];
+        news.has_state = true;
+        news.gone = true;
+    }
     batch.import_errors = change.import_errors;
     for (const std::string& dag_id : change.definitions) batch.dags[dag_id].defined = true;
     return batch;

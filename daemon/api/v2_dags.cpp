@@ -229,6 +229,20 @@ Reply patch_dags(Services& services, const Request& request, const Caller& calle
     return reply(200, json);
 }
 
+Reply delete_dag(Services& services, const Request& request, const Caller& caller) {
+    const std::string& dag_id = request.param("dag_id");
+    core::DeleteDag event;
+    event.actor = actor_of(request, caller);
+    event.dag_id = dag_id;
+    try {
+        command(services, std::move(event));
+    } catch (const Failure& refused) {
+        if (refused.status() != 404) throw;
+        throw not_found("The Dag with ID: `" + dag_id + "` was not found");
+    }
+    return no_content();
+}
+
 Reply get_tasks(Services& services, const Request& request, const Caller&) {
     const DagPtr dag = find_dag(services, request.param("dag_id")).dag;
     std::string order = request.query_value("order_by").value_or("task_id");
@@ -401,6 +415,7 @@ Rows dag_endpoints() {
         {"PATCH", "/api/v2/dags", "patch_dags", in, patch_dags},
         {"GET", "/api/v2/dags/{dag_id}", "get_dag", in, get_dag},
         {"PATCH", "/api/v2/dags/{dag_id}", "patch_dag", in, patch_dag},
+        {"DELETE", "/api/v2/dags/{dag_id}", "delete_dag", in, delete_dag},
         {"GET", "/api/v2/dags/{dag_id}/details", "get_dag_details", in, get_dag_details},
         {"GET", "/api/v2/dags/{dag_id}/tasks", "get_tasks", in, get_tasks},
         {"GET", "/api/v2/dags/{dag_id}/tasks/{task_id}", "get_task", in, get_task},

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "base/error.hpp"
 #include "base/instant.hpp"
@@ -23,6 +24,7 @@ struct Options {
     bool no_logical_date{false};
     std::string conf;
     std::string note;
+    bool yes{false};
 };
 
 void list(const Options& options) {
@@ -65,6 +67,37 @@ void set_paused(const Options& options, bool paused) {
     Client client(options.target);
     client.patch("/api/v2/dags/" + encode(options.dag_id), {{"is_paused", paused}});
     std::cout << options.dag_id << (paused ? " is paused\n" : " is active\n");
+}
+
+/// Asks the person at the terminal. Nothing is deleted without an answer.
+bool is_wanted(const std::string& dag_id, std::int64_t runs) {
+    if (::isatty(STDIN_FILENO) != 1)
+        throw Error(
+            ErrorCode::invalid, "nobody is there to ask: `--yes` deletes without a question"
+        );
+    std::cout << "delete " << dag_id << " with its " << runs
+              << " runs, their task instances, XComs and logs, its backfills and versions? [y/N] "
+              << std::flush;
+    std::string said;
+    std::getline(std::cin, said);
+    return said == "y" || said == "yes";
+}
+
+void remove(const Options& options) {
+    Client client(options.target);
+    const std::string path = "/api/v2/dags/" + encode(options.dag_id);
+    const Json dag = client.get(path);
+    const auto runs = client.get(path + "/dagRuns?limit=1").at("total_entries").get<std::int64_t>();
+    if (!options.yes && !is_wanted(options.dag_id, runs)) {
+        std::cout << options.dag_id << " is left as it is\n";
+        return;
+    }
+    client.remove(path);
+    std::cout << options.dag_id << " is deleted, with " << runs
+              << " runs; data sets and the event log stay\n";
+    if (!dag.value("is_stale", false))
+        std::cout << "its file " << text_of(dag, "relative_fileloc")
+                  << " is still in the DAG folder: the DAG comes again from it, as a new one\n";
 }
 
 Json conf_of(const std::string& text) {
@@ -125,7 +158,7 @@ void show(const Options& options) {
 }  // namespace
 
 void add(CLI::App& app) {
-    auto* dags = app.add_subcommand("dags", "list, show, trigger, pause and unpause DAGs");
+    auto* dags = app.add_subcommand("dags", "list, show, trigger, pause, unpause and delete DAGs");
     dags->require_subcommand(1);
     const auto options = std::make_shared<Options>();
 
@@ -147,6 +180,14 @@ void add(CLI::App& app) {
     add_target(*unpause, options->target);
     unpause->add_option("dag_id", options->dag_id)->required();
     unpause->callback([options] { set_paused(*options, false); });
+
+    auto* delete_verb = dags->add_subcommand(
+        "delete", "delete a DAG that has nothing open, with all that is stored of it"
+    );
+    add_target(*delete_verb, options->target);
+    delete_verb->add_option("dag_id", options->dag_id)->required();
+    delete_verb->add_flag("--yes,-y", options->yes, "do not ask");
+    delete_verb->callback([options] { remove(*options); });
 
     auto* trigger_verb = dags->add_subcommand("trigger", "create a run now");
     add_target(*trigger_verb, options->target);

@@ -109,6 +109,17 @@ struct DeleteRun {
     RunKey run;
     std::optional<StoredRun> stored;
 };
+/// The DAG goes, with all that is stored of it. One with open runs or a backfill at work is
+/// refused.
+struct DeleteDag {
+    RequestId request;
+    Actor actor;
+    std::string dag_id;
+};
+/// Nothing is stored of a deleted DAG any more: its id may come again.
+struct DagRemoved {
+    DeletedDag dag;
+};
 /// Marks instances success, failed or skipped.
 struct SetTaskState {
     RequestId request;
@@ -215,6 +226,8 @@ using Event = std::variant<
     SetRunState,
     SetRunNote,
     DeleteRun,
+    DeleteDag,
+    DagRemoved,
     SetTaskState,
     PauseDag,
     PutPool,

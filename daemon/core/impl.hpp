@@ -56,6 +56,9 @@ public:
     [[nodiscard]] std::optional<Instant> next_wakeup() const;
     bool starts_held_{false};  // the daemon is about to stop: nothing more is started
     [[nodiscard]] const DagState* find_dag(const std::string& dag_id) const;
+    [[nodiscard]] bool is_being_removed(const std::string& dag_id) const {
+        return deleted_dags_.contains(dag_id);
+    }
     [[nodiscard]] const DagRun* find_open_run(RunKey run) const;
     [[nodiscard]] std::vector<TaskInstance> instances(RunKey run) const;
     [[nodiscard]] std::vector<std::pair<TaskNo, StateCounts>> mapped_counts(RunKey run) const;
@@ -306,6 +309,11 @@ private:
     void why_wait(const Run& run, const TaskKey& key, Reasons& reasons) const;
     void why_upstreams(Run& run, const TaskKey& key, Reasons& reasons) const;
 
+    // deleting.cpp: runs and DAGs that go
+    [[nodiscard]] std::string open_work(const DagEntry& dag) const;
+    [[nodiscard]] bool is_at_work_on(const DagEntry& dag) const;
+    void forget_dag(DagEntry& dag);
+
     // schedules.cpp: DAGs and their automated runs
     DagEntry& dag_entry(const std::string& dag_id);
     void set_current(DagEntry& dag, const DagPtr& version);
@@ -413,6 +421,8 @@ private:
     Taken on(const SetRunState& event);
     Taken on(const SetRunNote& event);
     Taken on(const DeleteRun& event);
+    Taken on(const DeleteDag& event);
+    Taken on(const DagRemoved& event);
     Taken on(const SetTaskState& event);
     Taken on(const PauseDag& event);
     Taken on(const PutPool& event);
@@ -433,7 +443,9 @@ private:
     Ticket last_ticket_{0};
     Timers timers_;
     std::unordered_map<std::string, DagNo> dag_numbers_;
-    std::vector<std::unique_ptr<DagEntry>> dags_;
+    std::vector<std::unique_ptr<DagEntry>> dags_;       // by number; a deleted one's is empty
+    std::map<std::string, std::int64_t> deleted_dags_;  // not removed yet: number of the deletion
+    std::int64_t last_deletion_{0};
     std::unordered_map<const Plan*, std::unique_ptr<Plan>> plans_;
     std::unordered_map<VersionId, std::vector<Plan*>> plans_by_version_;
     std::map<BackfillId, std::vector<std::string>> subsets_;  // that are known

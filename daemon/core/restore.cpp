@@ -41,6 +41,10 @@ Scheduler::Impl::Impl(const Settings& settings, const Snapshot& snapshot)
         if (const auto at = versions.find(state.current); at != versions.end())
             set_current(dag, at->second);
     }
+    for (const auto& dag : snapshot.deleted_dags) {
+        deleted_dags_[dag.dag_id] = dag.number;
+        last_deletion_ = std::max(last_deletion_, dag.number);
+    }
     for (const auto& subset : snapshot.subsets) subsets_[subset.backfill] = subset.tasks;
     for (const auto& backfill : snapshot.backfills) {
         backfills_[backfill.id].row = backfill;

@@ -22,6 +22,9 @@ std::optional<Instant> Scheduler::next_wakeup() const { return impl_->next_wakeu
 const DagState* Scheduler::find_dag(const std::string& dag_id) const {
     return impl_->find_dag(dag_id);
 }
+bool Scheduler::is_being_removed(const std::string& dag_id) const {
+    return impl_->is_being_removed(dag_id);
+}
 const DagRun* Scheduler::find_open_run(RunKey run) const { return impl_->find_open_run(run); }
 std::vector<TaskInstance> Scheduler::instances(RunKey run) const { return impl_->instances(run); }
 std::optional<PastBlock> Scheduler::past_block(const TaskKey& task) const {

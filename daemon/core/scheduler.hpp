@@ -82,6 +82,8 @@ public:
 
     // What only core knows, for queries on the loop. References are valid until the next step.
     [[nodiscard]] const DagState* find_dag(const std::string& dag_id) const;
+    /// It was deleted, and what is stored of it has not gone yet: until then it cannot come again.
+    [[nodiscard]] bool is_being_removed(const std::string& dag_id) const;
     [[nodiscard]] const DagRun* find_open_run(RunKey run) const;
     /// All instances of an open run as they are in memory; none for a run that has not begun.
     [[nodiscard]] std::vector<TaskInstance> instances(RunKey run) const;

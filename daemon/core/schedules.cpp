@@ -74,6 +74,8 @@ void Scheduler::Impl::note_old_run_after(DagEntry& dag, const Dag& next) {
 }
 
 Taken Scheduler::Impl::on(const DagLoaded& event) {
+    // Its version goes with the rest of the deleted DAG: the file is read again after that.
+    if (is_being_removed(event.dag->dag_id)) return Taken::yes;
     const bool fresh = !dag_numbers_.contains(event.dag->dag_id);
     auto& dag = dag_entry(event.dag->dag_id);
     if (fresh)

@@ -199,6 +199,7 @@ public:
         result.last_seq = last_seq;
         result.now = now;
         for (const auto& [id, state] : dags) result.dags.push_back(state);
+        for (const auto& [id, number] : deleted_dags) result.deleted_dags.push_back({id, number});
         result.versions = versions_;
         for (const auto& [key, row] : runs) {
             result.last_run = key;
@@ -363,6 +364,12 @@ public:
             std::erase_if(deadlines, [&](const auto& entry) { return entry.second.run == run; });
         }
         for (const auto& row : turn.failures) failures[row.dag_id] = row;
+        for (const auto& dag : turn.dags_removed) deleted_dags.erase(dag.dag_id);
+        for (const auto& dag : turn.dags_deleted) {
+            REQUIRE(deleted_dags.emplace(dag.dag_id, dag.number).second);
+            dags.erase(dag.dag_id);
+            failures.erase(dag.dag_id);
+        }
         for (const auto& row : turn.attempts) attempts.push_back(row);
         for (const auto& row : turn.audits) audits.push_back(row);
         ++turns;
@@ -387,6 +394,7 @@ public:
     std::vector<SlicesKept> slices_kept;
     std::map<RequestId, Answer> answers;
     std::map<std::string, DagState> dags;
+    std::map<std::string, std::int64_t> deleted_dags;  // by number of the deletion
     std::map<BackfillId, Backfill> backfills;
     std::vector<BackfillDate> backfill_dates;
     std::map<std::string, Pool> pools;

@@ -150,6 +150,13 @@ struct RunEnding {
     bool forgotten{false};  // in a Turn: the row is to go
 };
 
+/// A DAG that was deleted and of which something is still stored.
+struct DeletedDag {
+    std::string dag_id;
+    std::int64_t number{};  // of this deletion: no other has it, not even of the same DAG
+    friend bool operator==(const DeletedDag&, const DeletedDag&) = default;
+};
+
 /// What is still to be cleared of a run, when that is more than one turn does. Until it is over the
 /// run starts nothing.
 struct Clearing {
@@ -267,6 +274,8 @@ struct Turn {
     std::vector<DagFailures> failures;
     std::vector<Clearing> clearings;  // upsert, or their end
     std::vector<RunKey> runs_deleted;
+    std::vector<DeletedDag> dags_removed;  // of which nothing is stored any more
+    std::vector<DeletedDag> dags_deleted;  // gone for everyone; after `dags` and `dags_removed`
     std::vector<MapLength> map_lengths;
     std::vector<MapRange> map_ranges;
     std::vector<MapName> map_names;
@@ -296,7 +305,8 @@ struct Turn {
             waits.empty() && checkpoints_dropped.empty() && callbacks.empty() &&
             asset_events.empty() && asset_marks.empty() && asset_uses.empty() &&
             deadlines.empty() && deadlines_dropped.empty() && slices_kept.empty() &&
-            clearings.empty() && runs_deleted.empty()
+            clearings.empty() && runs_deleted.empty() && dags_deleted.empty() &&
+            dags_removed.empty()
         );
     }
     void clear() { *this = Turn{}; }
@@ -340,6 +350,7 @@ struct Snapshot {
     BackfillId last_backfill;
     Instant now;  // the database's clock and never before the last recorded decision
     std::vector<DagState> dags;
+    std::vector<DeletedDag> deleted_dags;
     std::vector<DagPtr> versions;  // current versions, and those of open runs
     std::vector<DagRun> open_runs;
     std::vector<TaskInstance> instances;  // of the open runs, rows that exist

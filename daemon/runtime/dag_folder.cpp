@@ -95,6 +95,10 @@ void DagFolder::start() {
     scan();
     if (stale_after_ <= Duration{}) forget_unknown();
     stop_fd_ = ::eventfd(0, EFD_CLOEXEC);
+    {
+        const std::lock_guard lock(removed_mutex_);
+        look_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    }
     thread_ = std::thread([this] { watch(); });
 }
 
@@ -105,6 +109,28 @@ void DagFolder::stop() {
     thread_.join();
     ::close(stop_fd_);
     stop_fd_ = -1;
+    const std::lock_guard lock(removed_mutex_);
+    ::close(look_fd_);
+    look_fd_ = -1;
+}
+
+void DagFolder::read_again(const std::string& dag_id) {
+    const std::lock_guard lock(removed_mutex_);
+    removed_.insert(dag_id);
+    if (look_fd_ < 0) return;  // the next start reads all files
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(look_fd_, &one, sizeof one);
+}
+
+/// What a file said of a DAG that was removed counts no more.
+void DagFolder::forget_removed() {
+    std::set<std::string> removed;
+    {
+        const std::lock_guard lock(removed_mutex_);
+        removed = std::exchange(removed_, {});
+    }
+    for (auto& [file, known] : known_)
+        if (removed.contains(known.dag_id)) known.stamps.clear();
 }
 
 void DagFolder::add_watches(int inotify) const {
@@ -124,7 +150,11 @@ void DagFolder::add_watches(int inotify) const {
 void DagFolder::watch() {
     const int inotify = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     add_watches(inotify);
-    std::array<pollfd, 2> fds{{{inotify, POLLIN, 0}, {stop_fd_, POLLIN, 0}}};
+    const int look_fd = [this] {
+        const std::lock_guard lock(removed_mutex_);
+        return look_fd_;
+    }();
+    std::array<pollfd, 3> fds{{{inotify, POLLIN, 0}, {stop_fd_, POLLIN, 0}, {look_fd, POLLIN, 0}}};
     // An editor writes a file in several steps: look once it has been quiet for a moment.
     constexpr int quiet_ms = 20;
     // Network file systems tell inotify nothing: look by hand now and then.
@@ -143,6 +173,8 @@ void DagFolder::watch() {
             alignas(inotify_event) std::array<char, 16'384> events;
             while (::read(inotify, events.data(), events.size()) > 0) {
             }
+            std::uint64_t asked = 0;
+            [[maybe_unused]] const auto got = ::read(look_fd, &asked, sizeof asked);
             changed = true;
             continue;
         }
@@ -208,6 +240,7 @@ std::size_t DagFolder::scan() {
         throw Error(ErrorCode::unavailable, root_.string() + " is not a folder");
     const auto files = list();
     know_stored(files);
+    forget_removed();
     const auto gone = drop_missing(files);
     const std::size_t loaded = load_files(changed_files(files), gone);
     looked();
@@ -371,7 +404,8 @@ DagFolder::Loaded DagFolder::define(const Dag& dag, std::vector<Problem> warning
     known.broken = false;
     const bool mended = runtime_.registry().clear_import_error(file);
     try {
-        if (!same) runtime_.define(dag, std::move(warnings));
+        // A deleted DAG of this id that is not removed yet: tried again at every look.
+        if (!same && runtime_.define(dag, std::move(warnings)) == nullptr) known.broken = true;
     } catch (const Error&) {
         known.stamps.clear();  // the database is away: the next look tries again
         throw;

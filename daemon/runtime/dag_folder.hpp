@@ -51,6 +51,9 @@ public:
     /// Looks at every file and loads what changed since the last look. Returns how many were
     /// loaded.
     std::size_t scan();
+    /// The DAG was deleted and removed: the watch reads its file anew, if it is there. From any
+    /// thread; returns at once.
+    void read_again(const std::string& dag_id);
     [[nodiscard]] const std::filesystem::path& root() const { return root_; }
     /// When the folder was last looked at; none before the first look has ended.
     [[nodiscard]] std::optional<Instant> last_look() const;
@@ -73,6 +76,7 @@ private:
     };
     using Names = std::set<std::string>;
     enum class Loaded { yes, failed, waits };
+    void forget_removed();
 
     void watch();
     void add_watches(int inotify) const;
@@ -99,6 +103,9 @@ private:
     Names datasets_changed_;                  // by the file that was just loaded
     std::atomic<std::int64_t> last_look_{0};  // UTC microseconds, 0 = never
     std::thread thread_;
+    std::mutex removed_mutex_;       // guards removed_ and writes to look_fd_
+    std::set<std::string> removed_;  // DAG ids to read anew
+    int look_fd_{-1};
     int stop_fd_{-1};
 };
 

@@ -1,5 +1,6 @@
 #include "runtime/dag_folder.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -83,7 +84,13 @@ struct Daemon {
     DagFolder folder;
 
     Daemon(const fs::path& root, store::MemoryJournal& journal, Duration stale_after = Duration{})
-        : runtime({}, clock, journal, executor, load_stored),
+        : runtime(
+              {.dag_removed = [this](const std::string& dag_id) { folder.read_again(dag_id); }},
+              clock,
+              journal,
+              executor,
+              load_stored
+          ),
           folder(root, load, runtime, stale_after) {
         runtime.start();
         feed = runtime.feed().subscribe();
@@ -100,6 +107,24 @@ struct Daemon {
             if ((*change)->import_errors) return (*change)->definitions;
         FAIL("no change of import errors was told");
         return {};
+    }
+
+    /// The next change that is about the DAG.
+    runtime::ChangePtr change_of(const std::string& dag_id) {
+        const auto deadline = std::chrono::steady_clock::now() + 10s;
+        while (const auto change = feed->next(deadline))
+            if (std::ranges::count((*change)->definitions, dag_id) +
+                    std::ranges::count((*change)->dags_deleted, dag_id) >
+                0)
+                return *change;
+        FAIL("no change of " + dag_id + " was told");
+        return nullptr;
+    }
+
+    void remove(const std::string& dag_id) {
+        core::DeleteDag event;
+        event.dag_id = dag_id;
+        REQUIRE_FALSE(runtime.call(std::move(event)).error);
     }
 
     bool is_stale(const std::string& dag_id) {
@@ -182,6 +207,40 @@ TEST_CASE("a DAG file deleted while the daemon was down: its DAG is stale", "[ru
     fs::remove(world.root / "broken.json");
     daemon.folder.scan();
     CHECK(daemon.is_stale("broken"));
+}
+
+TEST_CASE("a deleted DAG's file is read anew once the DAG is removed", "[runtime][folder]") {
+    World world;
+    world.write("d.json", "d");
+    world.write("other.json", "other");
+    std::optional<Daemon> daemon(std::in_place, world.root, world.journal);
+    daemon->folder.start();
+    CHECK(daemon->change_of("d")->definitions == std::vector<std::string>{"d"});
+    const auto version = daemon->runtime.registry().find("d")->dag->version;
+    daemon->remove("d");
+    CHECK(daemon->change_of("d")->dags_deleted == std::vector<std::string>{"d"});
+    CHECK_FALSE(daemon->runtime.registry().find("d"));
+    CHECK(daemon->runtime.registry().find_version(version) == nullptr);
+
+    // Until then a changed file is no DAG, for a daemon that comes back neither.
+    world.write("d.json", "d >raw.x:int");
+    if (GENERATE(false, true)) {
+        daemon.reset();
+        daemon.emplace(world.root, world.journal);
+        daemon->folder.start();
+    }
+    daemon->folder.scan();
+    CHECK_FALSE(daemon->runtime.registry().find("d"));
+    CHECK(daemon->runtime.registry().import_errors().empty());
+    const auto number = world.journal.deleted_dags().at("d");
+    daemon->runtime.post(core::DagRemoved{{"d", number}});
+    CHECK(daemon->change_of("d")->definitions == std::vector<std::string>{"d"});
+    const auto listed = daemon->runtime.registry().find("d");
+    REQUIRE(listed);
+    CHECK(listed->dag->version_number == 1);
+    CHECK(listed->dag->version != version);
+    CHECK(listed->state.is_paused);
+    CHECK(daemon->runtime.registry().find("other"));
 }
 
 TEST_CASE("a new owner whose folder lacks a DAG waits before it is stale", "[runtime][folder]") {

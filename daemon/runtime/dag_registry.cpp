@@ -1,5 +1,6 @@
 #include "runtime/dag_registry.hpp"
 
+#include <set>
 #include <utility>
 
 namespace sluice::runtime {
@@ -98,6 +99,14 @@ void DagRegistry::set_checking(const std::string& dag_id, bool checking) {
 void DagRegistry::remove(const std::string& dag_id) {
     const std::lock_guard lock(mutex_);
     dags_.erase(dag_id);
+    std::erase_if(versions_, [&](const auto& entry) { return entry.second->dag_id == dag_id; });
+}
+
+void DagRegistry::keep_only(const std::vector<DagState>& dags) {
+    std::set<std::string> kept;
+    for (const auto& state : dags) kept.insert(state.dag_id);
+    const std::lock_guard lock(mutex_);
+    std::erase_if(dags_, [&](const auto& entry) { return !kept.contains(entry.first); });
 }
 
 }  // namespace sluice::runtime

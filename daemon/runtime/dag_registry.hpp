@@ -54,7 +54,10 @@ public:
     /// The file is good again, or gone. False if it had no error.
     bool clear_import_error(const std::string& filename);
     void set_checking(const std::string& dag_id, bool checking);
+    /// With its versions.
     void remove(const std::string& dag_id);
+    /// Removes all others.
+    void keep_only(const std::vector<DagState>& dags);
 
 private:
     mutable std::mutex mutex_;  // guards all below

@@ -45,6 +45,8 @@ void Runtime::Impl::add_facts(core::Event& event, const std::set<store::Journal:
             } else if constexpr (requires { value.stored; }) {
                 add_stored(value.run, value.stored);
             } else if constexpr (std::is_same_v<Value, core::CreateBackfill>) {
+                // Of one that was deleted something may still be stored.
+                if (scheduler_->find_dag(value.backfill.dag_id) == nullptr) return;
                 value.existing = journal_.runs_between(
                     value.backfill.dag_id, value.backfill.from_date, value.backfill.to_date
                 );
@@ -66,6 +68,8 @@ void Runtime::Impl::add_facts(core::Event& event, const std::set<store::Journal:
 void Runtime::Impl::add_stored(RunKey run, std::optional<StoredRun>& stored) {
     if (scheduler_->find_open_run(run) != nullptr) return;
     stored = journal_.find_run(run);
+    // The versions of a deleted DAG may be gone already.
+    if (stored && scheduler_->find_dag(stored->run.dag_id) == nullptr) stored.reset();
     if (stored) stored->dag = version(stored->run.version);
 }
 
@@ -143,6 +147,7 @@ DagPtr Runtime::Impl::version(VersionId id) {
 }
 
 void Runtime::Impl::add_paces(core::PacesKnown& event) {
+    if (scheduler_->find_dag(event.dag_id) == nullptr) return;
     for (const auto& pace : journal_.task_paces(event.dag_id)) {
         const DagPtr dag = version(pace.version);
         if (static_cast<std::size_t>(pace.task) >= dag->tasks.size()) continue;
@@ -159,6 +164,7 @@ RunFacts Runtime::Impl::look_up(const RunQuestion& question) {
     facts.seen = Seq{seq_};
     const DagState* dag = scheduler_->find_dag(question.dag_id);
     facts.dag_known = dag != nullptr && !dag->is_stale;
+    if (dag == nullptr) return facts;
     std::optional<RunKey> key;
     if (!question.run_id.empty()) {
         key = journal_.find_run_key(question.dag_id, question.run_id);

@@ -25,6 +25,7 @@ struct Change {
     std::vector<DagRun> runs;
     std::vector<TaskInstance> instances;
     std::vector<DagState> dags;
+    std::vector<std::string> dags_deleted;  // ids
     std::vector<Backfill> backfills;
     /// DAG ids whose definition, import error or check result changed (no row of the turn says it).
     std::vector<std::string> definitions;

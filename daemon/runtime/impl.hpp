@@ -144,6 +144,8 @@ private:
     void set_owner_address(const std::string& address);
     void follow(Seq last);
     void follow_dags();
+    /// Takes what the owner deleted out of the registry.
+    void forget_deleted(const std::vector<DagState>& dags, Change& change);
     /// The definition of a version that another daemon stored; null if it cannot be read here.
     void learn_versions(const std::vector<DagState>& dags, Change& change);
 

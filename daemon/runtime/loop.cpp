@@ -169,6 +169,10 @@ void Runtime::Impl::handle(std::vector<Item>& items) {
 }
 
 void Runtime::Impl::store_definition(Definition& definition, std::vector<Pending>& pending) {
+    if (scheduler_->is_being_removed(definition.dag.dag_id)) {
+        definition.listed.set_value(nullptr);
+        return;
+    }
     try {
         const auto stored = journal_.put_version(definition.dag);
         Dag dag = std::move(definition.dag);

@@ -25,6 +25,8 @@ void Runtime::Impl::load() {
     fill_versions(snapshot);
     scheduler_.emplace(settings_.core, snapshot);
     for (const auto& state : snapshot.dags) registry_.put_state(state);
+    if (!figures_.owner) registry_.keep_only(snapshot.dags);
+    for (const auto& dag : snapshot.deleted_dags) registry_.remove(dag.dag_id);
     Turn turn;
     turn.now = now();
     scheduler_->recover(executor_.alive(), turn.now, turn);
@@ -40,6 +42,7 @@ void Runtime::Impl::load() {
     std::vector<Pending> none;
     carry_out(turn, none);
     figures_.owner = true;
+    if (!snapshot.deleted_dags.empty() && settings_.dags_deleted) settings_.dags_deleted();
 }
 
 void Runtime::Impl::fill_versions(Snapshot& snapshot) {
@@ -89,9 +92,11 @@ void Runtime::Impl::come_back(const std::string& why) {
     for (std::size_t i = *durable; i < flights.size(); ++i) {
         refuse(flights[i].pending);
         for (auto& item : flights[i].pending) {
-            // Definitions and files are still as they were told; results come again by `repost`.
+            // Definitions, files and removals are still as they were told; results come again by
+            // `repost`.
             if (std::holds_alternative<core::DagLoaded>(item.event) ||
-                std::holds_alternative<core::DagGone>(item.event))
+                std::holds_alternative<core::DagGone>(item.event) ||
+                std::holds_alternative<core::DagRemoved>(item.event))
                 queue_.push(Item{std::move(item.event)});
         }
     }

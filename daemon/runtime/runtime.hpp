@@ -31,6 +31,10 @@ struct Settings {
     bool dags_are_paused_at_creation{true};
     /// Called on the loop's thread after a commit that made callbacks due; must return at once.
     std::function<void()> callbacks_due{};
+    /// The same after DAGs were deleted, and after a start that found some that are not removed.
+    std::function<void()> dags_deleted{};
+    /// The same for one of which nothing is stored any more: its file, if any, is read anew.
+    std::function<void(const std::string& dag_id)> dag_removed{};
     /// After a command the loop runs ahead again only when none has come for so long: whoever sends
     /// one after the other wants them taken together, not behind two commits.
     Duration ahead_after{std::chrono::milliseconds{1}};
@@ -123,7 +127,8 @@ public:
     /// Ends of attempts, from the executor.
     void report(std::vector<AttemptResult> results);
     /// A definition that loaded well: stored as a version, then given to core. Waits until it is
-    /// listed and returns it with version id and number.
+    /// listed and returns it with version id and number; null while a deleted DAG of its id is not
+    /// removed yet.
     DagPtr define(const Dag& dag, std::vector<Problem> warnings);
     /// Its file is gone.
     void forget(const std::string& dag_id);

@@ -121,7 +121,19 @@ void Runtime::Impl::follow_dags() {
         registry_.put_state(state);
         change->dags.push_back(state);
     }
-    if (!change->dags.empty() || !change->definitions.empty()) feed_.publish(change);
+    forget_deleted(dags, *change);
+    if (!change->dags.empty() || !change->definitions.empty() || !change->dags_deleted.empty())
+        feed_.publish(change);
+}
+
+void Runtime::Impl::forget_deleted(const std::vector<DagState>& dags, Change& change) {
+    std::set<std::string> there;
+    for (const auto& state : dags) there.insert(state.dag_id);
+    for (const auto& listed : registry_.all()) {
+        if (there.contains(listed.dag->dag_id)) continue;
+        registry_.remove(listed.dag->dag_id);
+        change.dags_deleted.push_back(listed.dag->dag_id);
+    }
 }
 
 void Runtime::Impl::learn_versions(const std::vector<DagState>& dags, Change& change) {

@@ -214,6 +214,10 @@ void Runtime::Impl::carry_out(Turn& turn, std::vector<Pending>& pending) {
     // Of a turn that a lost connection left in doubt, the reload has told already.
     if (!turn.transitions.empty()) seq_ = std::max(seq_.load(), turn.transitions.back().seq.value);
     for (const auto& state : turn.dags) registry_.put_state(state);
+    for (const auto& dag : turn.dags_deleted) registry_.remove(dag.dag_id);
+    if (!turn.dags_deleted.empty() && settings_.dags_deleted) settings_.dags_deleted();
+    for (const auto& dag : turn.dags_removed)
+        if (settings_.dag_removed) settings_.dag_removed(dag.dag_id);
     for (const auto& order : turn.cancels) executor_.cancel(order);
     if (!turn.starts.empty()) executor_.start(std::move(turn.starts));
     for (auto& order : turn.expands) expand(std::move(order));
@@ -268,12 +272,14 @@ void Runtime::Impl::publish(Turn& turn) {
     auto change = std::make_shared<Change>();
     change->seq = Seq{seq_};
     change->at = turn.now;
-    for (const auto& [promise, dag] : defined) change->definitions.push_back(dag->dag_id);
+    for (const auto& [promise, dag] : defined)
+        if (registry_.find(dag->dag_id)) change->definitions.push_back(dag->dag_id);
     change->import_errors = !announced.empty();
     for (auto& dag_id : announced)
         if (!dag_id.empty()) change->definitions.push_back(std::move(dag_id));
     change->transitions = std::move(turn.transitions);
     change->dags = std::move(turn.dags);
+    for (auto& dag : turn.dags_deleted) change->dags_deleted.push_back(std::move(dag.dag_id));
     change->backfills = std::move(turn.backfills);
     change->runs.reserve(turn.runs.size());
     for (auto& row : turn.runs) change->runs.push_back(std::move(row.run));

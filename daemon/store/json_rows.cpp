@@ -136,6 +136,24 @@ void write_deleted(const std::vector<RunKey>& runs, Writer& w) {
     w.end_list();
 }
 
+void write_deleted_dags(const Turn& turn, Writer& w) {
+    if (turn.dags_deleted.empty() && turn.dags_removed.empty()) return;
+    w.begin_object("x_deleted_dags");
+    const auto list = [&](std::string_view name, const std::vector<DeletedDag>& dags) {
+        w.begin_list(name);
+        for (const DeletedDag& dag : dags) {
+            w.begin_object();
+            w.field("dag_id", dag.dag_id);
+            w.field("number", dag.number);
+            w.end_object();
+        }
+        w.end_list();
+    };
+    list("removed", turn.dags_removed);
+    list("deleted", turn.dags_deleted);
+    w.end_object();
+}
+
 /// Whether a run that had ended goes on (migrations/0022_cheaper_commits.sql: open runs).
 bool reopens(const RunChange& change) {
     return change.from && is_finished(*change.from) && !is_finished(change.run.state);
@@ -181,7 +199,7 @@ void write_artefacts(const std::vector<std::pair<RunKey, ArtefactRef>>& artefact
 void write_told(const Turn& turn, Writer& w) {
     w.begin_object("x_told");
     if (!turn.transitions.empty()) w.field("seq", turn.transitions.back().seq.value);
-    w.field("dags", !turn.dags.empty());
+    w.field("dags", !turn.dags.empty() || !turn.dags_deleted.empty());
     w.end_object();
 }
 
@@ -191,7 +209,8 @@ std::string extra_rows(const Turn& turn, bool tell) {
     const auto artefacts = artefacts_of(turn);
     const bool reopened = std::ranges::any_of(turn.runs, reopens);
     const bool rare = tell || reopened || !artefacts.empty() || !turn.clearings.empty() ||
-                      !turn.runs_deleted.empty() || !turn.checkpoints_dropped.empty() ||
+                      !turn.runs_deleted.empty() || !turn.dags_deleted.empty() ||
+                      !turn.dags_removed.empty() || !turn.checkpoints_dropped.empty() ||
                       !turn.callbacks.empty() ||
                       !(turn.outputs.empty() && turn.backfills.empty() && turn.pools.empty() &&
                         turn.pools_removed.empty() && turn.waits.empty() && !has_past(turn) &&
@@ -210,6 +229,7 @@ std::string extra_rows(const Turn& turn, bool tell) {
         if (has_past(turn)) write_past(turn, w);
         write_clearings(turn.clearings, w);
         write_deleted(turn.runs_deleted, w);
+        write_deleted_dags(turn, w);
         if (reopened) write_reopened(turn.runs, w);
         write_waits(turn.waits, w);
         write_artefacts(artefacts, w);

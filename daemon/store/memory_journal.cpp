@@ -138,6 +138,12 @@ void MemoryJournal::apply(const Turn& turn) {
     }
     for (const RunKey run : turn.runs_deleted) forget(run);
     for (const DagFailures& row : turn.failures) failures_[row.dag_id] = row;
+    for (const DeletedDag& dag : turn.dags_removed) deleted_dags_.erase(dag.dag_id);
+    for (const DeletedDag& dag : turn.dags_deleted) {
+        deleted_dags_[dag.dag_id] = dag.number;
+        dags_.erase(dag.dag_id);
+        failures_.erase(dag.dag_id);
+    }
     for (const AssetEvent& event : turn.asset_events) asset_events_[event.id] = event;
     for (const AssetMark& mark : turn.asset_marks) {
         asset_marks_.erase({mark.dag_id, mark.asset});
@@ -172,12 +178,30 @@ void MemoryJournal::forget(RunKey run) {
     asset_uses_.erase(run);
 }
 
+/// What was left of a deleted DAG.
+void MemoryJournal::forget(const std::string& dag_id) {
+    std::vector<RunKey> gone;
+    for (const auto& [key, run] : runs_)
+        if (run.dag_id == dag_id) gone.push_back(key);
+    for (const RunKey run : gone) forget(run);
+    std::erase_if(dates_, [&](const BackfillDate& row) {
+        return backfills_.at(row.backfill).dag_id == dag_id;
+    });
+    std::erase_if(backfills_, [&](const auto& entry) { return entry.second.dag_id == dag_id; });
+    const auto of_dag = [&](const StoredVersion& version) { return version.dag_id == dag_id; };
+    std::erase_if(versions_, of_dag);
+    std::erase_if(forms_, of_dag);
+}
+
 void MemoryJournal::write(const Turn& turn, Fault fault) {
     const bool after_a_failure = !sent_.empty() && sent_.back() != nullptr;
     if (fault == Fault::refused) throw Refused("refused by the test");
     if (fault == Fault::deposed) throw Deposed("deposed by the test");
     if (fault == Fault::lost) throw Away("lost by the test");
     if (fault == Fault::none && after_a_failure) std::rethrow_exception(sent_.back());
+    // As in a database it is gone before, whatever becomes of the turn: a DAG that comes again with
+    // it may use the ids of the runs.
+    for (const DeletedDag& dag : turn.dags_removed) forget(dag.dag_id);
     check(turn);
     apply(turn);
     ++written_;
@@ -214,6 +238,7 @@ Snapshot MemoryJournal::load() {
     snapshot.last_backfill = last_backfill_;
     snapshot.now = last_now_;
     for (const auto& [id, dag] : dags_) snapshot.dags.push_back(dag);
+    for (const auto& [id, number] : deleted_dags_) snapshot.deleted_dags.push_back({id, number});
     for (const auto& [key, run] : runs_) {
         if (is_finished(run.state)) continue;
         StoredRun open = stored(run);

@@ -67,6 +67,10 @@ public:
         return asset_uses_;
     }
     [[nodiscard]] const std::map<TaskKey, TaskInstance>& instances() const { return instances_; }
+    [[nodiscard]] const std::map<std::string, DagState>& dags() const { return dags_; }
+    [[nodiscard]] const std::map<std::string, std::int64_t>& deleted_dags() const {
+        return deleted_dags_;
+    }
     [[nodiscard]] const std::map<RunKey, RunEnding>& endings() const { return endings_; }
     [[nodiscard]] const std::map<RunKey, Clearing>& clearings() const { return clearings_; }
     [[nodiscard]] std::vector<BranchChoice> branches(RunKey run) const;
@@ -107,6 +111,7 @@ private:
     void write(const Turn& turn, Fault fault);
     void apply(const Turn& turn);
     void forget(RunKey run);
+    void forget(const std::string& dag_id);
     [[nodiscard]] StoredRun stored(const DagRun& run) const;
 
     MemoryLedger* ledger_{nullptr};
@@ -137,6 +142,7 @@ private:
     std::map<TaskKey, std::string> map_names_;
     std::map<BackfillId, Backfill> backfills_;
     std::map<std::string, DagState> dags_;
+    std::map<std::string, std::int64_t> deleted_dags_;  // not removed yet: number of the deletion
     std::map<std::string, Pool> pools_;
     std::map<TaskKey, BranchChoice> branches_;
     std::map<RunKey, RunEnding> endings_;

@@ -158,6 +158,9 @@ int PgJournal::commits_happened() const { return state_->commits_happened; }
 constexpr Query dag_states_sql{
     "dag_states", "select " SLUICE_DAG_COLUMNS " from dag d order by d.dag_id"
 };
+constexpr Query deleted_dags_sql{
+    "deleted_dags", "select dag_id, number from deleted_dag order by dag_id"
+};
 constexpr Query open_runs_sql{
     "open_runs", "select " SLUICE_RUN_COLUMNS " from open_run r order by r.run_key"
 };
@@ -180,6 +183,9 @@ constexpr Query pools_sql{
 void PgJournal::State::read_state(Snapshot& snapshot) {
     const Result dags = connection->run(dag_states_sql);
     for (int i = 0; i < dags.rows(); ++i) snapshot.dags.push_back(read_dag_state(dags, i));
+    const Result deleted = connection->run(deleted_dags_sql);
+    for (int i = 0; i < deleted.rows(); ++i)
+        snapshot.deleted_dags.push_back({deleted.text(i, 0), deleted.int8(i, 1)});
     const Result runs = connection->run(open_runs_sql);
     for (int i = 0; i < runs.rows(); ++i) snapshot.open_runs.push_back(read_run(runs, i));
     if (!snapshot.open_runs.empty()) {

@@ -78,6 +78,7 @@ std::optional<RunOrder> run_order_of(std::string_view name) {
 Page<RunRow> Queries::runs(const RunFilter& filter) {
     return read(pool_, [&](Connection& connection) {
         Where where = where_of(filter);
+        where.add_not_deleted(connection, "r.dag_id");
         return read_page<RunRow>(
             connection,
             SLUICE_RUN_ROW_COLUMNS,
@@ -93,7 +94,8 @@ Page<RunRow> Queries::runs(const RunFilter& filter) {
 constexpr Query run_by_id_sql{
     "run_by_id",
     "select " SLUICE_RUN_ROW_COLUMNS " " SLUICE_RUN_ROW_FROM
-    " where r.dag_id = $1 and r.run_id = $2"
+    " where r.dag_id = $1 and r.run_id = $2 and not exists (select from deleted_dag where dag_id = "
+    "$1)"
 };
 constexpr Query run_by_key_sql{
     "run_by_key", "select " SLUICE_RUN_ROW_COLUMNS " " SLUICE_RUN_ROW_FROM " where r.run_key = $1"
@@ -210,9 +212,8 @@ std::map<std::string, DagCounts> Queries::dag_counts(const std::vector<std::stri
     SLUICE_BACKFILL_COLUMNS         \
     ", (select count(*) from backfill_date d where d.backfill_id = b.id and d.action = 'skip')"
 
-constexpr Query backfill_sql{
-    "backfill", "select " SLUICE_BACKFILL_ROW_COLUMNS " from backfill b where b.id = $1"
-};
+constexpr Query backfill_sql{"backfill", "select " SLUICE_BACKFILL_ROW_COLUMNS R"( from backfill b
+    where b.id = $1 and not exists (select from deleted_dag g where g.dag_id = b.dag_id))"};
 constexpr Query backfill_counts_sql{"backfill_counts", R"(
     select backfill_id, state, count(*) from dag_run where backfill_id = any($1)
     group by backfill_id, state)"};
@@ -275,6 +276,7 @@ Page<BackfillRow> Queries::backfills(const std::string& dag_id, PageOf page) {
     return read(pool_, [&](Connection& connection) {
         Where where;
         where.add_text("b.dag_id = $::text", dag_id);
+        where.add_not_deleted(connection, "b.dag_id");
         auto found = read_page<BackfillRow>(
             connection,
             SLUICE_BACKFILL_ROW_COLUMNS,

@@ -105,6 +105,7 @@ std::optional<TaskOrder> task_order_of(std::string_view name) {
 Page<TaskRow> Queries::tasks(const TaskFilter& filter) {
     return read(pool_, [&](Connection& connection) {
         Where where = where_of(filter);
+        where.add_not_deleted(connection, "r.dag_id");
         return read_page<TaskRow>(
             connection,
             SLUICE_TASK_ROW_COLUMNS,

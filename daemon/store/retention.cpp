@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/fault.hpp"
 #include "store/pq.hpp"
 
 namespace sluice::store {
@@ -169,37 +170,42 @@ constexpr Query deleted_tables_sql{"deleted_tables", R"(
         and c.relname not in ('dag_run', 'ledger', 'backfill_date', 'deleted_run')
     order by 1)"};
 constexpr Query deleted_runs_sql{"deleted_runs", R"(
-    select d.run_key, d.dag_id, d.run_id, exists (
+    select d.run_key, d.dag_id, d.run_id, d.without_logs or exists (
         select from dag_run r where r.dag_id = d.dag_id and r.run_id = d.run_id)
-    from deleted_run d order by d.run_key)"};
+    from deleted_run d order by d.run_key limit 1000)"};
 constexpr Query deleted_run_gone_sql{
     "deleted_run_gone", "delete from deleted_run where run_key = $1"
 };
 
-std::int64_t Retention::sweep_deleted(const Gone& gone) {
+std::int64_t Retention::sweep_deleted(const Gone& gone, const GoOn& go_on) {
     return guarded([&](Connection& connection) {
-        const Result runs = connection.run(deleted_runs_sql);
-        if (runs.rows() == 0) return std::int64_t{0};
+        std::int64_t swept = 0;
         const Result tables = connection.run(deleted_tables_sql);
-        for (int i = 0; i < runs.rows(); ++i) {
-            const auto run = std::to_string(runs.int8(i, 0));
-            for (int t = 0; t < tables.rows(); ++t) {
-                const std::string table = tables.text(t, 0);
-                // So many at once that nobody waits long for what they lock and write.
-                const std::string some = "delete from \"" + table + "\" where run_key = " + run +
-                                         " and ctid = any(array(select ctid from \"" + table +
-                                         "\" where run_key = " + run + " limit 10000))";
-                Params none;
-                while (connection.plan(some, none).changed() > 0) {
+        for (;;) {
+            const Result runs = connection.run(deleted_runs_sql);
+            if (runs.rows() == 0) return swept;
+            for (int i = 0; i < runs.rows(); ++i, ++swept) {
+                if (!go_on()) return swept;
+                const auto run = std::to_string(runs.int8(i, 0));
+                for (int t = 0; t < tables.rows(); ++t) {
+                    const std::string table = tables.text(t, 0);
+                    // So many at once that nobody waits long for what they lock and write.
+                    const std::string some = "delete from \"" + table +
+                                             "\" where run_key = " + run +
+                                             " and ctid = any(array(select ctid from \"" + table +
+                                             "\" where run_key = " + run + " limit 10000))";
+                    Params none;
+                    while (connection.plan(some, none).changed() > 0) {
+                    }
                 }
+                // A later run of the same id has its logs at the same place.
+                if (!runs.boolean(i, 3)) gone(runs.text(i, 1), runs.text(i, 2));
+                Params key;
+                key.add(runs.int8(i, 0));
+                connection.run(deleted_run_gone_sql, key);
+                fault_point("deleted_run_swept");
             }
-            // A later run of the same id has its logs at the same place.
-            if (!runs.boolean(i, 3)) gone(runs.text(i, 1), runs.text(i, 2));
-            Params key;
-            key.add(runs.int8(i, 0));
-            connection.run(deleted_run_gone_sql, key);
         }
-        return static_cast<std::int64_t>(runs.rows());
     });
 }
 

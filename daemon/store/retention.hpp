@@ -41,8 +41,10 @@ public:
     /// went.
     std::int64_t apply(Duration keep, const Gone& gone);
 
+    /// Asked between two bits of work; false = the rest another time.
+    using GoOn = std::function<bool()>;
     /// Removes what is left of runs that were deleted, bit by bit. Returns how many are gone whole.
-    std::int64_t sweep_deleted(const Gone& gone);
+    std::int64_t sweep_deleted(const Gone& gone, const GoOn& go_on);
 
     /// Those of the hashes that some run counts: for Artefacts::sweep.
     std::set<std::string> counted(const std::vector<std::string>& hashes);

@@ -16,6 +16,16 @@ void Where::append(std::string_view fragment) {
     text_ += fragment.substr(place + 1);
 }
 
+constexpr Query any_deleted_sql{"any_deleted", "select exists (select from deleted_dag)"};
+
+// The condition costs plans and time, and there is nearly always nothing to leave out.
+void Where::add_not_deleted(Connection& connection, std::string_view dag_id_column) {
+    if (!connection.run(any_deleted_sql).boolean(0, 0)) return;
+    text_ += text_.empty() ? " where " : " and ";
+    text_ += dag_id_column;
+    text_ += " <> all(array(select dag_id from deleted_dag))";
+}
+
 void Where::add_range(std::string_view column, const TimeRange& range) {
     const auto bound = [&](const std::optional<Instant>& at, const char* comparison) {
         if (at) add(std::string{column} + comparison + "$::timestamptz", *at);

@@ -42,6 +42,8 @@ public:
         if (!value.empty()) add(fragment, std::string_view{value});
     }
     void add_range(std::string_view column, const TimeRange& range);
+    /// Leaves out the rows of DAGs that were deleted and are not removed yet.
+    void add_not_deleted(Connection& connection, std::string_view dag_id_column);
 
     /// " where ... and ...", "" without conditions.
     [[nodiscard]] const std::string& text() const { return text_; }

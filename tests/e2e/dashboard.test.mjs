@@ -379,6 +379,25 @@ test("the state of a run is in sight whatever the names in its row are", async (
     assert.ok((await here.evaluate((item) => item.scrollWidth - item.clientWidth)) <= 1);
 });
 
+test("deleting a DAG asks for its id; a file that is still there comes again as a new DAG", async () => {
+    await ended("daily", await trigger("daily"));
+    const runs = async () => (await api(daemon, "GET", "/api/v2/dags/daily/dagRuns")).total_entries;
+    const before = await runs();
+    await page.goto(`${daemon.url}/dags/daily/details`);
+    await page.getByRole("button", { name: "Delete the DAG…" }).click();
+    const form = page.locator("[data-testid=delete-form]");
+    await form.getByText(`Its ${before} runs`).waitFor();
+    await form.getByText("is still in the DAG folder").waitFor();
+    const button = form.getByRole("button", { name: "Delete" });
+    assert.ok(await button.isDisabled());
+    await form.getByLabel("Type daily to delete it").fill("daily");
+    await button.click();
+    await page.waitForURL(`${daemon.url}/dags`);
+    await page.getByText("daily is deleted").waitFor();
+    await page.getByRole("link", { name: "daily", exact: true }).waitFor();
+    assert.equal(await runs(), 0);
+});
+
 test("nothing went wrong in the page on the way, and logging out ends the session", async () => {
     assert.deepEqual(page.problems, []);
     await page.goto(daemon.url);

@@ -43,7 +43,9 @@ ELSEWHERE = ["load_before_stage", "load_mid_copy", "load_after_stage", "load_ins
              # In tests/servers/test_mariadb_target.py, tests/pipelines/test_file_target.py.
              "target_before_stage", "target_after_stage", "target_before_commit", "target_after_commit",
              # Of the warm process: daemon/executor/warm_workers_test.cpp.
-             "warm_before_copy", "warm_after_copy"]
+             "warm_before_copy", "warm_after_copy",
+             # Of deleted DAGs: test_deleted_dags.py.
+             "removing_dag", "deleted_run_swept"]
 FAULTS = ["daemon killed", "worker killed", "warm process killed", "postgresql stopped", "connection cut", "connection silent", "disk full",
           "daemon stopped and continued", "restart", *(f"at {p}" for p in DAEMON_POINTS), f"at {MIGRATION_POINT}",
           *(f"at {p}" for p in WORKER_POINTS)]

@@ -321,6 +321,7 @@ def test_every_fault_point_of_the_source_is_reached_by_a_test():
             named |= set(re.findall(r'\bfault_point\("(\w+)"\)', path.read_text()))
     elsewhere = {"before_delivery",  # in tests/api/test_callbacks.py
                  "extract_chunk_done",  # in test_postgres_source.py
+                 "removing_dag", "deleted_run_swept",  # in test_deleted_dags.py
                  # in daemon/executor/warm_workers_test.cpp
                  "warm_before_copy", "warm_after_copy",
                  # in tests/servers/test_s3.py

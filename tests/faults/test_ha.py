@@ -260,3 +260,36 @@ def test_a_session_closed_on_one_node_is_closed_on_all(cluster):
     out = browser.post(one.url + "/ui/v1/logout", headers={"X-CSRF-Token": login.json()["csrf"]}, timeout=10)
     assert out.status_code == 204, out.text
     wait_for(lambda: requests.get(two.url + "/api/v2/dags", cookies=cookie, timeout=10).status_code == 401, 5)
+
+
+def test_a_dag_that_was_deleted_is_on_no_node_and_a_new_owner_goes_on_with_its_removal(cluster):
+    cluster.write_dag("d", [{"task_id": "t", "operator": "empty"}])
+    cluster.write_dag("kept", [{"task_id": "t", "operator": "empty"}])
+    owner = cluster.node()
+    run = owner.trigger("d")
+    owner.wait_run("d", run["dag_run_id"])
+    owner.kill()
+    owner.start(env={"SLUICE_FAULT": "removing_dag:1"})
+    second = cluster.node()
+    wait_for(lambda: listed(second, "d") and listed(second, "kept"))
+    (owner.dags / "d.json").unlink()
+    wait_for(lambda: owner.get("/api/v2/dags/d")["is_stale"])
+    second.request("DELETE", "/api/v2/dags/d", 204)  # passed on
+    owner_among([second], TAKE_OVER)
+
+    def removed():
+        """nothing is left of the DAG"""
+        with cluster.database() as db:
+            return db.execute("select (select count(*) from deleted_dag) + (select count(*) from deleted_run)"
+                              " + (select count(*) from dag_version where dag_id = 'd')").fetchone()[0] == 0
+    wait_for(removed)
+    assert not listed(second, "d") and listed(second, "kept")
+    owner.start()
+    assert owner.is_standby()
+    wait_for(lambda: listed(owner, "kept"))
+    assert not listed(owner, "d")
+    # And while both are there.
+    (owner.dags / "kept.json").unlink()
+    wait_for(lambda: second.get("/api/v2/dags/kept")["is_stale"])
+    second.request("DELETE", "/api/v2/dags/kept", 204)
+    wait_for(lambda: not listed(owner, "kept"))

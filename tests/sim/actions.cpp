@@ -250,6 +250,33 @@ core::Event World::asset_action(const std::string& dag_id) {
     return forget;
 }
 
+/// Mostly of a DAG that has nothing open.
+core::Event World::delete_action() {
+    std::set<std::string> busy;
+    for (const auto& [key, run] : journal_.runs())
+        if (!is_finished(run.state)) busy.insert(run.dag_id);
+    std::vector<std::string> idle;
+    for (const auto& [dag_id, dag] : current_)
+        if (!busy.contains(dag_id)) idle.push_back(dag_id);
+    auto gone = command<core::DeleteDag>();
+    gone.dag_id = idle.empty() || deletions_.chance(10)
+                      ? "d" + std::to_string(deletions_.between(0, 4))
+                      : deletions_.pick(idle);
+    return gone;
+}
+
+/// The store has removed what was left of a deleted DAG, and may say so twice; its file comes again
+/// before or after that.
+void World::remove_deleted(std::vector<core::Event>& events) {
+    for (const auto& [dag_id, number] : journal_.deleted_dags()) {
+        if (deletions_.one_in(8)) load_dag(dag_id, events);
+        if (!deletions_.one_in(5)) continue;
+        events.emplace_back(core::DagRemoved{{dag_id, number}});
+        if (deletions_.one_in(2)) events.emplace_back(core::DagRemoved{{dag_id, number}});
+        if (deletions_.one_in(2)) load_dag(dag_id, events);
+    }
+}
+
 void World::user_action(std::vector<core::Event>& events) {
     const std::string dag_id = "d" + std::to_string(random_.between(0, 4));
     if (whims_.one_in(10))

@@ -94,13 +94,14 @@ const Feature<Task> of_tasks[] = {
     {"deadline", [](const Task& t) { return !t.deadlines.empty(); }},
 };
 
-constexpr const char* event_names[] = {
-    "DagLoaded",     "DagGone",     "TriggerRun",  "CreateBackfill",   "PatchBackfill",
-    "ClearTasks",    "SetRunState", "SetRunNote",  "DeleteRun",        "SetTaskState",
-    "PauseDag",      "PutPool",     "RemovePool",  "CreateAssetEvent", "ForgetAssetEvents",
-    "AttemptEnded",  "Expanded",    "AnswerInput", "PacesKnown",       "PastFacts",
-    "RuntimesKnown", "Tick"
-};
+constexpr const char* event_names[] = {"DagLoaded",        "DagGone",           "TriggerRun",
+                                       "CreateBackfill",   "PatchBackfill",     "ClearTasks",
+                                       "SetRunState",      "SetRunNote",        "DeleteRun",
+                                       "DeleteDag",        "DagRemoved",        "SetTaskState",
+                                       "PauseDag",         "PutPool",           "RemovePool",
+                                       "CreateAssetEvent", "ForgetAssetEvents", "AttemptEnded",
+                                       "Expanded",         "AnswerInput",       "PacesKnown",
+                                       "PastFacts",        "RuntimesKnown",     "Tick"};
 static_assert(std::size(event_names) == std::variant_size_v<core::Event>);
 
 constexpr const char* kind_names[] = {"success", "skipped", "failed", "lost", "waiting"};
@@ -133,6 +134,7 @@ const std::map<std::string, std::vector<std::string>> other_things{
     {"a range of instances", {"changed"}},
     {"a list of a nested mapping", {"known", "empty", "forgotten"}},
     {"a run", {"moved", "deleted"}},
+    {"a DAG", {"deleted", "removed", "came again"}},
     {"a task", {"removed"}},
     {"a clear over turns", {"went on", "ended"}},
     {"fault",

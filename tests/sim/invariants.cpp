@@ -117,6 +117,7 @@ void World::check_turn(const Turn& turn) {
         run_versions_.erase(run);
         std::erase_if(states_, [&](const auto& entry) { return entry.first.run == run; });
     }
+    check_deleted(turn);
     for (const auto& row : turn.clearings)
         ++histogram_[{"a clear over turns", row.over ? "ended" : "went on"}];
     for (const auto& cancel : turn.cancels) pokes_.erase(cancel.key);
@@ -147,6 +148,42 @@ void World::check_turn(const Turn& turn) {
     }
     check_assets(turn);
     check_limits(turn);
+}
+
+/// A DAG that is deleted had nothing open; once it is removed, nothing of it is stored.
+void World::check_deleted(const Turn& turn) {
+    for (const auto& dag : turn.dags_removed) {
+        ++histogram_[{"a DAG", "removed"}];
+        removed_.insert(dag.dag_id);
+        for (auto at = run_states_.begin(); at != run_states_.end();) {
+            if (journal_.runs().contains(at->first)) {
+                ++at;
+                continue;
+            }
+            run_versions_.erase(at->first);
+            std::erase_if(states_, [&](const auto& entry) { return entry.first.run == at->first; });
+            at = run_states_.erase(at);
+        }
+        std::erase_if(taken_events_, [&](const auto& taken) { return taken.first == dag.dag_id; });
+    }
+    for (const auto& dag : turn.dags_deleted) {
+        ++histogram_[{"a DAG", "deleted"}];
+        tell("  deleted: " + dag.dag_id);
+        for (const auto& [key, run] : journal_.runs())
+            must(run.dag_id != dag.dag_id || is_finished(run.state), "deleted with an open run");
+        for (const auto& [key, seen] : marks_)
+            must(
+                key.first != dag.dag_id || std::ranges::any_of(
+                                               turn.asset_marks,
+                                               [&](const auto& row) {
+                                                   return row.forgotten &&
+                                                          row.dag_id == key.first &&
+                                                          row.asset == key.second;
+                                               }
+                                           ),
+                "a deleted DAG waits for assets"
+            );
+    }
 }
 
 /// A run that goes on with another version keeps its task numbers; what is gone is removed.
@@ -257,6 +294,16 @@ DagPtr World::current_or(const std::string& dag_id, const DagPtr& other) const {
 
 /// Memory and journal say the same of every open run.
 void World::check_memory() {
+    for (const std::string dag_id : {"d0", "d1", "d2", "d3", "d4"}) {
+        must(
+            journal_.dags().contains(dag_id) == (scheduler_->find_dag(dag_id) != nullptr),
+            "a DAG is in one place only"
+        );
+        must(
+            journal_.deleted_dags().contains(dag_id) == scheduler_->is_being_removed(dag_id),
+            "memory and journal differ about what is deleted"
+        );
+    }
     std::size_t open = 0;
     for (const auto& [key, run] : journal_.runs()) {
         const DagRun* memory = scheduler_->find_open_run(key);

@@ -26,7 +26,11 @@ Pool make_pool(const std::string& name, std::int64_t slots) {
 }  // namespace
 
 World::World(std::uint64_t seed, const Faults& faults, Histogram& histogram)
-    : random_(seed), whims_(~seed), faults_(faults), histogram_(histogram) {
+    : random_(seed),
+      whims_(~seed),
+      deletions_(seed ^ 0xde1e7edULL),
+      faults_(faults),
+      histogram_(histogram) {
     // The day before the clocks are put back, or on.
     constexpr std::chrono::year year{2026};
     const auto day = whims_.one_in(3) ? year / 10 / 24 : year / 3 / 28;
@@ -131,6 +135,8 @@ void World::step() {
     collect_results(events);
     const int actions = random_.chance(30) ? random_.between(1, 3) : 0;
     for (int i = 0; i < actions; ++i) user_action(events);
+    if (deletions_.one_in(50)) events.push_back(delete_action());
+    remove_deleted(events);
     turn(std::move(events));
     if (random_.one_in(4)) quiesce();
 }
@@ -173,6 +179,7 @@ void World::collect_results(std::vector<core::Event>& events) {
 void World::add_facts(core::Event& event) {
     const auto stored = [this](RunKey key) {
         auto found = journal_.find_run(key);
+        if (found && scheduler_->find_dag(found->run.dag_id) == nullptr) found.reset();
         if (found) found->dag = versions_.at(found->run.version);
         return found;
     };
@@ -184,6 +191,7 @@ void World::add_facts(core::Event& event) {
             journal_.has_logical_date(trigger->dag_id, *trigger->logical_date);
     } else if (auto* backfill = std::get_if<core::CreateBackfill>(&event)) {
         const auto& wanted = backfill->backfill;
+        if (scheduler_->find_dag(wanted.dag_id) == nullptr) return;
         backfill->existing = journal_.runs_between(wanted.dag_id, wanted.from_date, wanted.to_date);
         for (auto& run : backfill->existing) {
             run.dag = versions_.at(run.run.version);
@@ -215,8 +223,10 @@ core::PacesKnown World::paces_of(const std::string& dag_id) {
 
 /// What the runtime makes of the latest version, for a run that is not on it.
 DagPtr World::latest_for(const DagRun& run) {
+    const auto* state = scheduler_->find_dag(run.dag_id);
+    if (state == nullptr) return nullptr;
     const Dag& before = *versions_.at(run.version);
-    const DagPtr latest = versions_.at(scheduler_->find_dag(run.dag_id)->current);
+    const DagPtr latest = versions_.at(state->current);
     if (is_of(before, *latest)) return nullptr;
     Dag form = form_of(*latest, before);
     if (form.hash == latest->hash) return latest;
@@ -316,14 +326,22 @@ bool World::commit_or_crash(const Turn& turn, std::vector<core::Event>& taken) {
         if (const auto* ended = std::get_if<core::AttemptEnded>(&event))
             pokes_.erase(ended->result.key);
     for (const auto& event : taken)
-        if (const auto* loaded = std::get_if<core::DagLoaded>(&event))
-            current_[loaded->dag->dag_id] = loaded->dag;
+        if (const auto* loaded = std::get_if<core::DagLoaded>(&event)) note_loaded(*loaded->dag);
+    for (const auto& dag : turn.dags_deleted) current_.erase(dag.dag_id);
     if (kind == 2) {  // killed after the commit: its attempts never started
         check_turn(turn);
         restart(true);
         return false;
     }
     return true;
+}
+
+/// A definition counts unless a deleted DAG of its id is not removed yet.
+void World::note_loaded(const Dag& dag) {
+    const auto state = journal_.dags().find(dag.dag_id);
+    if (state == journal_.dags().end() || state->second.current != dag.version) return;
+    current_[dag.dag_id] = versions_.at(dag.version);
+    if (removed_.erase(dag.dag_id) > 0) ++histogram_[{"a DAG", "came again"}];
 }
 
 /// A sensor's "not yet", for a time, for another run, or for what somebody says.

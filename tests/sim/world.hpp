@@ -51,6 +51,7 @@ private:
     void turn(std::vector<core::Event> events);
     bool commit_or_crash(const Turn& turn, std::vector<core::Event>& taken);
     void carry_out(const Turn& turn, const std::vector<core::Event>& taken);
+    void note_loaded(const Dag& dag);
     void restart(bool process_dies);
     void collect_results(std::vector<core::Event>& events);
     void add_facts(core::Event& event);
@@ -84,6 +85,8 @@ private:
     core::Event pool_action();
     std::optional<core::Event> answer_action();
     core::Event asset_action(const std::string& dag_id);
+    core::Event delete_action();
+    void remove_deleted(std::vector<core::Event>& events);
     [[nodiscard]] std::optional<RunKey> some_run();
     std::vector<TaskKey> some_tasks(RunKey run);
     template <class Command>
@@ -92,6 +95,7 @@ private:
     // invariants.cpp
     void check_turn(const Turn& turn);
     [[nodiscard]] std::string stored_text(RunKey key) const;
+    void check_deleted(const Turn& turn);
     void check_limits(const Turn& turn);
     void check_assets(const Turn& turn);
     void check_moves(const Turn& turn);
@@ -117,6 +121,7 @@ private:
 
     Random random_;
     Random whims_;  // of what came later, so that old seeds give the same worlds
+    Random deletions_;
     Faults faults_;
     Histogram& histogram_;
     core::Settings settings_;
@@ -126,6 +131,7 @@ private:
     Instant now_;
     std::map<VersionId, DagPtr> versions_;
     std::map<std::string, DagPtr> current_;
+    std::set<std::string> removed_;  // DAG ids that are free again
     std::map<AttemptKey, Attempt> live_;
     std::vector<ExpandOrder> asked_;  // how many instances; not answered yet
     std::vector<AttemptResult> old_results_;

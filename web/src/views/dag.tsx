@@ -14,6 +14,7 @@ import { Button, Empty, Facts, Failure, Panel, Skeleton, State, Switch, Tabs, Ti
 import { ActionHost } from "./actions";
 import { BackfillTable } from "./backfill_table";
 import { setPaused } from "./dags";
+import { DeleteDag } from "./delete_dag";
 import { GridTable, GridView, type Chosen } from "./grid";
 import { Inspector } from "./inspector";
 import { RunsTable } from "./runs_table";
@@ -30,7 +31,7 @@ export function DagPage({ route }: { route: Route }) {
     const onBatch = (batch: Batch) => {
         const data = dag.data.value;
         if (!data) return;
-        if (batch.dag?.some(([name, change]) => name === id && change?.new)) dag.reload();
+        if (batch.dag?.some(([name, change]) => name === id && (!change || change.new))) dag.reload();
         const next = patchDagRow(data, batch);
         if (next !== data) dag.data.value = { ...data, ...next };
     };
@@ -332,6 +333,7 @@ function Details({ dag }: { dag: DagDetail }) {
                         ["Hash", <code>{dag.hash}</code>],
                     ]}
                 />
+                <DeleteDag dag={dag} />
             </section>
             <section class="card">
                 <h2>About</h2>
