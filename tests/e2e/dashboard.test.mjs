@@ -386,7 +386,7 @@ test("deleting a DAG asks for its id; a file that is still there comes again as 
     await page.goto(`${daemon.url}/dags/daily/details`);
     await page.getByRole("button", { name: "Delete the DAG…" }).click();
     const form = page.locator("[data-testid=delete-form]");
-    await form.getByText(`Its ${before} runs`).waitFor();
+    await form.getByText(`Its ${before} run`).waitFor();
     await form.getByText("is still in the DAG folder").waitFor();
     const button = form.getByRole("button", { name: "Delete" });
     assert.ok(await button.isDisabled());
